@@ -1,0 +1,245 @@
+"""Column types: one Python value per column, whatever the server.
+
+Every type here turns a caller's value into the stored form when it is bound, and a driver's value into a plain
+``str``, ``int``, ``bool``, ``float`` or naive ``datetime`` when it is read. A type without a result step costs nothing per row.
+"""
+
+import datetime
+import decimal
+import functools
+import ipaddress
+import uuid
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+
+MAX_INT: Final = 0x7FFFFFFF
+MAX_BIGINT: Final = 0x7FFFFFFFFFFFFFFF
+
+
+class UnstorableValue(ValueError):
+    """A value that a column can't hold; the text says what it holds and what was given."""
+
+    def __init__(self, holds: str, value: object) -> None:
+        """Say ``holds`` (with its article) and show the start of ``value``."""
+        super().__init__(f"holds {holds}; got {str(value)[:60]!r} ({type(value).__name__})")
+
+
+class Integer(sa.TypeDecorator[int]):
+    """A whole number; takes digits in a string too."""
+
+    impl = sa.Integer
+    cache_ok = True
+    limit = MAX_INT
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> int | None:
+        """Return the int that ``value`` stands for."""
+        if type(value) is int and -self.limit - 1 <= value <= self.limit:
+            return value
+        return None if value is None else self._coerce(value)
+
+    def _coerce(self, value: Any) -> int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise UnstorableValue("a whole number", value) from None
+        if number != value and not isinstance(value, str):
+            raise UnstorableValue("a whole number", value)
+        if not -self.limit - 1 <= number <= self.limit:
+            raise UnstorableValue(f"a whole number from {-self.limit - 1} to {self.limit}", value)
+        return number
+
+
+class BigInteger(Integer):
+    """A whole number of 64 bits."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+    limit = MAX_BIGINT
+
+
+class Float(sa.TypeDecorator[float]):
+    """A floating point number; single precision on the MySQL family."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return FLOAT, or DOUBLE PRECISION on PostgreSQL."""
+        return dialect.type_descriptor(sa.Double() if dialect.name == "postgresql" else sa.Float())
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
+        """Return the float that ``value`` stands for."""
+        if value is None or type(value) is float:
+            return value
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise UnstorableValue("a number", value) from None
+
+
+class Boolean(sa.TypeDecorator[bool]):
+    """True or False; takes 0 and 1 too."""
+
+    impl = sa.Boolean
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> bool | None:
+        """Return the bool that ``value`` stands for."""
+        if value is None or value is True or value is False:
+            return value
+        if value in (0, 1):
+            return bool(value)
+        raise UnstorableValue("True or False", value)
+
+
+def _text(value: Any) -> str | None:
+    """Return the text that is stored for ``value``: numbers and uuids become their usual text."""
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, int | float | decimal.Decimal | uuid.UUID):
+        return str(value)
+    raise UnstorableValue("text", value)
+
+
+class String(sa.TypeDecorator[str]):
+    """Text of limited length; takes numbers and uuids too."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return ``value`` as text."""
+        return value if type(value) is str else _text(value)
+
+
+class Text(sa.TypeDecorator[str]):
+    """Long text: 64 KiB on the MySQL family, unlimited elsewhere."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return ``value`` as text."""
+        return value if type(value) is str else _text(value)
+
+
+class MediumText(Text):
+    """Long text: 16 MiB on the MySQL family, unlimited elsewhere."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return MEDIUMTEXT where the server has it."""
+        return dialect.type_descriptor(mysql.MEDIUMTEXT() if dialect.name in ("mysql", "mariadb") else sa.Text())
+
+
+class Enum(sa.TypeDecorator[str]):
+    """One of a few words: ENUM on the MySQL family, a named type on PostgreSQL, unchecked text on sqlite."""
+
+    impl = sa.Enum
+    cache_ok = True
+
+    def __init__(self, *words: str, name: str) -> None:
+        """Take the legal ``words`` and the ``name`` of the PostgreSQL type."""
+        super().__init__(*words, name=name, create_constraint=False)
+        self.words = words
+        self.name = name
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return ``value`` if it is one of the words."""
+        if value is None or value in self.words:
+            return value
+        raise UnstorableValue(f"one of {', '.join(self.words)}", value)
+
+
+class DateTime(sa.TypeDecorator[datetime.datetime]):
+    """Naive UTC; whole seconds on the MySQL family (cut off, as MariaDB does), microseconds elsewhere."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> datetime.datetime | None:
+        """Return ``value`` in naive UTC, in the resolution that the server keeps."""
+        if value is None:
+            return None
+        if not isinstance(value, datetime.datetime):
+            raise UnstorableValue("a datetime", value)
+        if value.tzinfo is not None:
+            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+        if value.microsecond and dialect.name in ("mysql", "mariadb"):
+            return value.replace(microsecond=0)
+        return value
+
+
+class _Inet(sa.TypeDecorator[str]):
+    """Base of the address types: text, but inet on PostgreSQL (psycopg is told to give inet as text)."""
+
+    impl = sa.String
+    cache_ok = True
+    length = 39
+
+    def __init__(self) -> None:
+        super().__init__(self.length)
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(postgresql.INET() if dialect.name == "postgresql" else sa.String(self.length))
+
+
+class IPAddress(_Inet):
+    """An IP address; IPv6 is stored in its short form, other text as it is."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return the address as stored text."""
+        return None if value is None else _short_address(str(value))
+
+
+class CIDR(_Inet):
+    """An IP network; IPv6 is stored in its short form, and every value is read as the network's text."""
+
+    cache_ok = True
+    length = 43
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return the network as stored text."""
+        return None if value is None else _short_network(str(value))
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Return the network's text: host bits cleared, prefix always shown."""
+        return None if value is None else network_text(str(value))
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_address(text: str) -> str:
+    if ":" not in text:
+        return text
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        return text
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_network(text: str) -> str:
+    if ":" not in text:
+        return text
+    try:
+        return str(ipaddress.IPv6Network(text, strict=False))
+    except ValueError:
+        return text
+
+
+@functools.lru_cache(maxsize=4096)
+def network_text(text: str) -> str:
+    """Return ``text`` as the text of a network; what is no network stays as it is."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        return text
