@@ -1,0 +1,56 @@
+# nova-sqlcore: `make help` tells what can be made.
+
+VENV := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+export PYTHON
+
+# two workers: more only contend on the servers of a small machine
+WORKERS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv demo test test-core-road bench lint docs servers clean
+
+help:  ## Show this text
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'test, test-core-road and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
+
+.venv: $(VENV)/installed  ## Make the virtual environment that everything below uses (Python >= 3.11)
+
+$(VENV)/installed: pyproject.toml tools/make-venv
+	@tools/make-venv $(VENV) test lint bench
+	@touch $@
+
+$(VENV)/docs-installed: $(VENV)/installed
+	@tools/make-venv $(VENV) docs
+	@touch $@
+
+demo: $(VENV)/installed  ## Show the library at work on a fresh sqlite file
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(VENV)/bin/nova-sqlcore demo --url "sqlite:///$$scratch/demo.sqlite"
+
+test: $(VENV)/installed  ## Run the tests on sqlite, MySQL/MariaDB and PostgreSQL
+	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(ARGS)
+
+test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
+	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
+
+bench: $(VENV)/installed  ## Run the benchmarks against private servers
+	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+lint: $(VENV)/installed  ## Check style, format and types
+	@status=0; set -x; \
+	$(VENV)/bin/ruff check . || status=1; \
+	$(VENV)/bin/ruff format --check . || status=1; \
+	$(VENV)/bin/mypy || status=1; \
+	exit $$status
+
+docs: $(VENV)/docs-installed  ## Build the documentation into docs/_build/html
+	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+servers: $(VENV)/installed  ## Run private MariaDB and PostgreSQL servers until Ctrl-C; prints their URLs
+	@$(PYTHON_IN_VENV) -m tests.servers $(ARGS)
+
+clean:  ## Remove everything that was made here
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
