@@ -1,0 +1,448 @@
+"""What differs between the back-ends; nothing else in the library asks which one it talks to.
+
+One object per family of servers says how an engine is made, how a transaction begins, which errors mean what, and how the
+few statements are written that have no common form.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sqlite3
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from nova_sqlcore import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nova_sqlcore.connections import EngineOptions
+
+Role = Literal["writer", "reader"]
+
+
+class Dialect:
+    """The traits of one family of servers; the base holds what most have in common."""
+
+    name: ClassVar[str]
+    drivers: ClassVar[dict[str, str]]
+    #: UPDATE ... RETURNING
+    update_returning: ClassVar[bool] = False
+    #: DELETE ... RETURNING
+    delete_returning: ClassVar[bool] = False
+    #: the id of a new row comes with RETURNING, not as ``lastrowid``
+    id_by_returning: ClassVar[bool] = False
+    #: SELECT ... FOR UPDATE locks rows
+    locks_rows: ClassVar[bool] = True
+    #: a failed statement leaves the transaction usable
+    survives_errors: ClassVar[bool] = True
+    #: a second writing connection of the same process would wait for the first one
+    single_writer: ClassVar[bool] = False
+    regexp_operator: ClassVar[str] = "REGEXP"
+    #: begins a writing transaction; empty where the driver does it with the first statement
+    begin_writer: ClassVar[str] = ""
+    #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
+    begin_snapshot: ClassVar[str] = "BEGIN"
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Return the driver's own arguments for a new connection."""
+        return {}
+
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Return this family's arguments for ``create_engine``."""
+        return {}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Set up a new DB-API connection."""
+
+    def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
+        """Return ``statement`` as one that locks the rows it finds."""
+        return statement.with_for_update(of=of)
+
+    def lock_free_row(self, statement: sa.Select[Any]) -> sa.Select[Any]:
+        """Return ``statement`` as one that locks rows and steps over those that somebody else holds."""
+        return statement.with_for_update(skip_locked=True)
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+        """Return an INSERT that does nothing where a unique key is taken."""
+        raise NotImplementedError(self.name)
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """Return an INSERT that updates the row instead which already holds the unique key ``keys``.
+
+        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted. With ``only_if``
+        the row stays as it is unless the condition on the stored row holds.
+        """
+        raise NotImplementedError(self.name)
+
+    def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Return ``column`` in a form that text operators take."""
+        return column  # type: ignore[return-value]  # sqlite and MySQL compare any type as text
+
+    def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
+        """Return the ORDER BY term for ``column`` with NULL as the smallest value."""
+        return column.desc() if direction == "desc" else column.asc()
+
+    def guard(self) -> sa.Select[Any] | None:
+        """Return the statement that takes the transaction-long guard bound as ``guard``, if this family has one."""
+        return None
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""
+        raise NotImplementedError(self.name)
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Return the library's error for a driver's error."""
+        return exceptions.DBError(error)
+
+
+class Sqlite(Dialect):
+    """sqlite 3.35 and newer, through the standard library."""
+
+    name = "sqlite"
+    drivers: ClassVar[dict[str, str]] = {"pysqlite": ""}
+    update_returning = True
+    delete_returning = True
+    locks_rows = False
+    single_writer = True
+    begin_writer = "BEGIN IMMEDIATE"
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Let the library begin and commit, and keep many statements prepared."""
+        return {
+            "isolation_level": None,
+            "timeout": options.busy_timeout,
+            "cached_statements": 1000,
+            "check_same_thread": False,
+        }
+
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Return one shared connection for a database in memory."""
+        return {"poolclass": sa.StaticPool} if in_memory(url) else {}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Set the journal to WAL and give the connection its REGEXP function."""
+        connection.create_function("REGEXP", 2, _regexp, deterministic=True)
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {'NORMAL' if options.sqlite_synchronous else 'OFF'}")
+        cursor.close()
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+        """ON CONFLICT DO NOTHING."""
+        return sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """ON CONFLICT (keys) DO UPDATE."""
+        insert = sqlite.insert(table).values(dict(values))
+        return insert.on_conflict_do_update(
+            index_elements=list(keys), set_=_assigned(assignments, insert.excluded), where=only_if
+        )
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """json_group_array(json_array(...))."""
+        return sa.func.json_group_array(sa.func.json_array(*columns.values()), type_=sa.Text())
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Translate by sqlite's extended result code; its text is the only source of names."""
+        code = getattr(error, "sqlite_errorname", "") or ""
+        text = str(error)
+        if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
+            names = [name.strip().rpartition(".")[2] for name in text.partition(":")[2].split(",")]
+            return exceptions.DBDuplicateEntry(columns=names, inner_exception=error)
+        if code == "SQLITE_CONSTRAINT_FOREIGNKEY":
+            return exceptions.DBReferenceError(None, None, None, None, inner_exception=error)
+        if code == "SQLITE_CONSTRAINT_CHECK":
+            return exceptions.DBConstraintError(None, text.partition(":")[2].strip(), inner_exception=error)
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return exceptions.DBDeadlock(error)
+        if text.startswith(("no such table", "no such column")) or " has no column named " in text:
+            return exceptions.DatabaseNotMigrated(error)
+        if code.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH")):
+            return exceptions.DBConnectionError(error)
+        if isinstance(error, sqlite3.DataError | OverflowError) or code in ("SQLITE_MISMATCH", "SQLITE_TOOBIG"):
+            return exceptions.DBDataError(error)
+        return exceptions.DBError(error)
+
+
+def _regexp(pattern: Any, item: Any) -> bool | None:
+    return None if item is None else re.search(str(pattern), str(item)) is not None
+
+
+def in_memory(url: sa.URL) -> bool:
+    """Tell whether ``url`` names an sqlite database in memory."""
+    name = url.database or ""
+    return url.get_backend_name() == "sqlite" and (name in ("", ":memory:") or "mode=memory" in str(url.query) + name)
+
+
+class MySQL(Dialect):
+    """MySQL 8 and newer."""
+
+    name = "mysql"
+    drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
+    begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+
+    _CONFLICTS: ClassVar[frozenset[int]] = frozenset({1213, 1205, 1020})
+    _CONNECTION: ClassVar[frozenset[int]] = frozenset(
+        {1040, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1184, 1698, 1927}
+        | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055, 2059, 2061}
+    )
+    _DATA: ClassVar[frozenset[int]] = frozenset({1264, 1265, 1292, 1366, 1367, 1406, 1411, 3140})
+    _FOREIGN_KEY = re.compile(
+        r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "
+        r"FOREIGN KEY \(.(?P<key>[^`]+).\) REFERENCES .(?P<parent>\w+)."
+    )
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Put reading connections into autocommit mode."""
+        return {"autocommit": role == "reader"}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Set the session up with one statement.
+
+        Writers run READ COMMITTED: compare-and-swap and quota locks read the latest rows, and there are no gap locks to
+        collide on. Readers keep REPEATABLE READ, which a snapshot of several statements needs.
+        """
+        level = "READ-COMMITTED" if role == "writer" else "REPEATABLE-READ"
+        is_mariadb = "mariadb" in _server_version(connection).lower()
+        settings = {
+            ("tx_isolation" if is_mariadb else "transaction_isolation"): level,
+            "time_zone": "+00:00",
+            "group_concat_max_len": 16 * 1024 * 1024,
+        }
+        if options.sql_mode:
+            settings["sql_mode"] = options.sql_mode
+        if options.wsrep_sync_wait is not None:
+            settings["wsrep_sync_wait"] = options.wsrep_sync_wait
+        assignments = ", ".join(f"SESSION {name} = %s" for name in settings)
+        cursor = connection.cursor()
+        cursor.execute(f"SET {assignments}", tuple(settings.values()))
+        cursor.close()
+
+    def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
+        """FOR UPDATE; the wider lock is taken where a server knows no OF."""
+        return statement.with_for_update()
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+        """Assign the first key column to itself; INSERT IGNORE would hide other errors."""
+        insert = mysql.insert(table).values(dict(values))
+        column = next(iter(table.primary_key))
+        return insert.on_duplicate_key_update({column.name: column})
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """ON DUPLICATE KEY UPDATE, with IF(condition, new, old) for a conditional one."""
+        insert = mysql.insert(table).values(dict(values))
+        changes = _assigned(assignments, insert.inserted)
+        if only_if is not None:
+            changes = {name: sa.func.if_(only_if, value, table.c[name]) for name, value in changes.items()}
+        return insert.on_duplicate_key_update(list(changes.items()))
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """Join JSON lists by GROUP_CONCAT; the reader must check that the text parses (group_concat_max_len)."""
+        one = sa.func.json_array(*columns.values())
+        return sa.func.concat("[", sa.func.group_concat(one), "]", type_=sa.Text())
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Translate by error number; key names stand in the text only."""
+        args = error.args
+        number = args[0] if args and isinstance(args[0], int) else None
+        text = str(args[1]) if len(args) > 1 else str(error)
+        if number in (1062, 1586):
+            key = text.rpartition("for key ")[2].strip("'\" ")
+            return exceptions.DBDuplicateEntry(columns=exceptions.columns_of_key(key), inner_exception=error)
+        if number in self._CONFLICTS:
+            return exceptions.DBDeadlock(error)
+        if number in (1216, 1217, 1451, 1452):
+            return self._reference_error(error, text)
+        if number in (3819, 4025):
+            return exceptions.DBConstraintError(None, _quoted(text), inner_exception=error)
+        if number in (1146, 1054):
+            return exceptions.DatabaseNotMigrated(error)
+        if number in self._DATA:
+            return exceptions.DBDataError(error)
+        if number in self._CONNECTION or type(error).__name__ == "InterfaceError":
+            return exceptions.DBConnectionError(error)
+        return exceptions.DBError(error)
+
+    def _reference_error(self, error: BaseException, text: str) -> exceptions.DBReferenceError:
+        found = self._FOREIGN_KEY.search(text)
+        names = found.group("table", "constraint", "key", "parent") if found else (None, None, None, None)
+        return exceptions.DBReferenceError(*names, inner_exception=error)
+
+
+class MariaDB(MySQL):
+    """MariaDB 10.6 and newer."""
+
+    delete_returning = True
+
+
+def _server_version(connection: Any) -> str:
+    """Return the version text of a PyMySQL or mysqlclient connection; both keep it from the handshake."""
+    return str(connection.get_server_info())
+
+
+def _quoted(text: str) -> str | None:
+    found = re.search(r"[`'\"]([^`'\"]+)[`'\"]", text)
+    return found.group(1) if found else None
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL 12 and newer, through psycopg 3."""
+
+    name = "postgresql"
+    drivers: ClassVar[dict[str, str]] = {"psycopg": "postgresql"}
+    update_returning = True
+    delete_returning = True
+    id_by_returning = True
+    survives_errors = False
+    regexp_operator = "~"
+    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+    _CONFLICTS: ClassVar[frozenset[str]] = frozenset({"40001", "40P01", "55P03"})
+    _CONNECTION: ClassVar[tuple[str, ...]] = ("08", "28", "3D", "53", "57P0")
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Prepare statements early; put reading connections into autocommit mode."""
+        given = url.query.get("options", "")
+        return {
+            "autocommit": role == "reader",
+            "prepare_threshold": options.prepare_threshold,
+            "application_name": url.query.get("application_name", "nova_sqlcore"),
+            "options": f"{given} -c timezone=UTC".strip(),
+        }
+
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Take inet columns as text."""
+        return {"native_inet_types": False}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Keep more statements prepared than psycopg's 100: the library has several hundred of fixed text."""
+        connection.prepared_max = 500
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+        """ON CONFLICT DO NOTHING."""
+        return postgresql.insert(table).values(dict(values)).on_conflict_do_nothing()
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """ON CONFLICT (keys) DO UPDATE."""
+        insert = postgresql.insert(table).values(dict(values))
+        return insert.on_conflict_do_update(
+            index_elements=list(keys), set_=_assigned(assignments, insert.excluded), where=only_if
+        )
+
+    def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Cast everything but text to text."""
+        if isinstance(column.type, sa.String) or (
+            isinstance(column.type, sa.TypeDecorator)
+            and isinstance(column.type.dialect_impl(postgresql.dialect()).impl_instance, sa.String)  # type: ignore[attr-defined]  # untyped in SQLAlchemy
+        ):
+            return column
+        return sa.cast(column, sa.Text)
+
+    def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
+        """Say where NULL goes: by itself PostgreSQL takes it for the greatest value."""
+        return column.desc().nulls_last() if direction == "desc" else column.asc().nulls_first()
+
+    def guard(self) -> sa.Select[Any]:
+        """Return an advisory lock that the end of the transaction releases."""
+        return _advisory_guard()
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """json_agg(json_build_array(...)) as text."""
+        return sa.cast(sa.func.json_agg(sa.func.json_build_array(*columns.values())), sa.Text)
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Translate by SQLSTATE and the names that the server sends beside the text."""
+        state = getattr(error, "sqlstate", None) or ""
+        diag = getattr(error, "diag", None)
+        if state == "23505":
+            columns = exceptions.columns_of_key(diag.constraint_name or "") if diag else []
+            return exceptions.DBDuplicateEntry(columns=columns, inner_exception=error)
+        if state in self._CONFLICTS:
+            return exceptions.DBDeadlock(error)
+        if state == "23503":
+            return self._reference_error(error, diag)
+        if state == "23514":
+            return exceptions.DBConstraintError(diag.table_name, diag.constraint_name, inner_exception=error)
+        if state in ("42P01", "42703"):
+            return exceptions.DatabaseNotMigrated(error)
+        if state.startswith("22") or state in ("42804", "42846"):
+            return exceptions.DBDataError(error)
+        if state.startswith(self._CONNECTION) or (not state and type(error).__name__ == "OperationalError"):
+            return exceptions.DBConnectionError(error)
+        return exceptions.DBError(error)
+
+    def _reference_error(self, error: BaseException, diag: Any) -> exceptions.DBReferenceError:
+        found = re.search(r"Key \(([^)]+)\)=.* table \"(\w+)\"", diag.message_detail or "")
+        key, parent = found.groups() if found else (None, None)
+        return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
+
+
+@functools.cache
+def _advisory_guard() -> sa.Select[Any]:
+    return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0)))
+
+
+def _assigned(assignments: Mapping[str, Any], new: Any) -> dict[str, Any]:
+    """Return ``assignments`` with every "=" replaced by the value that was to be inserted."""
+    return {name: new[name] if isinstance(value, str) and value == "=" else value for name, value in assignments.items()}
+
+
+SQLITE = Sqlite()
+MYSQL = MySQL()
+MARIADB = MariaDB()
+POSTGRESQL = PostgreSQL()
+
+_FAMILIES: dict[str, Dialect] = {"sqlite": SQLITE, "mysql": MYSQL, "mariadb": MARIADB, "postgresql": POSTGRESQL}
+
+
+def family(url: sa.URL) -> Dialect:
+    """Return the traits for the database that ``url`` names.
+
+    Raises: DBError for a scheme or a driver that the library does not know.
+    """
+    dialect = _FAMILIES.get(url.get_backend_name())
+    known = "sqlite://, mysql+pymysql://, mysql+mysqldb://, postgresql+psycopg://"
+    if dialect is None:
+        raise exceptions.DBError(f"unknown database scheme {url.drivername!r}; use one of {known}")
+    if "+" in url.drivername and url.drivername.partition("+")[2] not in dialect.drivers:
+        raise exceptions.DBError(f"unknown driver in {url.drivername!r}; use one of {known}")
+    return dialect
+
+
+def of_engine(engine: sa.Engine) -> Dialect:
+    """Return the traits for a server that has been connected to: MariaDB shows itself only then."""
+    if getattr(engine.dialect, "is_mariadb", False):
+        return MARIADB
+    return _FAMILIES[engine.dialect.name]

@@ -1,0 +1,1 @@
+"""The database API, one module per noun."""

@@ -1,0 +1,162 @@
+"""How a Core statement reaches the driver: compiled once per dialect, then text and parameters only.
+
+A statement of the library is a constant or comes from a cached builder, so the same object arrives again and again. ``Prepared`` keeps
+what SQLAlchemy worked out for it: text, parameter order, bind processors, column names and result processors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+    Process = Callable[[Any], Any]
+    Statement = sa.sql.expression.Executable
+
+#: Fixed statements of the library are a few hundred; a caller who builds his own at each call must not fill the memory.
+CACHE_SIZE = 4096
+
+
+class Prepared:
+    """A compiled statement: text, the order and the conversion of its parameters, the shape of its rows."""
+
+    __slots__ = ("_constants", "_defaults", "_dialect", "_needed", "_positions", "_shape", "compiled", "expands", "text")
+
+    def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
+        """Compile ``statement`` for ``dialect``."""
+        self.compiled: SQLCompiler = statement.compile(dialect=dialect)
+        self.text = self.compiled.string
+        self.expands = bool(self.compiled.post_compile_params)
+        self._dialect = dialect
+        self._positions: list[str] | None = self.compiled.positiontup
+        self._shape: Shape | None = None
+        self._defaults = {column.key: column.onupdate for column in _prefetched(self.compiled)}
+        self._needed: list[tuple[str, Process | None]] = []
+        self._constants: dict[str, Any] = {}
+        for parameter, name in self.compiled.bind_names.items():
+            process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            if parameter.required or name in self._defaults:
+                self._needed.append((name, process))
+            else:
+                value = parameter.value
+                self._constants[name] = process(value) if process and not parameter.expanding else value
+
+    def bind(self, params: Mapping[str, Any]) -> Any:
+        """Return ``params`` in the form that the DB-API cursor takes.
+
+        Raises: DBDataError for a value that the parameter can't hold. TypeError for a missing or an unknown parameter.
+        """
+        bound = self._constants.copy()
+        for name, process in self._needed:
+            value = params[name] if name in params else self._default(name)
+            if process is None:
+                bound[name] = value
+                continue
+            try:
+                bound[name] = process(value)
+            except types.UnstorableValue as error:
+                raise exceptions.DBDataError(f"{name} {error}") from error
+        if len(params) > len(self._needed) - len(self._defaults):
+            self._refuse_unknown(params)
+        positions = self._positions
+        return bound if positions is None else [bound[name] for name in positions]
+
+    def expand(self, params: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return text and parameters of a statement with an IN list, spelled out for this list's length.
+
+        Raises: as ``bind``.
+        """
+        raw = {name: params[name] if name in params else self._default(name) for name, _ in self._needed}
+        self._refuse_unknown(params)
+        state = self.compiled.construct_expanded_state(self._constants | raw)
+        bound = dict(state.parameters)
+        done = self._constants.keys()
+        for name, process in state.processors.items():
+            if process is None or name in done or name not in bound:
+                continue
+            try:
+                bound[name] = process(bound[name])  # type: ignore[operator]  # a tuple stands for tuple-IN only
+            except types.UnstorableValue as error:
+                raise exceptions.DBDataError(f"{name} {error}") from error
+        if state.positiontup is None:
+            return state.statement, bound
+        return state.statement, [bound[name] for name in state.positiontup]
+
+    def shape(self, description: Sequence[Sequence[Any]]) -> Shape:
+        """Return how the rows of this statement become dicts."""
+        if self._shape is None:
+            self._shape = Shape(self.compiled.statement.exported_columns, description, self._dialect)
+        return self._shape
+
+    def _default(self, name: str) -> Any:
+        default = self._defaults.get(name)
+        if default is None:
+            raise TypeError(f"parameter {name!r} of the statement is missing: {self.text[:200]}")
+        return default.arg(None)
+
+    def _refuse_unknown(self, params: Mapping[str, Any]) -> None:
+        unknown = set(params) - {name for name, _ in self._needed}
+        if unknown:
+            raise TypeError(f"the statement has no parameter {', '.join(sorted(unknown))}: {self.text[:200]}")
+
+
+def _prefetched(compiled: SQLCompiler) -> Iterable[sa.Column[Any]]:
+    """Return the columns that an UPDATE sets by itself, such as ``updated_at``."""
+    return compiled.update_prefetch if compiled.isupdate else ()
+
+
+class Shape:
+    """How the rows of one statement become dicts: names once, and the columns that need a conversion."""
+
+    __slots__ = ("names", "processors")
+
+    def __init__(self, columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> None:
+        """Take the statement's columns and the cursor's description of them."""
+        self.names: tuple[str, ...] = tuple(column.key for column in columns)
+        found = (
+            (column.key, column.type.dialect_impl(dialect).result_processor(dialect, entry[1]))
+            for column, entry in zip(columns, description, strict=True)
+        )
+        self.processors: tuple[tuple[str, Process], ...] = tuple((name, process) for name, process in found if process)
+
+    def dicts(self, records: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        """Return the records as dicts."""
+        names = self.names
+        rows = [dict(zip(names, record, strict=False)) for record in records]
+        for name, process in self.processors:
+            for row in rows:
+                row[name] = process(row[name])
+        return rows
+
+
+class Cache:
+    """The prepared statements of one dialect, found by the identity of the statement object.
+
+    Every entry keeps its statement alive, so an identity never means two statements.
+    """
+
+    __slots__ = ("_dialect", "_entries")
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        """Start empty."""
+        self._dialect = dialect
+        self._entries: dict[int, tuple[Prepared, Any]] = {}
+
+    def get(self, statement: Any) -> Prepared:
+        """Return ``statement`` prepared."""
+        found = self._entries.get(id(statement))
+        return found[0] if found is not None else self._prepare(statement)
+
+    def _prepare(self, statement: Any) -> Prepared:
+        if len(self._entries) >= CACHE_SIZE:
+            self._entries.clear()
+        prepared = Prepared(statement, self._dialect)
+        self._entries[id(statement)] = prepared, statement
+        return prepared
