@@ -27,7 +27,7 @@ CACHE_SIZE = 4096
 class Prepared:
     """A compiled statement: text, the order and the conversion of its parameters, the shape of its rows."""
 
-    __slots__ = ("_constants", "_defaults", "_dialect", "_needed", "_positions", "_shape", "compiled", "expands", "text")
+    __slots__ = ("_defaults", "_dialect", "_needed", "_shape", "_slots", "_template", "compiled", "expands", "text")
 
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         """Compile ``statement`` for ``dialect``."""
@@ -35,51 +35,52 @@ class Prepared:
         self.text = self.compiled.string
         self.expands = bool(self.compiled.post_compile_params)
         self._dialect = dialect
-        self._positions: list[str] | None = self.compiled.positiontup
         self._shape: Shape | None = None
         self._defaults = {column.key: column.onupdate for column in _prefetched(self.compiled)}
-        self._needed: list[tuple[str, Process | None]] = []
-        self._constants: dict[str, Any] = {}
+        self._needed: dict[str, Process | None] = {}
+        constants: dict[str, Any] = {}
         for parameter, name in self.compiled.bind_names.items():
             process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
             if parameter.required or name in self._defaults:
-                self._needed.append((name, process))
+                self._needed[name] = process
             else:
                 value = parameter.value
-                self._constants[name] = process(value) if process and not parameter.expanding else value
+                constants[name] = process(value) if process and not parameter.expanding else value
+        names: Any = self.compiled.positiontup
+        #: what the cursor takes, constants in place; a slot says where a parameter goes: a position, or a name
+        self._template: Any = constants if names is None else [constants.get(name) for name in names]
+        places = ((name, name) for name in self._needed) if names is None else enumerate(names)
+        self._slots = [(place, name, self._needed[name]) for place, name in places if name in self._needed]
 
     def bind(self, params: Mapping[str, Any]) -> Any:
         """Return ``params`` in the form that the DB-API cursor takes.
 
         Raises: DBDataError for a value that the parameter can't hold. TypeError for a missing or an unknown parameter.
         """
-        bound = self._constants.copy()
-        for name, process in self._needed:
+        bound = self._template.copy()
+        for place, name, process in self._slots:
             value = params[name] if name in params else self._default(name)
-            if process is None:
-                bound[name] = value
-                continue
-            try:
-                bound[name] = process(value)
-            except types.UnstorableValue as error:
-                raise exceptions.DBDataError(f"{name} {error}") from error
+            if process is not None and value is not None:
+                try:
+                    value = process(value)
+                except types.UnstorableValue as error:
+                    raise exceptions.DBDataError(f"{name} {error}") from error
+            bound[place] = value
         if len(params) > len(self._needed) - len(self._defaults):
             self._refuse_unknown(params)
-        positions = self._positions
-        return bound if positions is None else [bound[name] for name in positions]
+        return bound
 
     def expand(self, params: Mapping[str, Any]) -> tuple[str, Any]:
         """Return text and parameters of a statement with an IN list, spelled out for this list's length.
 
         Raises: as ``bind``.
         """
-        raw = {name: params[name] if name in params else self._default(name) for name, _ in self._needed}
+        raw = {name: params[name] if name in params else self._default(name) for name in self._needed}
         self._refuse_unknown(params)
-        state = self.compiled.construct_expanded_state(self._constants | raw)
+        state = self.compiled.construct_expanded_state({**self.compiled.params, **raw})
         bound = dict(state.parameters)
-        done = self._constants.keys()
         for name, process in state.processors.items():
-            if process is None or name in done or name not in bound:
+            if process is None or bound.get(name) is None:
                 continue
             try:
                 bound[name] = process(bound[name])  # type: ignore[operator]  # a tuple stands for tuple-IN only
@@ -90,7 +91,7 @@ class Prepared:
         return state.statement, [bound[name] for name in state.positiontup]
 
     def shape(self, description: Sequence[Sequence[Any]]) -> Shape:
-        """Return how the rows of this statement become dicts."""
+        """Return how the rows of this statement become dicts; the driver's description is needed the first time."""
         if self._shape is None:
             self._shape = Shape(self.compiled.statement.exported_columns, description, self._dialect)
         return self._shape
@@ -102,7 +103,7 @@ class Prepared:
         return default.arg(None)
 
     def _refuse_unknown(self, params: Mapping[str, Any]) -> None:
-        unknown = set(params) - {name for name, _ in self._needed}
+        unknown = params.keys() - self._needed.keys()
         if unknown:
             raise TypeError(f"the statement has no parameter {', '.join(sorted(unknown))}: {self.text[:200]}")
 
@@ -129,10 +130,12 @@ class Shape:
     def dicts(self, records: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """Return the records as dicts."""
         names = self.names
-        rows = [dict(zip(names, record, strict=False)) for record in records]
+        rows = [dict(zip(names, record)) for record in records]  # noqa: B905  # lengths agree; ``strict`` costs time
         for name, process in self.processors:
             for row in rows:
-                row[name] = process(row[name])
+                value = row[name]
+                if value is not None:
+                    row[name] = process(value)
         return rows
 
 

@@ -78,6 +78,9 @@ class Float(sa.TypeDecorator[float]):
         except (TypeError, ValueError):
             raise UnstorableValue("a number", value) from None
 
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:
+        """Take what the driver gives: every one of them gives a float."""
+
 
 class Boolean(sa.TypeDecorator[bool]):
     """True or False; takes 0 and 1 too."""
@@ -156,6 +159,9 @@ class Enum(sa.TypeDecorator[str]):
         if value is None or value in self.words:
             return value
         raise UnstorableValue(f"one of {', '.join(self.words)}", value)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:
+        """Take what the server gives: SQLAlchemy's own Enum would look every value up."""
 
 
 class DateTime(sa.TypeDecorator[datetime.datetime]):
