@@ -1,0 +1,1 @@
+"""The tests: the same ones on every back-end."""

@@ -1,0 +1,282 @@
+"""What every server family has in common: how a private server is started, found ready, and stopped without a trace."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import functools
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+
+from tests.servers import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+HOST = "127.0.0.1"
+USER = "nova"
+#: Memory is the better place for data that nobody wants to keep, if this many bytes are free there.
+MEMORY = Path("/dev/shm")
+ROOM = 2 * 1024**3
+#: Seconds until a server must answer; a busy machine needs a tenth of it.
+PATIENCE = 90
+#: Somebody else may take a free port before the server does.
+PORTS_TRIED = 5
+
+
+class ServerError(Exception):
+    """A server that didn't start or doesn't answer; the text ends with what its log says."""
+
+
+class Server(abc.ABC):
+    """A private server that lives from ``start`` to ``stop``, or somebody else's at ``url``.
+
+    ``options`` are settings of the server program beyond the family's own, by their names in its configuration file.
+    """
+
+    #: the back-end's name in the tests, and the variable that names a server to be used in place of a private one
+    name: ClassVar[str]
+    variable: ClassVar[str]
+    #: SQLAlchemy's dialect and driver, and the database to log in to when none is meant
+    driver: ClassVar[str]
+    home: ClassVar[str]
+    #: the account that the server runs under when we are root
+    account: ClassVar[str]
+    #: arguments of the driver that make a connection to a private server cheap
+    fast_connect: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, url: str | sa.URL | None = None, **options: str) -> None:
+        self.given = None if url is None else sa.make_url(url)
+        self.options = options
+        self.password = secrets.token_hex(8)
+        self.port = 0
+        self.directory = Path()
+        self._process: subprocess.Popen[str] | None = None
+        self._pid = 0
+        self._user = ""
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Return the server that the environment names, or else a private one."""
+        return cls(os.environ.get(cls.variable) or None)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Make an empty server and wait until it answers.
+
+        Raises: ServerError(text). MissingServer(text).
+        """
+        if self.given is not None:
+            self._ask_given()
+            return
+        self._require()
+        self._user = _user(self.account)
+        self.directory = Path(tempfile.mkdtemp(prefix="nova-", dir=_scratch()))
+        try:
+            if self._user:
+                shutil.chown(self.directory, self._user)
+            self._initialise()
+            self._start_on_free_port()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server and remove its data."""
+        if self.given is not None:
+            return
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+        if self.directory != Path():
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self.directory = Path()
+
+    def restart(self) -> None:
+        """Kill the server as a power cut would, and start it again on its data and port.
+
+        Raises: ServerError(text).
+        """
+        assert self._process is not None, "only a private server that runs can be restarted"
+        os.kill(self._pid, signal.SIGKILL)
+        self._process.wait()  # before its input ends, which would tell the guard to remove the data
+        _end(self._process)
+        if not self._run():
+            raise ServerError(f"{self.name}: port {self.port} has been taken meanwhile")
+
+    def url(self, database: str = "") -> sa.URL:
+        """Return the address of a database, or of the server."""
+        if self.given is not None:
+            return self.given.set(database=database or self.given.database or self.home)
+        return sa.URL.create(self.driver, USER, self.password, HOST, self.port, database or self.home)
+
+    def create_database(self, name: str) -> sa.URL:
+        """Make an empty database and return its address."""
+        self._command(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    @abc.abstractmethod
+    def drop_database(self, name: str) -> None:
+        """Remove a database; whoever is still connected to it is thrown out."""
+
+    @functools.cached_property
+    def version(self) -> str:
+        """The product and its version."""
+        with self._engine.connect() as connection:
+            return self._product(str(connection.exec_driver_sql(self._version_query).scalar_one()))
+
+    # -- what a family adds -----------------------------------------------------------------------------------------
+
+    _version_query: ClassVar[str]
+
+    @abc.abstractmethod
+    def _product(self, answer: str) -> str:
+        """Return product and version from the server's answer to ``_version_query``."""
+
+    @abc.abstractmethod
+    def _require(self) -> Path:
+        """Return the family's program; it is installed if there is none and we may.
+
+        Raises: MissingServer(text).
+        """
+
+    @abc.abstractmethod
+    def _initialise(self) -> None:
+        """Fill ``directory`` with an empty server."""
+
+    @abc.abstractmethod
+    def _server_command(self) -> list[str]:
+        """Return the command that runs the server in the foreground."""
+
+    # -- the machine ------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _engine(self) -> sa.Engine:
+        arguments = {} if self.given is not None else self.fast_connect
+        return sa.create_engine(
+            self.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=dict(arguments)
+        )
+
+    def _command(self, text: str) -> None:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(text)
+
+    def _ask_given(self) -> None:
+        try:
+            self._command("SELECT 1")
+        except sa.exc.DBAPIError as error:
+            raise ServerError(f"the server of {self.variable} doesn't answer: {error.orig}") from error
+
+    def _start_on_free_port(self) -> None:
+        for _ in range(PORTS_TRIED):
+            self.port = free_port()
+            if self._run():
+                return
+        raise ServerError(f"{self.name}: {PORTS_TRIED} ports were free and then taken")
+
+    def _run(self) -> bool:
+        """Start the server and wait until it answers; return False if somebody else has taken the port."""
+        (self.directory / "log").write_text("")
+        self._spawn(self._server_command())
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self._has_ended():
+                if "already in use" in self.log().lower():
+                    return False
+                raise ServerError(f"{self.name} ended at its start; its log ends with\n{self.log()}")
+            with contextlib.suppress(sa.exc.DBAPIError):
+                self._command("SELECT 1")
+                return True
+            time.sleep(0.02)
+        raise ServerError(f"{self.name} doesn't answer after {PATIENCE} s; its log ends with\n{self.log()}")
+
+    def _has_ended(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is None:
+            return False
+        _end(self._process)
+        return True
+
+    def run_tool(self, command: Sequence[str]) -> None:
+        """Run a program of the server's under its account, and wait for its end.
+
+        Raises: ServerError(text).
+        """
+        self._spawn(command)
+        assert self._process is not None
+        if self._process.wait():
+            raise ServerError(f"{command[0]} failed:\n{self.log()}")
+        _end(self._process)
+
+    def _spawn(self, command: Sequence[str]) -> None:
+        """Start ``command`` under a guard, which ends it and removes the directory when we end."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, str(self.directory), self._user, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for us alone; the guard acts when we end
+        )
+        assert self._process.stdout is not None
+        self._pid = int(self._process.stdout.readline() or 0)
+
+    def log(self) -> str:
+        """Return the end of what the server has said so far."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.directory / "log").read_text(errors="replace")[-4000:]
+        return ""
+
+
+def free_port() -> int:
+    """Return a TCP port that is free at the moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end(guarding: subprocess.Popen[str]) -> None:
+    """Let a guard end, and wait for it.
+
+    By signal: a process that we have forked may still hold the other end of the guard's input.
+    """
+    guarding.terminate()
+    guarding.communicate()
+
+
+def _scratch() -> Path:
+    """Return the directory for temporary data."""
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+            return MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def _user(preferred: str) -> str:
+    """Return the account to run a server under: none but our own unless we are root, whom servers refuse."""
+    if os.geteuid() != 0:
+        return ""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return preferred if preferred in known else "nobody"
