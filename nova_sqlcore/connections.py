@@ -345,8 +345,10 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
 def _begin_explicitly(engine: sa.Engine) -> None:
     """Let the plain engine begin as other engines do, though its driver runs in autocommit mode.
 
-    The methods of the dialect are replaced since an engine event would take every statement off the driver's road. The one connection
-    of a database in memory is shared by everybody: there a caller of the plain engine must not end a transaction of the library.
+    The methods of the dialect are replaced since an engine event would take every statement off the driver's road.
+    The one connection
+    of a database in memory is shared by everybody: there a caller of the plain engine must not end a transaction of
+    the library.
     """
     dialect: Any = engine.dialect
     if dialects.in_memory(engine.url):
@@ -367,7 +369,9 @@ def _wait_for_server(engine: sa.Engine, options: EngineOptions) -> None:
                 engine.dispose()
                 raise
             attempt += 1
-            logger.warning("database not reached (attempt %d), next try in %s s: %s", attempt, options.retry_interval, error)
+            logger.warning(
+                "database not reached (attempt %d), next try in %s s: %s", attempt, options.retry_interval, error
+            )
             time.sleep(options.retry_interval)
         else:
             return

@@ -1,6 +1,7 @@
 """What differs between the back-ends; nothing else in the library asks which one it talks to.
 
-One object per family of servers says how an engine is made, how a transaction begins, which errors mean what, and how the
+One object per family of servers says how an engine is made, how a transaction begins, which errors mean what, and how
+the
 few statements are written that have no common form.
 """
 
@@ -80,7 +81,8 @@ class Dialect:
     ) -> sa.Insert:
         """Return an INSERT that updates the row instead which already holds the unique key ``keys``.
 
-        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted. With ``only_if``
+        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted. With
+        ``only_if``
         the row stays as it is unless the condition on the stored row holds.
         """
         raise NotImplementedError(self.name)
@@ -273,7 +275,9 @@ class MySQL(Dialect):
         text = str(args[1]) if len(args) > 1 else str(error)
         if number in (1062, 1586):
             key = text.rpartition("for key ")[2].strip("'\" ")
-            return exceptions.DBDuplicateEntry(columns=exceptions.columns_of_key(key), inner_exception=error)
+            # MariaDB names no table; what the library inserts by a key other than ``id`` goes through an upsert
+            columns = ["id"] if key.rpartition(".")[2] == "PRIMARY" else exceptions.columns_of_key(key)
+            return exceptions.DBDuplicateEntry(columns=columns, inner_exception=error)
         if number in self._CONFLICTS:
             return exceptions.DBDeadlock(error)
         if number in (1216, 1217, 1451, 1452):
@@ -387,8 +391,7 @@ class PostgreSQL(Dialect):
         state = getattr(error, "sqlstate", None) or ""
         diag = getattr(error, "diag", None)
         if state == "23505":
-            columns = exceptions.columns_of_key(diag.constraint_name or "") if diag else []
-            return exceptions.DBDuplicateEntry(columns=columns, inner_exception=error)
+            return exceptions.DBDuplicateEntry(columns=_columns_of(diag), inner_exception=error)
         if state in self._CONFLICTS:
             return exceptions.DBDeadlock(error)
         if state == "23503":
@@ -409,6 +412,15 @@ class PostgreSQL(Dialect):
         return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
 
 
+def _columns_of(diag: Any) -> list[str]:
+    """Return the columns of the unique key that was hit: its name says them, or the detail does for a primary key."""
+    name = diag.constraint_name or ""
+    found = re.search(r"Key \(([^)]+)\)=", diag.message_detail or "")
+    if name.startswith("uniq_") or found is None:
+        return exceptions.columns_of_key(name)
+    return [column.strip() for column in found.group(1).split(",")]
+
+
 @functools.cache
 def _advisory_guard() -> sa.Select[Any]:
     return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0)))
@@ -416,7 +428,9 @@ def _advisory_guard() -> sa.Select[Any]:
 
 def _assigned(assignments: Mapping[str, Any], new: Any) -> dict[str, Any]:
     """Return ``assignments`` with every "=" replaced by the value that was to be inserted."""
-    return {name: new[name] if isinstance(value, str) and value == "=" else value for name, value in assignments.items()}
+    return {
+        name: new[name] if isinstance(value, str) and value == "=" else value for name, value in assignments.items()
+    }
 
 
 SQLITE = Sqlite()

@@ -1,6 +1,7 @@
 """How a Core statement reaches the driver: compiled once per dialect, then text and parameters only.
 
-A statement of the library is a constant or comes from a cached builder, so the same object arrives again and again. ``Prepared`` keeps
+A statement of the library is a constant or comes from a cached builder, so the same object arrives again and again.
+``Prepared`` keeps
 what SQLAlchemy worked out for it: text, parameter order, bind processors, column names and result processors.
 """
 
@@ -8,17 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from nova_sqlcore import exceptions, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import sqlalchemy as sa
     from sqlalchemy.sql.compiler import SQLCompiler
 
     Process = Callable[[Any], Any]
-    Statement = sa.sql.expression.Executable
 
 #: Fixed statements of the library are a few hundred; a caller who builds his own at each call must not fill the memory.
 CACHE_SIZE = 4096

@@ -1,7 +1,8 @@
 """Column types: one Python value per column, whatever the server.
 
 Every type here turns a caller's value into the stored form when it is bound, and a driver's value into a plain
-``str``, ``int``, ``bool``, ``float`` or naive ``datetime`` when it is read. A type without a result step costs nothing per row.
+``str``, ``int``, ``bool``, ``float`` or naive ``datetime`` when it is read. A type without a result step costs
+nothing per row.
 """
 
 import datetime

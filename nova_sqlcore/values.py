@@ -23,7 +23,7 @@ BATCH = 200
 
 
 def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
-    """Return the whole row that an INSERT of ``given`` stores: values in stored form, defaults for what is missing or None.
+    """Return the whole row that an INSERT of ``given`` stores: stored forms, and defaults for what is missing or None.
 
     Raises: DBDataError(table.column ...) for a value that the column can't hold.
     """
@@ -38,7 +38,7 @@ def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ign
 
 
 def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
-    """Return ``given`` in stored form, without the keys that are no column: those are warned about unless in ``ignore``.
+    """Return ``given`` in stored form; keys that are no column are left out, with a warning unless in ``ignore``.
 
     Raises: DBDataError(table.column ...) for a value that the column can't hold.
     """
@@ -92,7 +92,7 @@ def insert_statement(table: sa.Table, with_id: bool, returning: bool) -> sa.Inse
 
 @functools.cache
 def insert_absent_statement(table: sa.Table, with_id: bool, dialect: Dialect) -> sa.Insert:
-    """Return the INSERT that does nothing where a unique key is taken; it gives the new id (or key) where RETURNING is needed."""
+    """Return the INSERT that does nothing where a unique key is taken; with the new key where RETURNING tells it."""
     statement = dialect.insert_absent(table, _binds(table, with_id)).inline()
     return statement.returning(next(iter(table.primary_key))) if dialect.id_by_returning else statement
 
@@ -124,10 +124,7 @@ def _networks(table: sa.Table) -> tuple[str, ...]:
 @functools.cache
 def _converters(table: sa.Table, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
     named = _Named(dialect.name)
-    return {
-        column.name: functools.partial(_convert, column.type, named)
-        for column in tables.row_columns(table)
-    }
+    return {column.name: functools.partial(_convert, column.type, named) for column in tables.row_columns(table)}
 
 
 def _convert(kind: Any, dialect: Any, value: Any) -> Any:

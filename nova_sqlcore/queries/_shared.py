@@ -19,7 +19,8 @@ Row = dict[str, Any]
 
 arg = sa.bindparam
 
-#: Longest IN list of one statement: far below sqlite's limit of 32,766 parameters, and long enough that chunks cost nothing.
+#: Longest IN list of one statement: far below sqlite's limit of 32,766 parameters, and long enough that chunks cost
+#: nothing.
 CHUNK: Final = 500
 
 
@@ -61,14 +62,14 @@ def columns(table: sa.FromClause, prefix: str = "") -> tuple[sa.ColumnElement[An
 
 
 def split(row: Row, prefix: str) -> Row | None:
-    """Take the columns that carry ``prefix`` out of ``row`` and return them as a row of their own; None if there was none."""
+    """Take the columns with ``prefix`` out of ``row`` and return them as a row of their own, None without an id."""
     names = [name for name in row if name.startswith(prefix)]
     part = {name[len(prefix) :]: row.pop(name) for name in names}
     return None if part.get("id") is None else part
 
 
 def as_id(value: Any, limit: int = MAX_INT) -> int | None:
-    """Return the number that an id stands for; None for text and for numbers that no column holds: no row has that id."""
+    """Return the number that an id stands for; None for text and out-of-range numbers: no row has that id."""
     if type(value) is int:
         return value if -limit - 1 <= value <= limit else None
     if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
@@ -82,7 +83,9 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def rows_in(transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any) -> list[Row]:
+def rows_in(
+    transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
+) -> list[Row]:
     """Run ``statement`` for all ``keys`` of its IN list ``name``, chunk by chunk, and return the rows in that order."""
     rows: list[Row] = []
     for chunk in chunks(keys):
@@ -93,9 +96,7 @@ def rows_in(transaction: tx.Transaction, statement: sa.Select[Any], name: str, k
 @functools.lru_cache(maxsize=1024)
 def soft_delete(table: sa.Table) -> sa.Update:
     """Return the start of a soft delete: ``deleted = id, deleted_at = :deleted_at``; ``updated_at`` stays as it is."""
-    return sa.update(table).values(
-        deleted=table.c.id, deleted_at=arg("deleted_at"), updated_at=table.c.updated_at
-    )
+    return sa.update(table).values(deleted=table.c.id, deleted_at=arg("deleted_at"), updated_at=table.c.updated_at)
 
 
 def now() -> dict[str, Any]:
@@ -108,7 +109,9 @@ def assigned(table: sa.Table, names: Sequence[str]) -> dict[str, sa.BindParamete
     return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
 
 
-def changes(table: sa.Table, given: Mapping[str, Any], transaction: tx.Transaction, *, ignore: Sequence[str] = ()) -> Row:
+def changes(
+    table: sa.Table, given: Mapping[str, Any], transaction: tx.Transaction, *, ignore: Sequence[str] = ()
+) -> Row:
     """Return what an UPDATE of ``given`` writes: stored form, in column order so that one shape is one statement."""
     row = values.stored(table, given, transaction.dialect, ignore=ignore)
     return {column.name: row[column.name] for column in table.c if column.name in row}

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries._shared import arg, as_id, assigned, changes, columns, now, soft_delete, visible
 from nova_sqlcore.settings import settings
-from nova_sqlcore.tables import compute_nodes, services as t
+from nova_sqlcore.tables import compute_nodes
+from nova_sqlcore.tables import services as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -1,0 +1,25 @@
+"""The calls that the reference was recorded with give the reference's answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nova_sqlcore import api, migrations, tx
+from tests.recorded.replay import Replay, records
+
+if TYPE_CHECKING:
+    from tests.plugins.backend import Backend
+
+
+def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_clock: Any) -> None:
+    """1,033 calls of all functions, with successes and failures, on a database with nothing but the seeded flavors."""
+    with backend.new_database() as url:
+        migrations.migrate(url)
+        tx.close()
+        tx.configure(url)
+        try:
+            wrong = list(Replay(api, backend.name, frozen_clock).mismatches(records("trace.jsonl.gz")))
+        finally:
+            tx.close()
+            tx.configure(backend.url)
+    assert not wrong, f"{len(wrong)} calls differ:\n" + "\n".join(wrong)
