@@ -43,6 +43,9 @@ class Dialect:
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
+    #: many children come faster as one JSON text per parent than as rows (measured: 35 children for each of 500
+    #: parents take 0.5 times as long through PyMySQL, 1.0 through sqlite3, 1.4 through psycopg)
+    json_children: ClassVar[bool] = False
     #: begins a writing transaction; empty where the driver does it with the first statement
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
@@ -199,6 +202,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
+    json_children = True
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
     _CONFLICTS: ClassVar[frozenset[int]] = frozenset({1213, 1205, 1020})

@@ -432,12 +432,15 @@ def _change_many(link: Link, statement: Any, rows: Sequence[dict[str, Any]]) -> 
 def _insert(link: Link, statement: sa.Insert, row: dict[str, Any]) -> Any:
     """Run an INSERT and return the new id, or None where nothing was inserted or the table has none."""
     by_returning = statement._returning
+    has_id = "id" in statement.table.c
     if _takes_core_road(link):
         result = link.connection.execute(statement, row)
-        return result.scalar() if by_returning else result.lastrowid
+        if not by_returning:
+            return result.lastrowid if has_id else None
+        return result.scalar()
     cursor = link.run(link.cache.get(statement), row)
     if not by_returning:
-        return cursor.lastrowid
+        return cursor.lastrowid if has_id else None
     record = cursor.fetchone()
     return None if record is None else record[0]
 
