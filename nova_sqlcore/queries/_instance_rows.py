@@ -61,7 +61,9 @@ _CHILDREN = (
     "services",
     "block_device_mapping",
 )
-_JOINS = (*_CHILDREN, "info_cache", "extra", *(f"extra.{name}" for name in (*_TEXTS, *_EXTRA)))
+#: ``extra`` alone gives the columns that every row has; the long texts come one by one.
+EXTRA_JOINS: Final = ("extra", *(f"extra.{name}" for name in (*_TEXTS, *_EXTRA)))
+_JOINS = (*_CHILDREN, "info_cache", *EXTRA_JOINS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -75,6 +76,16 @@ def as_id(value: Any, limit: int = MAX_INT) -> int | None:
     if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
         return as_id(int(value), limit)
     return None
+
+
+def is_uuid_like(value: Any) -> bool:
+    """Tell whether ``value`` is the text of a uuid, in any of its usual spellings."""
+    try:
+        digits = uuid.UUID(value).hex
+    except (TypeError, ValueError, AttributeError):
+        return False
+    plain: str = value.replace("urn:", "").replace("uuid:", "").strip("{}").replace("-", "").lower()
+    return digits == plain
 
 
 def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
