@@ -26,7 +26,18 @@ CACHE_SIZE = 4096
 class Prepared:
     """A compiled statement: text, the order and the conversion of its parameters, the shape of its rows."""
 
-    __slots__ = ("_defaults", "_dialect", "_needed", "_shape", "_slots", "_template", "compiled", "expands", "text")
+    __slots__ = (
+        "_defaults",
+        "_dialect",
+        "_needed",
+        "_processors",
+        "_shape",
+        "_slots",
+        "_template",
+        "compiled",
+        "expands",
+        "text",
+    )
 
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         """Compile ``statement`` for ``dialect``."""
@@ -37,9 +48,13 @@ class Prepared:
         self._shape: Shape | None = None
         self._defaults = {column.key: column.onupdate for column in _prefetched(self.compiled)}
         self._needed: dict[str, Process | None] = {}
+        #: of all parameters but lists, whose items SQLAlchemy names when it spells them out
+        self._processors: dict[str, Process] = {}
         constants: dict[str, Any] = {}
         for parameter, name in self.compiled.bind_names.items():
             process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            if process is not None and not parameter.expanding:
+                self._processors[name] = process
             if parameter.required or name in self._defaults:
                 self._needed[name] = process
             else:
@@ -78,11 +93,12 @@ class Prepared:
         self._refuse_unknown(params)
         state = self.compiled.construct_expanded_state({**self.compiled.params, **raw})
         bound = dict(state.parameters)
-        for name, process in state.processors.items():
+        processors: Mapping[str, Any] = {**self._processors, **state.processors}
+        for name, process in processors.items():
             if process is None or bound.get(name) is None:
                 continue
             try:
-                bound[name] = process(bound[name])  # type: ignore[operator]  # a tuple stands for tuple-IN only
+                bound[name] = process(bound[name])
             except types.UnstorableValue as error:
                 raise exceptions.DBDataError(f"{name} {error}") from error
         if state.positiontup is None:
