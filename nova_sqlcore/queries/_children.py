@@ -116,12 +116,16 @@ def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> l
 
     Cost: 1 statement per 500 parents, none without parents.
     """
-    dialect = transaction.dialect
-    if not dialect.json_children:
-        return load_rows(transaction, relation, keys)
+    if transaction.dialect.json_children:
+        return load_json(transaction, relation, keys)
+    return load_rows(transaction, relation, keys)
+
+
+def load_json(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
+    """Return what ``load`` returns, by one text per parent; those that were cut are read again."""
     rows: list[Row] = []
     lost = []
-    for group in rows_in(transaction, _group_statement(relation, dialect), "keys", keys):
+    for group in rows_in(transaction, _group_statement(relation, transaction.dialect), "keys", keys):
         found = unpack(relation, group["children"], group[PARENT])
         if found is None:
             lost.append(group[PARENT])
@@ -134,7 +138,7 @@ def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> l
 
 
 def load_rows(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
-    """Return what ``load`` returns, by plain rows whatever the server."""
+    """Return what ``load`` returns, by plain rows."""
     rows = rows_in(transaction, _row_statement(relation), "keys", keys)
     rows.sort(key=relation.sort_key)
     return rows
