@@ -140,17 +140,23 @@ class Transaction:
         ]
 
     def update_row(
-        self, update: sa.Update, again: sa.Select[Any], key: Mapping[str, Any], changes: Mapping[str, Any]
+        self,
+        update: sa.Update,
+        again: sa.Select[Any],
+        key: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        key_after: Mapping[str, Any] | None = None,
     ) -> Row | None:
         """Update one row and return it as it is now, or None if nothing matched.
 
-        ``again`` reads the row by ``key`` where the server has no UPDATE ... RETURNING; its columns are those of the
-        result.
+        ``again`` reads the row by ``key``, or by ``key_after`` if the key itself changes, where the server has no
+        UPDATE ... RETURNING; its columns are those of the result.
         """
         self._refuse_in_reader()
         if self.dialect.update_returning:
             return self.row(_returning(update, again), **key, **changes)
-        return self.row(again, **key) if self.execute(update, **key, **changes) else None
+        return self.row(again, **(key_after or key)) if self.execute(update, **key, **changes) else None
 
     # -- what the caller can do -----------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
-from nova_sqlcore.queries._shared import arg, as_id, assigned, changes, columns, now, soft_delete, visible
+from nova_sqlcore.queries._lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
+from nova_sqlcore.queries._shared import arg, as_id, assigned, changes, now, soft_delete, visible
 from nova_sqlcore.settings import settings
 from nova_sqlcore.tables import compute_nodes
 from nova_sqlcore.tables import services as t
@@ -22,51 +23,25 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _COMPUTE = "nova-compute"
-_ALL = sa.select(*columns(t)).order_by(t.c.id)
-_LIVE = _ALL.where(*visible(t, "no"))
-_ENABLED = _LIVE.where(t.c.disabled == sa.false())
-_LIVE_BY_BINARY = _LIVE.where(t.c.binary == arg("binary"))
-_ENABLED_BY_BINARY = _ENABLED.where(t.c.binary == arg("binary"))
-_LIVE_BY_HOST = _LIVE.where(t.c.host == arg("host"))
-_ENABLED_BY_TOPIC = _ENABLED.where(t.c.topic == arg("topic"))
-_BY_HOST_AND_BINARY = _LIVE_BY_HOST.where(t.c.binary == arg("binary")).limit(1)
-_BY_HOST_AND_TOPIC = _ENABLED_BY_TOPIC.where(t.c.host == arg("host")).limit(1)
 _MINIMUM_VERSION = sa.select(sa.func.min(t.c.version).label("version")).where(
     t.c.binary == arg("binary"), t.c.forced_down == sa.false(), *visible(t, "no")
 )
 
 
-@functools.cache
-def _by_id(read_deleted: str) -> sa.Select[Any]:
-    return sa.select(*columns(t)).where(t.c.id == arg("by_id"), *visible(t, read_deleted))
-
-
-@functools.cache
-def _listed(read_deleted: str, by_disabled: bool) -> sa.Select[Any]:
-    wanted = (t.c.disabled == arg("disabled"),) if by_disabled else ()
-    return _ALL.where(*visible(t, read_deleted), *wanted)
-
-
 @functools.lru_cache(maxsize=256)
-def _update(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
-    """Set the named columns; a report count that grows moves ``last_seen_up`` too, unless that is set itself.
+def _heartbeat(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
+    """Set the named columns, but ``last_seen_up`` only if the report count grows.
 
     The CASE stands before the assignment of ``report_count``: MySQL assigns from left to right.
     """
-    assignments = list(assigned(t, names).items())
-    if "report_count" in names and "last_seen_up" not in names:
-        grown = (t.c.report_count < arg("report_count"), arg("seen", type_=t.c.last_seen_up.type))
-        assignments.insert(0, ("last_seen_up", sa.case(grown, else_=t.c.last_seen_up)))
+    assignments = assigned(t, names)
+    grown = t.c.report_count < assignments["report_count"]
+    seen = sa.case((grown, assignments.pop("last_seen_up")), else_=t.c.last_seen_up)
     return (
         sa.update(t)
         .where(t.c.id == arg("by_id"), *visible(t, read_deleted))
-        .ordered_values(*((t.c[name], value) for name, value in assignments))
+        .ordered_values((t.c.last_seen_up, seen), *((t.c[name], value) for name, value in assignments.items()))
     )
-
-
-@functools.cache
-def _destroy(read_deleted: str) -> sa.Update:
-    return soft_delete(t).where(t.c.id == arg("by_id"), *visible(t, read_deleted))
 
 
 @functools.cache
@@ -85,8 +60,7 @@ def service_get(context: Context, service_id: int) -> Row:
     Cost: 1 statement.
     Raises: ServiceNotFound(service_id).
     """
-    number = as_id(service_id)
-    row = None if number is None else current(context).row(_by_id(context.read_deleted), by_id=number)
+    row = row_by_id(current(context), t, context.read_deleted, service_id)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
     return row
@@ -109,7 +83,7 @@ def service_get_by_compute_host(context: Context, host: str) -> Row:
     Cost: 1 statement.
     Raises: ComputeHostNotFound(host).
     """
-    row = current(context).row(_BY_HOST_AND_BINARY, host=host, binary=_COMPUTE)
+    row = row_by(current(context), t, "no", host=host, binary=_COMPUTE)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=host)
     return row
@@ -122,7 +96,7 @@ def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> 
     Cost: 1 statement.
     Raises: HostBinaryNotFound(host, binary).
     """
-    row = current(context).row(_BY_HOST_AND_BINARY, host=host, binary=binary)
+    row = row_by(current(context), t, "no", host=host, binary=binary)
     if row is None:
         raise exceptions.HostBinaryNotFound(host=host, binary=binary)
     return row
@@ -134,7 +108,7 @@ def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> Ro
 
     Cost: 1 statement.
     """
-    return current(context).row(_BY_HOST_AND_TOPIC, host=host, topic=topic)
+    return row_by(current(context), t, "no", host=host, topic=topic, disabled=False)
 
 
 @tx.reader
@@ -143,9 +117,8 @@ def service_get_all(context: Context, disabled: bool | None = None) -> list[Row]
 
     Cost: 1 statement.
     """
-    if disabled is None:
-        return current(context).rows(_listed(context.read_deleted, False))
-    return current(context).rows(_listed(context.read_deleted, True), disabled=disabled)
+    wanted = {} if disabled is None else {"disabled": disabled}
+    return rows_by(current(context), t, context.read_deleted, **wanted)
 
 
 @tx.reader
@@ -154,7 +127,8 @@ def service_get_all_by_binary(context: Context, binary: str, include_disabled: b
 
     Cost: 1 statement.
     """
-    return current(context).rows(_LIVE_BY_BINARY if include_disabled else _ENABLED_BY_BINARY, binary=binary)
+    wanted = {} if include_disabled else {"disabled": False}
+    return rows_by(current(context), t, "no", binary=binary, **wanted)
 
 
 @tx.reader
@@ -163,7 +137,7 @@ def service_get_all_by_host(context: Context, host: str) -> list[Row]:
 
     Cost: 1 statement.
     """
-    return current(context).rows(_LIVE_BY_HOST, host=host)
+    return rows_by(current(context), t, "no", host=host)
 
 
 @tx.reader
@@ -172,24 +146,25 @@ def service_get_all_by_topic(context: Context, topic: str) -> list[Row]:
 
     Cost: 1 statement.
     """
-    return current(context).rows(_ENABLED_BY_TOPIC, topic=topic)
+    return rows_by(current(context), t, "no", topic=topic, disabled=False)
 
 
 @tx.writer
 def service_create(context: Context, values: Mapping[str, Any]) -> Row:
     """Store a new service and return it; disabled from the start where ``settings.enable_new_services`` says so.
 
-    Cost: 1 statement.
-    Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic).
+    Cost: 1 statement; 2 for a service that exists.
+    Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic); the former if both keys are taken.
     """
+    transaction = current(context)
     given = dict(values) if settings.enable_new_services else {**values, "disabled": True}
-    try:
-        return current(context).insert(t, given, ignore=("availability_zone",))
-    except exceptions.DBDuplicateEntry as error:
-        host = values.get("host")
-        if "binary" in error.columns:
-            raise exceptions.ServiceBinaryExists(host=host, binary=values.get("binary")) from error
-        raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic")) from error
+    row = transaction.insert_absent(t, given, ignore=("availability_zone",))
+    if row is not None:
+        return row
+    host, binary = values.get("host"), values.get("binary")
+    if binary is not None and row_by(transaction, t, "no", host=host, binary=binary) is not None:
+        raise exceptions.ServiceBinaryExists(host=host, binary=binary)
+    raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
 
 
 @tx.writer
@@ -200,16 +175,11 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     Raises: ServiceNotFound(service_id); DBDuplicateEntry if another service holds the new key.
     """
     transaction = current(context)
-    number = as_id(service_id)
     given = changes(t, values, transaction, ignore=("availability_zone",))
-    again = _by_id(context.read_deleted)
-    row = None
-    if number is not None and given:
-        seen = {"seen": clock.utcnow()} if "report_count" in given and "last_seen_up" not in given else {}
-        update = _update(context.read_deleted, tuple(given))
-        row = transaction.update_row(update, again, {"by_id": number}, given | seen)
-    elif number is not None:
-        row = transaction.row(again, by_id=number)
+    build = None
+    if "report_count" in given and "last_seen_up" not in given:
+        build, given = _heartbeat, given | {"last_seen_up": clock.utcnow()}
+    row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
     return row
@@ -224,7 +194,6 @@ def service_destroy(context: Context, service_id: int) -> None:
     Raises: ServiceNotFound(service_id).
     """
     transaction = current(context)
-    number = as_id(service_id)
-    if number is None or not transaction.execute(_destroy(context.read_deleted), by_id=number, **now()):
+    if not soft_delete_by_id(transaction, t, context.read_deleted, service_id):
         raise exceptions.ServiceNotFound(service_id=service_id)
-    transaction.execute(_destroy_nodes(context.read_deleted), by_id=number, **now())
+    transaction.execute(_destroy_nodes(context.read_deleted), by_id=as_id(service_id), **now())
