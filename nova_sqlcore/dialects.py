@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from nova_sqlcore import exceptions
+from nova_sqlcore import exceptions, types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -370,11 +370,8 @@ class PostgreSQL(Dialect):
         )
 
     def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-        """Cast everything but text to text."""
-        if isinstance(column.type, sa.String) or (
-            isinstance(column.type, sa.TypeDecorator)
-            and isinstance(column.type.dialect_impl(postgresql.dialect()).impl_instance, sa.String)  # type: ignore[attr-defined]  # untyped in SQLAlchemy
-        ):
+        """Cast everything but text to text; the words of an ENUM are no text."""
+        if isinstance(column.type, types.String | types.Text | sa.String) and not isinstance(column.type, sa.Enum):
             return column
         return sa.cast(column, sa.Text)
 
