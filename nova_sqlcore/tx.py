@@ -16,7 +16,7 @@ import logging
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 import sqlalchemy as sa
 
@@ -79,6 +79,12 @@ class Scope:
     _may_join_async: bool = False
     _gives_connection: bool = False
     _retry_on: tuple[type[Exception], ...] = ()
+
+    @overload
+    def __call__(self, target: Callable[P, R]) -> Callable[P, R]: ...
+
+    @overload
+    def __call__(self, target: Any, replica: bool = False) -> Block: ...
 
     def __call__(self, target: Any, replica: bool = False) -> Any:
         """Decorate a function, or return ``with`` block for a context; ``replica`` lets a reader lag behind."""

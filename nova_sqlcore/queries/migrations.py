@@ -49,7 +49,7 @@ def _on_either_side(shape: Shape, rest: Sequence[sa.ColumnElement[bool]]) -> sa.
     """
     sides = (sa.select(t.c.id).where(*_side(side, shape), *rest) for side in ("source", "dest"))
     found = sa.union(*sides).subquery("found")
-    return t.join(found, found.c.id == t.c.id)
+    return sa.join(t, found, found.c.id == t.c.id)
 
 
 @functools.lru_cache(maxsize=512)
@@ -136,7 +136,9 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     Cost: 1 statement.
     """
     key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}
-    statuses, host, host_shape = {}, {}, None
+    statuses: Row = {}
+    host: Row = {}
+    host_shape = None
     if "host" in filters:
         host_shape, host = shape_of({"host": filters["host"]})
     elif "source_compute" in filters:
