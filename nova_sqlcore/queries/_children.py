@@ -93,7 +93,7 @@ def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | Non
     if text is None:
         return None
     try:
-        count, records = json.loads(text, strict=False)
+        count, records = json.loads(text)
     except ValueError:
         return None
     if count != len(records):

@@ -135,8 +135,9 @@ def named(row: Row) -> Row:
 
 
 def _name(template: str, row: Row) -> str:
+    number: int = row["id"]
     try:
-        return template % row["id"]
+        return template % number
     except TypeError:  # placeholders with names, or none at all
         pass
     try:

@@ -47,11 +47,12 @@ _UUIDS_WITHOUT_HOST = sa.select(t.c.uuid).where(t.c.host.is_(None), *visible(t, 
 
 @functools.cache
 def _usage(read_deleted: str, has_project: bool, by_user: bool) -> sa.Select[Any]:
-    sums = [sa.func.sum(t.c[name]).label(name) for name in ("vcpus", "memory_mb")]
+    fields = [sa.func.sum(t.c[name]).label(name) for name in ("vcpus", "memory_mb")]
+    fields.append(sa.func.count().label("instances"))
     clauses = [t.c.project_id == arg("project_id") if has_project else t.c.project_id.is_(None)]
     if by_user:
         clauses.append(t.c.user_id == arg("user_id"))
-    return sa.select(sa.func.count().label("instances"), *sums).where(*clauses, *visible(t, read_deleted))
+    return sa.select(*fields).where(*clauses, *visible(t, read_deleted))
 
 
 @functools.cache

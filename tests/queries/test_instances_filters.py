@@ -12,15 +12,13 @@ from hypothesis import strategies
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tx
 from nova_sqlcore.queries import _instance_filters, _instance_rows, instances
-from tests.queries.instance_factory import deleted, insert, instance
+from tests.queries.instance_factory import Row, deleted, insert, instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.plugins.backend import Backend
     from tests.plugins.counting import SqlCount
-
-Row = dict[str, Any]
 
 T0 = datetime.datetime(2016, 4, 7, 12, 0, 0)
 HOUR = datetime.timedelta(hours=1)
@@ -251,7 +249,7 @@ def test_patterns_match_anywhere_in_any_column(
     backend: Backend, admin: RequestContext, filters: dict[str, Any], found: list[str]
 ) -> None:
     """NULL matches no pattern, not even the text None."""
-    values = {"memory_mb": 512, "access_ip_v4": "10.0.0.1", "locked_by": "owner", "launched_at": T0}
+    values: dict[str, Any] = {"memory_mb": 512, "access_ip_v4": "10.0.0.1", "locked_by": "owner", "launched_at": T0}
     instance(display_name="teeeest2", hostname="None", **values)
     instance(display_name="test-heart-test")
     instance(display_name="ⓣⓔⓢⓣ-ⓦ")
@@ -381,6 +379,10 @@ def _listing(**given: Any) -> Callable[[RequestContext], list[Row]]:
     return lambda context: instances.instance_get_all_by_filters_sort(context, filters, **given)
 
 
+def _listing_by(*args: Any) -> Callable[[RequestContext], list[Row]]:
+    return lambda context: instances.instance_get_all_by_filters(context, {}, *args)
+
+
 BLOCK = {"filter": [{"name": "tag-wrong"}]}
 
 
@@ -414,8 +416,8 @@ def test_shortcuts_win_over_later_errors(
         (_listing(sort_keys=["id", "x"]), exceptions.InvalidSortKey),
         (_listing(sort_keys=["name"]), exceptions.InvalidSortKey),
         (_listing(sort_keys=["metadata"]), exceptions.InvalidSortKey),
-        (lambda context: instances.instance_get_all_by_filters(context, {}, None), exceptions.InvalidSortKey),
-        (lambda context: instances.instance_get_all_by_filters(context, {}, "id", None), exceptions.InvalidInput),
+        (_listing_by(None), exceptions.InvalidSortKey),
+        (_listing_by("id", None), exceptions.InvalidInput),
     ],
 )
 def test_the_first_error_wins(
@@ -559,7 +561,7 @@ def test_by_filters_hands_its_arguments_on(
         instances, "instance_get_all_by_filters_sort", lambda *args, **kwargs: calls.append((args, kwargs))
     )
     filters = {"foo": "bar"}
-    assert instances.instance_get_all_by_filters(admin, filters, "sort_key", "sort_dir", 1, "marker", ["j"]) is None  # type: ignore[func-returns-value]  # of the stand-in
+    instances.instance_get_all_by_filters(admin, filters, "sort_key", "sort_dir", 1, "marker", ["j"])
     expected = {"limit": 1, "marker": "marker", "columns_to_join": ["j"], "sort_keys": ["sort_key"]}
     assert calls == [((admin, filters), expected | {"sort_dirs": ["sort_dir"]})]
 

@@ -14,14 +14,14 @@ from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, 
 from nova_sqlcore.queries import _children, _instance_rows, instances
 from nova_sqlcore.settings import settings
 from nova_sqlcore.transaction import Transaction
-from tests.queries.instance_factory import deleted, group, insert, instance
+from tests.queries.instance_factory import Row, deleted, group, insert, instance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.plugins.backend import Backend
     from tests.plugins.clock import FrozenClock
     from tests.plugins.counting import SqlCount
-
-Row = dict[str, Any]
 
 INST = {*_instance_rows.COLUMNS, "name"}
 LISTS = {"metadata", "system_metadata"}
@@ -342,7 +342,7 @@ def test_columns_choose_what_a_row_holds(everything: Row, admin: RequestContext,
     with sql_count(1) as seen:
         assert instances.instance_get_by_uuid(admin, uuid, columns=wanted) == expected
     assert "user_data" not in seen[0]
-    calls = (
+    calls: tuple[Callable[[], list[Row]], ...] = (
         lambda: instances.instance_get_all(admin, columns=wanted),
         lambda: instances.instance_get_all_by_filters(admin, {}, columns=wanted),
         lambda: instances.instance_get_all_by_filters_sort(admin, {"host": "host"}, columns=wanted),
@@ -493,13 +493,14 @@ def test_lists_have_exactly_the_asked_keys(
 ) -> None:
     given = None if joins is None else list(joins)
     results = []
-    for call in (
+    calls: tuple[Callable[[], list[Row]], ...] = (
         lambda: instances.instance_get_all(admin, given),
         lambda: instances.instance_get_all_by_filters(admin, {}, columns_to_join=given),
         lambda: instances.instance_get_all_by_filters_sort(admin, {}, columns_to_join=given),
         lambda: instances.instance_get_active_by_window_joined(admin, T0, columns_to_join=given),
         lambda: list(instances.instance_get_all_iter(admin, given)),
-    ):
+    )
+    for call in calls:
         with sql_count(statements):
             results.append(call())
     assert given == joins
@@ -713,7 +714,8 @@ def test_by_host_and_node_hands_over_whatever_its_helpers_return(
     monkeypatch.setattr(instances, "_instance_get_all_query", query)
     monkeypatch.setattr(instances, "_instances_fill_metadata", fill)
     joins = ["metadata", "system_metadata", "extra", "foo"]
-    assert instances.instance_get_all_by_host_and_node(admin, "h", "n", joins) == "filled"
+    result: Any = instances.instance_get_all_by_host_and_node(admin, "h", "n", joins)
+    assert result == "filled"
     assert calls == [["extra", "foo"], ("fetched", ["metadata", "system_metadata"])]
 
 
@@ -859,7 +861,8 @@ def test_the_getter_is_looked_up_at_each_call(
     backend: Backend, admin: RequestContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(instances, "_instance_get_by_uuid", lambda *args: args[1:])
-    assert instances.instance_get_by_uuid(admin, "some", ["x"]) == ("some", ["x"])
+    result: Any = instances.instance_get_by_uuid(admin, "some", ["x"])
+    assert result == ("some", ["x"])
 
 
 @pytest.mark.parametrize(
@@ -922,7 +925,7 @@ def test_base_query(backend: Backend, ctxt: RequestContext) -> None:
 def test_usage_of_project_and_user(
     backend: Backend, admin: RequestContext, sql_count: SqlCount, args: Any, expected: tuple[int, int, int]
 ) -> None:
-    size = {"vcpus": 2, "memory_mb": 512}
+    size: dict[str, Any] = {"vcpus": 2, "memory_mb": 512}
     for user in ("user", "user", "colleague"):
         instance(user_id=user, **size)
     deleted("instances", instance(**size))
