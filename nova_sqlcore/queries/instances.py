@@ -149,35 +149,6 @@ def instance_get_all(
     return _read(context, _within_scope(context), *_form_of_list(columns_to_join, columns))
 
 
-def instance_get_all_by_filters(
-    context: Context,
-    filters: Mapping[str, Any],
-    sort_key: str = "created_at",
-    sort_dir: str = "desc",
-    limit: int | None = None,
-    marker: str | None = None,
-    columns_to_join: Sequence[str] | None = None,
-    *,
-    columns: Sequence[str] | None = None,
-) -> list[Row]:
-    """Return what ``instance_get_all_by_filters_sort`` does, with one key to sort by.
-
-    Cost: as there.
-    Raises: as there.
-    """
-    only = {} if columns is None else {"columns": columns}
-    return instance_get_all_by_filters_sort(
-        context,
-        filters,
-        limit=limit,
-        marker=marker,
-        columns_to_join=columns_to_join,
-        sort_keys=[sort_key],
-        sort_dirs=[sort_dir],
-        **only,
-    )
-
-
 @require_context
 @tx.reader.snapshot.allow_async
 def instance_get_all_by_filters_sort(
@@ -218,6 +189,36 @@ def instance_get_all_by_filters_sort(
     _instance_filters.check_sort_keys(keys)
     order = tuple(zip(keys, directions, strict=True))
     return _read(context, found, form, manual, order=order, marker=behind, limit=size)
+
+
+def instance_get_all_by_filters(
+    context: Context,
+    filters: Mapping[str, Any],
+    sort_key: str = "created_at",
+    sort_dir: str = "desc",
+    limit: int | None = None,
+    marker: str | None = None,
+    columns_to_join: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> list[Row]:
+    """Return what ``instance_get_all_by_filters_sort`` does, with one key to sort by.
+
+    Cost: as there.
+    Raises: as there.
+    """
+    only = {} if columns is None else {"columns": columns}
+    found: list[Row] = instance_get_all_by_filters_sort(
+        context,
+        filters,
+        limit=limit,
+        marker=marker,
+        columns_to_join=columns_to_join,
+        sort_keys=[sort_key],
+        sort_dirs=[sort_dir],
+        **only,
+    )
+    return found
 
 
 @require_context
