@@ -32,10 +32,21 @@ _HOLDER = "_nova_sqlcore_scopes"
 class Context(Protocol):
     """What the library reads from a context; any object with these attributes serves."""
 
-    user_id: str | None
-    project_id: str | None
-    is_admin: bool
-    read_deleted: str
+    @property
+    def user_id(self) -> str | None:
+        """Who asks."""
+
+    @property
+    def project_id(self) -> str | None:
+        """For which project."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether every project's rows are visible."""
+
+    @property
+    def read_deleted(self) -> str:
+        """Which rows are visible: live ones (no), all (yes), soft-deleted ones (only)."""
 
 
 class Scopes(threading.local):

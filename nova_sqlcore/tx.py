@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from nova_sqlcore.context import Scopes
+    from nova_sqlcore.context import Context, Scopes
 
 __all__ = [
     "Database",
@@ -84,7 +84,7 @@ class Scope:
     def __call__(self, target: Callable[P, R]) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self, target: Any, replica: bool = False) -> Block: ...
+    def __call__(self, target: Context, replica: bool = False) -> Block: ...
 
     def __call__(self, target: Any, replica: bool = False) -> Any:
         """Decorate a function, or return ``with`` block for a context; ``replica`` lets a reader lag behind."""

@@ -107,51 +107,31 @@ def _by_hypervisor(read_deleted: str) -> sa.Select[Any]:
 def _inventory_view(only_live: bool, shape: Shape, limited: bool) -> sa.Select[Any]:
     """Return the SELECT of nodes in inventory view, cut after ``limit`` of them if ``limited``.
 
-    A few nodes get the sums of their allocations one by one, from the covering index; all nodes get them from one pass
-    over the allocations.
+    Each sum of allocations is a lookup in their covering index, for all nodes too: grouping the whole table in one pass
+    takes 1.1 (MariaDB) to 1.3 times (sqlite) as long (measured with 2,000 nodes and 60 allocations on each).
     """
     fields: list[sa.ColumnElement[Any]] = [*columns(t)]
     source: sa.FromClause = t.outerjoin(resource_providers, resource_providers.c.uuid == t.c.uuid)
-    every_node = shape == Shape((), ())
-    sums = _sums_per_provider()
-    if every_node:
-        source = source.outerjoin(sums, sums.c.resource_provider_id == resource_providers.c.id)
     for resource in _RESOURCES:
         held = inventories.alias()
-        of_class = (
-            held.c.resource_provider_id == resource_providers.c.id,
-            held.c.resource_class_id == resource.class_id,
+        is_held = sa.and_(
+            held.c.resource_provider_id == resource_providers.c.id, held.c.resource_class_id == resource.class_id
         )
-        source = source.outerjoin(held, sa.and_(*of_class))
-        used = sa.case((held.c.id.is_not(None), sums.c[resource.used])) if every_node else _sum_of(held)
-        fields += [*(held.c[name].label(key) for key, name in resource.keys.items()), used.label(resource.used)]
+        source = source.outerjoin(held, is_held)
+        fields += [held.c[name].label(key) for key, name in resource.keys.items()]
+        fields.append(_used(held).label(resource.used))
     where = (*equal(t, shape), *visible(t, "no" if only_live else "yes"))
     statement = sa.select(*fields).select_from(source).where(*where).order_by(t.c.id)
     return statement.limit(arg("limit")) if limited else statement
 
 
-def _sum_of(held: sa.FromClause) -> sa.ColumnElement[int]:
+def _used(held: sa.FromClause) -> sa.ColumnElement[int]:
     """Return what is allocated of an inventory; NULL without one."""
     same = (
         allocations.c.resource_provider_id == held.c.resource_provider_id,
         allocations.c.resource_class_id == held.c.resource_class_id,
     )
     return sa.select(_sum(allocations.c.used)).where(*same).scalar_subquery()
-
-
-@functools.cache
-def _sums_per_provider() -> sa.Subquery:
-    """Return what is allocated of each class, one row per provider."""
-    of_class = {
-        resource.used: sa.case((allocations.c.resource_class_id == resource.class_id, allocations.c.used))
-        for resource in _RESOURCES
-    }
-    provider = allocations.c.resource_provider_id
-    return (
-        sa.select(provider, *(_sum(used).label(name) for name, used in of_class.items()))
-        .group_by(provider)
-        .subquery("sums")
-    )
 
 
 @tx.reader.allow_async

@@ -35,41 +35,36 @@ _UNFINISHED = sa.and_(*(t.c.status != word for word in _FINISHED))
 _IN_PROGRESS = sa.or_(*(t.c.status == word for word in _RUNNING))
 
 
-def _side(side: str, shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the clauses for ``host``, and perhaps ``node``, at the source or the destination."""
-    named = {"host": t.c[f"{side}_compute"], "node": t.c[f"{side}_node"]}
-    compared = (named[name] == arg(name) for name in shape.compared)
-    return (*compared, *(named[name].is_(None) for name in shape.null))
+def _on_either_side(shape: Shape) -> sa.ColumnElement[bool]:
+    """Return the clause for ``host``, and perhaps ``node``, at the source or the destination.
 
-
-def _on_either_side(shape: Shape, rest: Sequence[sa.ColumnElement[bool]]) -> sa.FromClause:
-    """Return the migrations with the host on either side, joined to their ids ``found``.
-
-    Two lookups by index find the ids; with OR the servers read the whole table or all of its live rows.
+    All servers merge two index lookups for the OR if each host leads an index (measured: as fast as a UNION of both).
     """
-    sides = (sa.select(t.c.id).where(*_side(side, shape), *rest) for side in ("source", "dest"))
-    found = sa.union(*sides).subquery("found")
-    return sa.join(t, found, found.c.id == t.c.id)
+    sides = []
+    for side in ("source", "dest"):
+        named = {"host": t.c[f"{side}_compute"], "node": t.c[f"{side}_node"]}
+        compared = (named[name] == arg(name) for name in shape.compared)
+        sides.append(sa.and_(*compared, *(named[name].is_(None) for name in shape.null)))
+    return sa.or_(*sides)
 
 
 @functools.lru_cache(maxsize=512)
 def _filtered(read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool) -> sa.Select[Any]:
     where = [*equal(t, shape), *visible(t, read_deleted)]
+    if host is not None:
+        where.append(_on_either_side(host))
     if by_statuses:
         where.append(t.c.status.in_(arg_list("statuses")))
-    statement = sa.select(*columns(t)).order_by(t.c.id)
-    if host is None:
-        return statement.where(*where)
-    return statement.select_from(_on_either_side(host, where))
+    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
 
 
 @functools.cache
 def _in_progress_on_node(read_deleted: str, shape: Shape) -> sa.Select[Any]:
-    found = _on_either_side(shape, (_UNFINISHED, *visible(t, read_deleted)))
     live = sa.and_(instances.c.uuid == t.c.instance_uuid, *visible(instances, "no"))
     return (
         sa.select(*columns(t), *columns(instances, _INSTANCE))
-        .select_from(found.outerjoin(instances, live))
+        .select_from(t.outerjoin(instances, live))
+        .where(_on_either_side(shape), _UNFINISHED, *visible(t, read_deleted))
         .order_by(t.c.id)
     )
 
