@@ -191,6 +191,16 @@ class Connections:
         return self._url
 
     @property
+    def replica_url(self) -> sa.URL | None:
+        """The address of the replica."""
+        return self._replica_url
+
+    @property
+    def options(self) -> EngineOptions:
+        """The options that it was configured with."""
+        return self._options
+
+    @property
     def has_replica(self) -> bool:
         """Tell whether a replica is configured."""
         return self._replica_url is not None

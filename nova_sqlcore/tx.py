@@ -468,18 +468,22 @@ def close() -> None:
 
 
 def create_context_manager(connection: str | sa.URL | None = None) -> Database:
-    """Return the database at this URL, one object per URL; without a URL, a new one at the main database's address."""
+    """Return the database at this URL, one object per URL; without a URL, a new one at the main database's address.
+
+    It has the main database's options.
+    """
+    options = dataclasses.asdict(main.options)
     if connection is None:
         database = Database("database")
         if main.url is not None:
-            database.configure(main.url)
+            database.configure(main.url, main.replica_url, **options)
         return database
     url = sa.make_url(connection)
     key = url.render_as_string(hide_password=False)
     with _cells_lock:
         if key not in _cells:
             _cells[key] = Database("cell database")
-            _cells[key].configure(url)
+            _cells[key].configure(url, **options)
         return _cells[key]
 
 
