@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -13,8 +13,10 @@ from nova_sqlcore.context import is_user_context
 from nova_sqlcore.types import MAX_INT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 Row = dict[str, Any]
 
@@ -126,3 +128,21 @@ def changes(
     """Return what an UPDATE of ``given`` writes: stored form, in column order so that one shape is one statement."""
     row = values.stored(table, given, transaction.dialect, ignore=ignore)
     return {column.name: row[column.name] for column in table.c if column.name in row}
+
+
+def also_named(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator for a function whose parameters have other names on the reference's public face.
+
+    ``names`` maps those to the function's own; both serve as keywords.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def renamed(*args: P.args, **kwargs: P.kwargs) -> R:
+            if kwargs:
+                kwargs = {names.get(name, name): value for name, value in kwargs.items()}  # type: ignore[assignment]  # the same arguments
+            return function(*args, **kwargs)
+
+        return renamed
+
+    return decorate

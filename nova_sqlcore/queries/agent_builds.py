@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries._lookups import bulk_changes, count_updated_by_id, row_by, rows_by, soft_delete_by_id
+from nova_sqlcore.queries._shared import also_named
 from nova_sqlcore.tables import agent_builds as t
 from nova_sqlcore.tx import current
 
@@ -63,6 +64,7 @@ def agent_build_update(context: Context, agent_build_id: int, values: Mapping[st
         raise exceptions.AgentBuildNotFound(id=agent_build_id)
 
 
+@also_named(agent_update_id="agent_build_id")
 @tx.main.writer
 def agent_build_destroy(context: Context, agent_build_id: int) -> None:
     """Soft-delete the build.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries._lookups import Shape, equal, rows_by, shape_of
-from nova_sqlcore.queries._shared import arg, as_id, columns, split, visible
+from nova_sqlcore.queries._shared import also_named, arg, as_id, columns, split, visible
 from nova_sqlcore.tables import console_pools as pools
 from nova_sqlcore.tables import consoles as t
 from nova_sqlcore.tx import current
@@ -65,6 +65,7 @@ def _pools(context: Context, **key: Any) -> list[Row]:
     return list(found.values())
 
 
+@also_named(proxy_host="host")
 @tx.reader
 def console_pool_get_by_host_type(context: Context, compute_host: str, host: str, console_type: str) -> Row:
     """Return the live pool of this type that the proxy ``host`` keeps for the compute host.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries import _children, _instance_rows
 from nova_sqlcore.queries._lookups import Shape, equal, row_by, row_by_id, shape_of, update_by_id
-from nova_sqlcore.queries._shared import arg, arg_list, as_id, changes, columns, split, visible
+from nova_sqlcore.queries._shared import also_named, arg, arg_list, as_id, changes, columns, split, visible
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import migrations as t
 from nova_sqlcore.tx import current
@@ -80,6 +80,7 @@ def _unconfirmed(shape: Shape) -> sa.Select[Any]:
     return sa.select(*columns(t)).where(*where).order_by(t.c.id)
 
 
+@also_named(migration_id="id")
 @tx.reader
 def migration_get(context: Context, id: int) -> Row:
     """Return the migration with this id, soft-deleted or not.
@@ -93,6 +94,7 @@ def migration_get(context: Context, id: int) -> Row:
     return row
 
 
+@also_named(migration_id="id")
 @tx.reader
 def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: str) -> Row:
     """Return the migration with this id if it is one of the instance and the context may see it.
