@@ -40,6 +40,8 @@ class Dialect:
     locks_rows: ClassVar[bool] = True
     #: a failed statement leaves the transaction usable
     survives_errors: ClassVar[bool] = True
+    #: addresses are inet: text that is no address is an error even in a comparison, and loses the transaction
+    inet_addresses: ClassVar[bool] = False
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
@@ -327,6 +329,7 @@ class PostgreSQL(Dialect):
     delete_returning = True
     id_by_returning = True
     survives_errors = False
+    inet_addresses = True
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
