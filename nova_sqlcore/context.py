@@ -290,17 +290,17 @@ def require_admin_context(context: Any) -> None:
         raise exceptions.AdminRequired
 
 
-def require_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate ``function`` so that only admins and complete users get in, before any transaction is opened.
+def require_context(f: Callable[P, R]) -> Callable[P, R]:
+    """Decorate ``f`` so that only admins and complete users get in, before any transaction is opened.
 
     Raises: Forbidden().
     """
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         context: Any = args[0] if args else kwargs["context"]
         if not context.is_admin and not (context.user_id and context.project_id):
             raise exceptions.Forbidden
-        return function(*args, **kwargs)
+        return f(*args, **kwargs)
 
     return guarded

@@ -112,10 +112,25 @@ def _text(value: Any) -> str | None:
 
 
 class String(sa.TypeDecorator[str]):
-    """Text of limited length; takes numbers and uuids too."""
+    """Text of limited length; takes numbers and uuids too.
+
+    ``mysql_charset`` is for a column that does not share its table's charset on the MySQL family.
+    """
 
     impl = sa.String
     cache_ok = True
+
+    def __init__(self, length: int, mysql_charset: str | None = None) -> None:
+        """Take the length in characters."""
+        super().__init__(length)
+        self.length = length
+        self.mysql_charset = mysql_charset
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return VARCHAR."""
+        if self.mysql_charset and dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset=self.mysql_charset))
+        return dialect.type_descriptor(sa.String(self.length))
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
         """Return ``value`` as text."""
@@ -158,7 +173,7 @@ class Enum(sa.TypeDecorator[str]):
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
         """Return ``value`` if it is one of the words."""
         if value is None or value in self.words:
-            return value
+            return None if value is None else str(value)
         raise UnstorableValue(f"one of {', '.join(self.words)}", value)
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:

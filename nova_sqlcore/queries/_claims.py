@@ -1,10 +1,10 @@
 """Claims: taking any one free row of a table, so that nobody who asks at the same time gets the same one.
 
-A claim steps over the rows that others have locked. When nothing else is free it waits for those: their holders may
-give them up. On sqlite the whole database is locked instead. A claim is one UPDATE whose subquery locks the row it
-picks, or, without UPDATE ... RETURNING, a locking SELECT and an UPDATE by id.
+A claim is one UPDATE whose subquery locks the row that it picks and steps over rows that others have locked; or,
+without UPDATE ... RETURNING, a SELECT that does so and an UPDATE by id. When nothing else is free a second SELECT waits
+for those rows, for their holders may give them up. On sqlite the whole database is locked instead.
 
-What is free must be found in an index, or else the MySQL family locks every free row that it sorts.
+The row must be picked from an index: the MySQL family locks every row that it sorts, and everybody else waits.
 """
 
 from __future__ import annotations
@@ -22,70 +22,81 @@ if TYPE_CHECKING:
     from nova_sqlcore.dialects import Dialect
     from nova_sqlcore.transaction import Transaction
 
+    #: makes a SELECT lock what it finds
+    Lock = Callable[[sa.Select[Any]], sa.Select[Any]]
+
 
 class Claim(NamedTuple):
-    """The statements of a claim; ``select`` is None where the UPDATE returns its row."""
+    """The statements of a claim."""
 
-    select: sa.Select[Any] | None
+    #: takes a row that nobody has locked; None without UPDATE ... RETURNING
+    at_once: sa.sql.expression.Executable | None
+    #: finds and locks a row that nobody has locked
+    free: sa.Select[Any]
+    #: finds and locks a row, and waits for those who have locked it
+    any: sa.Select[Any]
+    #: takes the row that was found
     update: sa.sql.expression.Executable
-
-
-def locked(dialect: Dialect, pick: sa.Select[Any], waiting: bool) -> sa.Select[Any]:
-    """Return ``pick`` as one that locks its row: it waits for rows that others hold, or steps over them."""
-    return dialect.lock_row(pick) if waiting else dialect.lock_free_row(pick)
 
 
 def claim(
     dialect: Dialect,
     table: sa.Table,
-    pick: sa.Select[Any],
+    pick: Callable[[Lock], sa.Select[Any]],
     free: Sequence[sa.ColumnElement[bool]],
     assignments: Mapping[str, Any],
 ) -> Claim:
-    """Return the claim of the row whose id ``pick`` finds and locks.
+    """Return the claim of a row whose id ``pick`` finds; it hands the SELECT that reads the table to its argument.
 
     ``free`` says once more, about ``table``, what makes a row free; pick and free take the same parameters.
     """
     update = sa.update(table).where(*free).values(**assignments)
-    if dialect.update_returning:
-        return Claim(None, update.where(table.c.id == pick.scalar_subquery()).returning(*columns(table)))
+    by_id = update.where(table.c.id == arg("by_id"))
+    steps_over, waits = pick(dialect.lock_free_row), pick(dialect.lock_row)
+    if not dialect.update_returning:
+        return Claim(None, _row(dialect, table, steps_over), _row(dialect, table, waits), by_id)
+    at_once = update.where(table.c.id == steps_over.scalar_subquery())
+    return Claim(at_once.returning(*columns(table)), steps_over, waits, by_id.returning(*columns(table)))
+
+
+def _row(dialect: Dialect, table: sa.Table, pick: sa.Select[Any]) -> sa.Select[Any]:
+    """Return the SELECT of the row that ``pick`` has locked: so ``pick`` itself needs no column outside an index."""
     picked = pick.subquery("picked")
-    select = sa.select(*columns(table)).join_from(picked, table, table.c.id == picked.c.id)
-    return Claim(dialect.lock_free_row(select), update.where(table.c.id == arg("by_id")))
+    return dialect.lock_row(sa.select(*columns(table)).join_from(picked, table, table.c.id == picked.c.id))
 
 
 def take(
-    transaction: Transaction,
-    build: Callable[[bool], Claim],
-    key: Mapping[str, Any],
-    given: Row,
-    failure: exceptions.NovaException,
+    transaction: Transaction, claim: Claim, key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
 ) -> Row | None:
     """Write ``given``, in stored form, to a free row and return the row as it is now; None if there is no free row.
 
-    ``build`` makes the claim that steps over locked rows (False) and the one that waits for them (True).
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row.
-    Raises: RetryRequest(failure) if the row is not free any more.
+    Raises: RetryRequest(failure) if a row was free and is not any more.
     """
-    row = _take_one(transaction, build(False), key, given, failure)
-    if row is None and transaction.dialect.locks_rows:
-        row = _take_one(transaction, build(True), key, given, failure)
-    return row
+    if claim.at_once is not None:
+        row = transaction.row(claim.at_once, **key, **given)
+    else:
+        row = _take(transaction, claim, claim.free, key, given, failure)
+    return row or _take(transaction, claim, claim.any, key, given, failure)
 
 
-def _take_one(
+def _take(
     transaction: Transaction,
     claim: Claim,
+    find: sa.Select[Any],
     key: Mapping[str, Any],
     given: Row,
     failure: exceptions.NovaException,
 ) -> Row | None:
-    if claim.select is None:
-        return transaction.row(claim.update, **key, **given)
-    row = transaction.row(claim.select, **key)
-    if row is None:
+    found = transaction.row(find, **key)
+    if found is None:
         return None
-    if not transaction.execute(claim.update, by_id=row["id"], **key, **given):
+    row: Row | None
+    if claim.at_once is not None:
+        row = transaction.row(claim.update, by_id=found["id"], **key, **given)
+    else:
+        row = found | given if transaction.execute(claim.update, by_id=found["id"], **key, **given) else None
+    if row is None:
         raise exceptions.RetryRequest(failure)
-    return row | given
+    return row

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from nova_sqlcore import clock, tables, tx, values
+from nova_sqlcore import clock, tables, tx, types, values
 from nova_sqlcore.context import is_user_context
 from nova_sqlcore.types import MAX_INT
 
@@ -39,8 +39,8 @@ def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[b
     """
     if "deleted" not in table.c:
         raise ValueError(f"{table} has no soft delete")
-    live = sa.false() if isinstance(table.c.deleted.type, sa.types.Boolean | tables.types.Boolean) else 0
-    if isinstance(table.c.deleted.type, tables.types.String):
+    live = sa.false() if isinstance(table.c.deleted.type, sa.types.Boolean | types.Boolean) else 0
+    if isinstance(table.c.deleted.type, types.String):
         live = ""
     match read_deleted:
         case "no":

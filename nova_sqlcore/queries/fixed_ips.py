@@ -461,7 +461,7 @@ def _free(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _oldest(dialect: Dialect, in_network: bool, waiting: bool) -> sa.Subquery:
+def _oldest(dialect: Dialect, in_network: bool, lock: _claims.Lock) -> sa.Subquery:
     """Return the free row of the network, or of no network, that has been left alone for the longest time, locked.
 
     With an index on (network_id, deleted, reserved, leased, instance_uuid, host, updated_at NULLS FIRST, id) this is
@@ -476,7 +476,7 @@ def _oldest(dialect: Dialect, in_network: bool, waiting: bool) -> sa.Subquery:
         .order_by(network, candidate.c.instance_uuid, candidate.c.host, *_age(dialect, candidate))
         .limit(1)
     )
-    return _claims.locked(dialect, pick, waiting).subquery()
+    return lock(pick).subquery()
 
 
 def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
@@ -484,11 +484,14 @@ def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any],
 
 
 @functools.lru_cache(maxsize=256)
-def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...], waiting: bool) -> _claims.Claim:
+def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> _claims.Claim:
     """Return the claim of the oldest free row: one of the network or one of no network, each found by its own arm."""
-    arms = [_oldest(dialect, in_network, waiting) for in_network in ((True, False) if has_network else (False,))]
-    picked = sa.union_all(*(sa.select(arm.c.id, arm.c.updated_at) for arm in arms)).subquery()
-    pick = sa.select(picked.c.id).order_by(*_age(dialect, picked)).limit(1)
+
+    def pick(lock: _claims.Lock) -> sa.Select[Any]:
+        arms = [_oldest(dialect, in_network, lock) for in_network in ((True, False) if has_network else (False,))]
+        oldest = sa.union_all(*(sa.select(arm.c.id, arm.c.updated_at) for arm in arms)).subquery()
+        return sa.select(oldest.c.id).order_by(*_age(dialect, oldest)).limit(1)
+
     free = (_in_network(t, has_network), *_free(t))
     return _claims.claim(dialect, t, pick, free, _taken(names, has_network))
 
@@ -514,9 +517,9 @@ def fixed_ip_associate_pool(
     transaction = current(context)
     network, is_network = _network_number(network_id)
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid, host=host)
-    build = functools.partial(_claim, transaction.dialect, bool(network), tuple(given))
+    claim = _claim(transaction.dialect, bool(network), tuple(given))
     failure = exceptions.FixedIpAssociateFailed(net=network_id)
-    row = _claims.take(transaction, build, network, given, failure) if is_network else None
+    row = _claims.take(transaction, claim, network, given, failure) if is_network else None
     if row is None:
         raise exceptions.NoMoreFixedIps(net=network_id)
     return _with_network(row, network)

@@ -376,21 +376,25 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
 # -- giving networks to projects --------------------------------------------------------------------------------------
 
 
-def _unowned(table: sa.FromClause, one: bool) -> tuple[sa.ColumnElement[bool], ...]:
-    its_id = (table.c.id == arg("by_network"),) if one else ()
-    return (table.c.project_id.is_(None), *its_id, *visible(table, "no"))
+def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.ColumnElement[bool]]:
+    """Return the clauses for networks without project; with ``only_first`` for none if the project has a network."""
+    clauses = [table.c.project_id.is_(None), *visible(table, "no")]
+    if one:
+        clauses.append(table.c.id == arg("by_network"))
+    if only_first:
+        other = t.alias()
+        clauses.append(~sa.exists().where(other.c.project_id == arg("by_project"), *visible(other, "no")))
+    return clauses
 
 
 @functools.lru_cache(maxsize=32)
-def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool, waiting: bool) -> _claims.Claim:
-    """Return the claim of a network without project; with ``only_first`` there is none if the project has a network."""
-    candidate, other = t.alias(), t.alias()
-    pick = sa.select(candidate.c.id).where(*_unowned(candidate, one)).order_by(candidate.c.id).limit(1)
-    free = _unowned(t, one)
-    if only_first:
-        has_one = sa.exists().where(other.c.project_id == arg("by_project"), *visible(other, "no"))
-        free = (*free, sa.not_(has_one))
-    return _claims.claim(dialect, t, _claims.locked(dialect, pick, waiting), free, assigned(t, names))
+def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> _claims.Claim:
+    def pick(lock: _claims.Lock) -> sa.Select[Any]:
+        candidate = t.alias()
+        unowned = _unowned(candidate, one, only_first)
+        return lock(sa.select(candidate.c.id).where(*unowned).order_by(candidate.c.id).limit(1))
+
+    return _claims.claim(dialect, t, pick, _unowned(t, one, only_first), assigned(t, names))
 
 
 @functools.cache
@@ -452,8 +456,8 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
     key = {} if number is None else {"by_network": number}
     if only_first:
         key["by_project"] = given["project_id"]
-    build = functools.partial(_claim, transaction.dialect, tuple(given), number is not None, only_first)
-    return _claims.take(transaction, build, key, given, exceptions.NoMoreNetworks())
+    claim = _claim(transaction.dialect, tuple(given), number is not None, only_first)
+    return _claims.take(transaction, claim, key, given, exceptions.NoMoreNetworks())
 
 
 @tx.main.reader
@@ -482,8 +486,8 @@ def _state(read_deleted: str, whose: Whose) -> sa.Select[Any]:
     in_network = fixed_ips.c.network_id == arg("by_id")
     in_use = sa.exists().where(in_network, fixed_ips.c.allocated == sa.true(), *visible(fixed_ips, "no"))
     there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
-    statement: sa.Select[Any] = sa.select(in_use.label("in_use"), there.label("there"))
-    return statement
+    fields: list[sa.ColumnElement[bool]] = [in_use.label("in_use"), there.label("there")]
+    return sa.select(*fields)
 
 
 _DELETE_ADDRESSES = soft_delete(fixed_ips).where(

@@ -112,6 +112,12 @@ def test_destroy(admin: RequestContext, frozen_clock: FrozenClock, sql_count: Sq
     agent_builds.agent_build_update(get_admin_context("only"), row["id"], {"version": "2"})
 
 
+def test_the_public_face_says_agent_update_id(admin: RequestContext) -> None:
+    destroy: Any = agent_builds.agent_build_destroy
+    destroy(admin, agent_update_id=build()["id"])
+    assert agent_builds.agent_build_get_all(admin) == []
+
+
 @pytest.mark.parametrize("identity", [77777, "fake", 10**40])
 def test_no_such_id(admin: RequestContext, identity: Any) -> None:
     build()

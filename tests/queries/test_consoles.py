@@ -65,6 +65,11 @@ class TestPools:
             found = consoles.console_pool_get_by_host_type(admin, "compute", "proxy", "xvp")
         assert found == mine | {"consoles": held}
 
+    def test_the_public_face_says_proxy_host(self, admin: RequestContext) -> None:
+        pool()
+        get: Any = consoles.console_pool_get_by_host_type
+        assert get(admin, "compute", proxy_host="proxy", console_type="xvp")["host"] == "proxy"
+
     def test_no_such_pool(self) -> None:
         row = pool()
         console(row)

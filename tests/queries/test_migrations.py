@@ -109,6 +109,12 @@ class TestGet:
         named = {name: raised.value.kwargs[name] for name in ("migration_id", "instance_id")}
         assert named == {"migration_id": row["id"], "instance_id": "other"}
 
+    def test_the_public_face_says_migration_id(self, admin: RequestContext) -> None:
+        row = migration()
+        calls: Any = (migrations.migration_get, migrations.migration_get_by_id_and_instance)
+        assert calls[0](admin, migration_id=row["id"]) == calls[0](admin, id=row["id"]) == row
+        assert calls[1](admin, migration_id=row["id"], instance_uuid=None) == row
+
     def test_by_status(self, admin: RequestContext, sql_count: SqlCount) -> None:
         instance = instance_factory.instance()["uuid"]
         migration(instance_uuid=instance, status="b")

@@ -8,7 +8,8 @@ from tests import servers
 
 def main(names: list[str]) -> None:
     """Run the servers named, or all."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         with servers.running(*(names or servers.FAMILIES)) as up:
             for server in up.values():
@@ -16,8 +17,6 @@ def main(names: list[str]) -> None:
                 print(f"export {server.variable}='{url}'  # {server.version}, {server.directory}", flush=True)
             print("Ctrl-C stops them and removes their data.", flush=True)
             signal.pause()
-    except KeyboardInterrupt:
-        pass
     except (servers.ServerError, servers.MissingServer) as error:
         sys.exit(f"{error}")
 

@@ -1,0 +1,30 @@
+"""Times as they come over the wire: text and time zones made into the naive datetimes that the columns hold."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+_PLAIN = "%Y-%m-%dT%H:%M:%S.%f"
+_KEYS = ("created_at", "deleted_at", "updated_at")
+
+
+def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: str) -> dict[str, Any]:
+    """Turn text and aware datetimes under ``datetime_keys`` into naive ones, in place, and return ``values``.
+
+    Without keys it is created_at, deleted_at and updated_at. A time zone is dropped, not converted: the reference's
+    objects hand in UTC.
+    Raises: ValueError for text that is no ISO 8601 time.
+    """
+    for key in datetime_keys or _KEYS:
+        value = values.get(key)
+        if value:
+            values[key] = (_parsed(value) if isinstance(value, str) else value).replace(tzinfo=None)
+    return values
+
+
+def _parsed(text: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.strptime(text, _PLAIN)
+    except ValueError:
+        return datetime.datetime.fromisoformat(text)

@@ -1,0 +1,158 @@
+"""The databases that tests run on: one per back-end and worker, empty at the start of every test.
+
+A test that names ``backend`` runs once on each back-end of ``--backends``. ``@pytest.mark.only_on("sqlite", why="...")``
+leaves the others out where a test says nothing about them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import secrets
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from nova_sqlcore import tables, tx
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_numbers = itertools.count(1)
+
+
+@dataclasses.dataclass
+class Backend:
+    """A database of one back-end; ``tx.main`` is configured with it."""
+
+    name: str
+    url: sa.URL
+    #: where sqlite keeps its files
+    directory: Path
+
+    @contextlib.contextmanager
+    def new_database(self) -> Iterator[sa.URL]:
+        """Make an empty database, without any table, and remove it in the end."""
+        name = f"nova_{secrets.token_hex(4)}_{next(_numbers)}"
+        if self.name == "sqlite":
+            yield sa.make_url(f"sqlite:///{self.directory}/{name}.sqlite")
+            return
+        server = servers.FAMILIES[self.name].from_environment()
+        url = server.create_database(name)
+        try:
+            yield _cheap(url)
+        finally:
+            server.drop_database(name)
+
+
+def _cheap(url: sa.URL) -> sa.URL:
+    """Let PyMySQL leave TLS alone on the loopback interface: it reads all certificates at each connect, 30 ms."""
+    is_local = url.get_backend_name() == "mysql" and url.host == "127.0.0.1"
+    return url.update_query_dict({"ssl_disabled": "1"}) if is_local else url
+
+
+class _Databases:
+    """The databases of this worker, made when the first test asks."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._backends: dict[str, Backend] = {}
+        self._cleaners: dict[str, _Cleaner] = {}
+
+    @functools.cached_property
+    def directory(self) -> Path:
+        return Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="nova-tests-")))
+
+    def get(self, name: str) -> Backend:
+        if name not in self._backends:
+            nowhere = Backend(name, sa.make_url("sqlite://"), self.directory)
+            url = self._open.enter_context(nowhere.new_database())
+            engine = sa.create_engine(url, poolclass=sa.NullPool)
+            tables.metadata.create_all(engine)
+            self._backends[name] = Backend(name, url, self.directory)
+            self._cleaners[name] = _Cleaner(engine)
+        return self._backends[name]
+
+    def clean(self, name: str) -> None:
+        self._cleaners[name].clean()
+
+    def close(self) -> None:
+        self._open.close()
+
+
+class _Cleaner:
+    """Empties the tables that a test has filled: one look at all of them, then a DELETE each."""
+
+    _CHECKS_OFF = {"mysql": "SET foreign_key_checks = 0", "postgresql": "SET session_replication_role = replica"}
+    _CHECKS_ON = {"mysql": "SET foreign_key_checks = 1", "postgresql": "SET session_replication_role = DEFAULT"}
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=1)
+        quote = engine.dialect.identifier_preparer.quote
+        self._names = {name: quote(name) for name in tables.metadata.tables}
+        looks = [f"SELECT '{name}' FROM (SELECT 1 FROM {quoted} LIMIT 1) t" for name, quoted in self._names.items()]
+        self._filled = " UNION ALL ".join(looks)
+        if engine.dialect.name == "sqlite":  # it takes at most 500 arms of a UNION, fewer than there may be one day
+            assert len(looks) < 500
+
+    def clean(self) -> None:
+        dialect = self._engine.dialect.name
+        with self._engine.connect() as connection:
+            filled = connection.exec_driver_sql(self._filled).scalars().all()
+            if not filled:
+                return
+            if dialect in self._CHECKS_OFF:
+                connection.exec_driver_sql(self._CHECKS_OFF[dialect])
+            for name in filled:
+                connection.exec_driver_sql(f"DELETE FROM {self._names[name]}")
+            if dialect in self._CHECKS_ON:
+                connection.exec_driver_sql(self._CHECKS_ON[dialect])
+
+
+_DATABASES = pytest.StashKey[_Databases]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers", "only_on(name, ..., why): the test runs on these back-ends alone; why says what is special there"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses the fixture ``backend`` once on every back-end."""
+    if "backend" not in metafunc.fixturenames:
+        return
+    names: list[str] = metafunc.config.option.backends
+    for mark in metafunc.definition.iter_markers("only_on"):
+        assert mark.kwargs.get("why"), f"{metafunc.function.__name__}: only_on needs why="
+        names = [name for name in names if name in mark.args]
+    metafunc.parametrize("backend", names, indirect=True, scope="function")
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Configure the library with an empty database of this back-end."""
+    databases = request.config.stash.setdefault(_DATABASES, _Databases())
+    found = databases.get(request.param)
+    if tx.main.url != found.url:
+        tx.close()
+        tx.configure(found.url)
+    yield found
+    if tx.main.url != found.url:
+        tx.close()
+    databases.clean(found.name)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close connections and remove the databases of this worker."""
+    databases = config.stash.get(_DATABASES, None)
+    if databases is not None:
+        tx.close()
+        databases.close()

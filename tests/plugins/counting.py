@@ -1,0 +1,63 @@
+"""Counts the statements that a block sends to any database."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.plugins.backend import Backend
+
+    SqlCount = Callable[..., contextlib.AbstractContextManager[list[str]]]
+    SqlLog = Callable[[], contextlib.AbstractContextManager[list[str]]]
+
+#: Words that begin and end transactions; the budgets leave them out.
+NOT_COUNTED = ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+@contextlib.contextmanager
+def statements_sent() -> Iterator[list[str]]:
+    """Collect the statements of every engine; transaction control is left out."""
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not statement.lstrip().upper().startswith(NOT_COUNTED):
+            seen.append(statement)
+
+    before = sa.Engine._has_events
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        # SQLAlchemy never takes this mark back, and the library goes by it: all later tests would miss the driver's road
+        sa.Engine._has_events = before
+
+
+@pytest.fixture
+def sql_log(backend: Backend) -> SqlLog:
+    """Collect statements: ``with sql_log() as statements: ...``."""
+    return statements_sent
+
+
+@pytest.fixture
+def sql_count(backend: Backend) -> SqlCount:
+    """Assert how many statements a block sends: ``with sql_count(2): ...``, ``with sql_count(mysql=3, default=2): ...``."""
+
+    @contextlib.contextmanager
+    def counted(number: int | None = None, *, default: int | None = None, **by_backend: int) -> Iterator[list[str]]:
+        unknown = by_backend.keys() - {"sqlite", "mysql", "postgresql"}
+        assert not unknown, f"no back-end is called {unknown}"
+        wanted = by_backend.get(backend.name, default if number is None else number)
+        assert wanted is not None, f"no number for {backend.name}"
+        with statements_sent() as seen:
+            yield seen
+        listing = "\n".join(f"{place}. {statement}" for place, statement in enumerate(seen, 1))
+        assert len(seen) == wanted, f"{len(seen)} statements on {backend.name}, not {wanted}:\n{listing}"
+
+    return counted

@@ -1,0 +1,144 @@
+"""The servers of a run: started once, by whoever controls it, and named to the workers by environment variables.
+
+The last lines of a run tell what it ran on. A run that left a back-end out says so, and fails if CI is set to true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import os
+import platform
+import sqlite3
+from typing import TYPE_CHECKING
+
+import psycopg
+import pymysql
+import pytest
+
+from nova_sqlcore import connections
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator
+
+BACKENDS = ("sqlite", *servers.FAMILIES)
+DRIVERS = {
+    "sqlite": f"sqlite3 of Python {platform.python_version()}",
+    "mysql": f"PyMySQL {pymysql.VERSION_STRING}",
+    "postgresql": f"psycopg {psycopg.__version__}, {psycopg.pq.__impl__}",
+}
+
+
+class Run:
+    """What the controlling process knows about the run."""
+
+    def __init__(self) -> None:
+        self.versions = {"sqlite": f"sqlite {sqlite3.sqlite_version}"}
+        #: tests by back-end; those without one are under ""
+        self.tests: collections.Counter[str] = collections.Counter()
+        self._up = contextlib.ExitStack()
+
+    def start(self, names: Collection[str]) -> None:
+        """Start servers and tell their addresses to this process and its children."""
+        try:
+            up = self._up.enter_context(servers.running(*names))
+            self.versions |= {name: server.version for name, server in up.items()}
+        except (servers.ServerError, servers.MissingServer) as error:
+            pytest.exit(f"No server, no test run. {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        for server in up.values():
+            os.environ[server.variable] = server.url().render_as_string(hide_password=False)
+
+    def stop(self) -> None:
+        """Stop the servers."""
+        self._up.close()
+
+    def left_out(self) -> list[str]:
+        """Return the back-ends that no test ran on."""
+        return [name for name in BACKENDS if not self.tests[name]]
+
+    def summary(self) -> list[str]:
+        """Return what the tests ran on."""
+        ran = [name for name in BACKENDS if self.tests[name]]
+        lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({DRIVERS[name]})" for name in ran]
+        lines.append(f"{self.tests['']:5} tests without a database")
+        lines.append(f"Statements took the {connections.ROAD} road.")
+        return lines
+
+
+_RUN = pytest.StashKey[Run]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--backends``."""
+    parser.addoption(
+        "--backends",
+        type=_backends,
+        default=list(BACKENDS),
+        metavar="NAMES",
+        help=f"run on these back-ends only; a comma-separated part of {','.join(BACKENDS)}",
+    )
+
+
+def _backends(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = sorted(set(names) - set(BACKENDS))
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no back-end is called {', '.join(unknown)}: take {', '.join(BACKENDS)}")
+    return names
+
+
+def backend_of(item: pytest.Item) -> str:
+    """Return the back-end that a test runs on, or the empty string."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return ""
+    return str(item.callspec.params.get("backend", ""))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the controlling process, and no worker, keep the run's record."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_RUN] = Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers."""
+    if _RUN in config.stash:
+        config.stash[_RUN].stop()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the servers before the workers, whose environment names them."""
+    if _RUN in session.config.stash and _has_workers(session.config) and not session.config.option.collectonly:
+        session.config.stash[_RUN].start([name for name in session.config.option.backends if name != "sqlite"])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the servers that the collected tests need, if there are no workers."""
+    config = session.config
+    if _RUN in config.stash and not _has_workers(config) and not config.option.collectonly:
+        needed = {backend_of(item) for item in session.items} - {"", "sqlite"}
+        config.stash[_RUN].start(sorted(needed))
+
+
+def _has_workers(config: pytest.Config) -> bool:
+    return bool(config.getoption("dist", "no") != "no")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note the test's back-end in its report, which travels from the worker to the controlling process."""
+    report = yield
+    report.user_properties = [*report.user_properties, ("backend", backend_of(item))]
+    return report
+
+
+class _Reports:
+    """Takes what the controlling process is told."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Do nothing."""
