@@ -80,7 +80,10 @@ def _zero_or_one(column: str, dialects: tuple[str, ...]) -> sa.CheckConstraint:
 
 
 def _only_on(dialects: tuple[str, ...], item: Item) -> Item:
-    return item.ddl_if(callable_=lambda ddl, target, bind, dialect, **rest: dialect.name in dialects)
+    def wanted(*_: Any, **about: Any) -> bool:
+        return about["dialect"].name in dialects
+
+    return item.ddl_if(callable_=wanted)
 
 
 class Reference(sa.ForeignKeyConstraint):

@@ -355,10 +355,9 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
 def _begin_explicitly(engine: sa.Engine) -> None:
     """Let the plain engine begin as other engines do, though its driver runs in autocommit mode.
 
-    The methods of the dialect are replaced since an engine event would take every statement off the driver's road.
-    The one connection
-    of a database in memory is shared by everybody: there a caller of the plain engine must not end a transaction of
-    the library.
+    The methods of the dialect are replaced since an engine event would take every statement off the driver's road. The
+    one connection of a database in memory is shared by everybody: there a caller of the plain engine must not end a
+    transaction of the library.
     """
     dialect: Any = engine.dialect
     if dialects.in_memory(engine.url):

@@ -1,8 +1,7 @@
 """What differs between the back-ends; nothing else in the library asks which one it talks to.
 
 One object per family of servers says how an engine is made, how a transaction begins, which errors mean what, and how
-the
-few statements are written that have no common form.
+the few statements are written that have no common form.
 """
 
 from __future__ import annotations
@@ -87,14 +86,13 @@ class Dialect:
         """Return an INSERT that updates the row instead which already holds the unique key ``keys``.
 
         ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted. With
-        ``only_if``
-        the row stays as it is unless the condition on the stored row holds.
+        ``only_if`` the row stays as it is unless the condition on the stored row holds.
         """
         raise NotImplementedError(self.name)
 
     def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         """Return ``column`` in a form that text operators take."""
-        return column  # type: ignore[return-value]  # sqlite and MySQL compare any type as text
+        return column  # sqlite and MySQL compare any type as text
 
     def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
         """Return the ORDER BY term for ``column`` with NULL as the smallest value."""
@@ -300,8 +298,8 @@ class MySQL(Dialect):
 
     def _reference_error(self, error: BaseException, text: str) -> exceptions.DBReferenceError:
         found = self._FOREIGN_KEY.search(text)
-        names = found.group("table", "constraint", "key", "parent") if found else (None, None, None, None)
-        return exceptions.DBReferenceError(*names, inner_exception=error)
+        table, constraint, key, parent = found.group("table", "constraint", "key", "parent") if found else (None,) * 4
+        return exceptions.DBReferenceError(table, constraint, key, parent, inner_exception=error)
 
 
 class MariaDB(MySQL):
@@ -393,7 +391,7 @@ class PostgreSQL(Dialect):
     def translate(self, error: BaseException) -> exceptions.DBError:
         """Translate by SQLSTATE and the names that the server sends beside the text."""
         state = getattr(error, "sqlstate", None) or ""
-        diag = getattr(error, "diag", None)
+        diag: Any = getattr(error, "diag", None)
         if state == "23505":
             return exceptions.DBDuplicateEntry(columns=_columns_of(diag), inner_exception=error)
         if state in self._CONFLICTS:

@@ -1,8 +1,8 @@
 """How a Core statement reaches the driver: compiled once per dialect, then text and parameters only.
 
 A statement of the library is a constant or comes from a cached builder, so the same object arrives again and again.
-``Prepared`` keeps
-what SQLAlchemy worked out for it: text, parameter order, bind processors, column names and result processors.
+``Prepared`` keeps what SQLAlchemy worked out for it: text, parameter order, bind processors, column names and result
+processors.
 """
 
 from __future__ import annotations
@@ -108,11 +108,12 @@ class Prepared:
     def shape(self, description: Sequence[Sequence[Any]]) -> Shape:
         """Return how the rows of this statement become dicts; the driver's description is needed the first time."""
         if self._shape is None:
-            self._shape = Shape(self.compiled.statement.exported_columns, description, self._dialect)
+            statement: Any = self.compiled.statement
+            self._shape = Shape(statement.exported_columns, description, self._dialect)
         return self._shape
 
     def _default(self, name: str) -> Any:
-        default = self._defaults.get(name)
+        default: Any = self._defaults.get(name)
         if default is None:
             raise TypeError(f"parameter {name!r} of the statement is missing: {self.text[:200]}")
         return default.arg(None)

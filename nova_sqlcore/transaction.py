@@ -1,8 +1,8 @@
 """An open transaction, and the funnel through which every statement runs.
 
 There **Core builds and the driver runs**: a statement is compiled once per dialect and goes to the DB-API cursor as
-text and parameters. While
-somebody listens to engine events the same statement takes SQLAlchemy's own road, with the same rows and errors.
+text and parameters. While somebody listens to engine events the same statement takes SQLAlchemy's own road, with the
+same rows and errors.
 """
 
 from __future__ import annotations
@@ -34,13 +34,27 @@ class Transaction:
     """An open transaction: the only way in which queries run statements.
 
     It begins with its first statement. Statements are SQLAlchemy Core objects of fixed shape, parameters are keywords
-    named as their
-    ``bindparam``s, rows are plain dicts. A statement that fails outside a savepoint leaves a transaction that can
-    only roll back.
+    named as their ``bindparam``s, rows are plain dicts. A statement that fails outside a savepoint leaves a
+    transaction that can only roll back.
     """
 
-    __slots__ = ("_exposed", "_failed", "_hooks", "_host", "_link", "_replaced", "_savepoints", "_snapshot")
-    __slots__ += ("database", "mode", "name", "opened", "outer", "queue", "statements")
+    __slots__ = (
+        "_exposed",
+        "_failed",
+        "_hooks",
+        "_host",
+        "_link",
+        "_replaced",
+        "_savepoints",
+        "_snapshot",
+        "database",
+        "mode",
+        "name",
+        "opened",
+        "outer",
+        "queue",
+        "statements",
+    )
 
     def __init__(
         self, database: Database, mode: Mode, name: str, *, snapshot: bool = False, outer: Transaction | None = None
@@ -255,8 +269,8 @@ class Transaction:
     def _end_snapshot(self, link: Link) -> None:
         if not self._snapshot:
             return
-        # COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; a caller with the connection may have
-        # written
+        # COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the connection may
+        # have written
         link.command("ROLLBACK" if self._exposed or self._failed else "COMMIT")
 
     def _end(self) -> None:
@@ -455,8 +469,7 @@ def _insert_many(link: Link, table: sa.Table, rows: list[dict[str, Any]]) -> lis
     """Insert ``rows`` and return their ids in order, None where the table has none.
 
     SQLAlchemy's RETURNING helper pairs ids with rows on sqlite, MariaDB and PostgreSQL. MySQL gives the rows of one
-    INSERT ids at a
-    constant distance and tells the first.
+    INSERT ids at a constant distance and tells the first.
     """
     if "id" not in table.c or "id" in rows[0]:
         _change_many(link, values.insert_statement(table, with_id="id" in rows[0], returning=False), rows)

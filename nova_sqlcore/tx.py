@@ -1,9 +1,8 @@
 """Scopes: how transactions are opened, joined, ended and, after a conflict, run again.
 
 ``reader`` and ``writer`` are decorators for query functions and context managers for callers. They take the database
-from the
-context (``context.db_connection``, a cell) or else ``main``; ``main.reader`` and ``main.writer`` are pinned to the
-main database.
+from the context (``context.db_connection``, a cell) or else ``main``; ``main.reader`` and ``main.writer`` are pinned to
+the main database.
 """
 
 from __future__ import annotations
@@ -350,14 +349,14 @@ class Block:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         """Commit, or roll back after an error; a joined block leaves both to its owner."""
         transaction = self._transaction
         self._scopes.open.pop()
         if self._savepoint is not None:
             self._savepoint.__exit__(kind, error, traceback)
         if not self._owns:
-            return
+            return None
         if transaction.mode != "writer":
             transaction.end_read()
             _report(transaction, error)
@@ -366,6 +365,7 @@ class Block:
             _report(transaction, error)
         else:
             self._commit(transaction)
+        return None
 
     def _commit(self, transaction: Transaction) -> None:
         try:
@@ -391,7 +391,7 @@ class Attempt(Block):
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:  # type: ignore[override]  # True swallows the conflict
+    ) -> bool:
         """End the transaction; True if the block shall run again."""
         try:
             super().__exit__(kind, error, traceback)
@@ -409,7 +409,8 @@ class Attempt(Block):
 def attempts(context: Any) -> Iterator[Attempt]:
     """Yield writing blocks until one has been committed.
 
-    ``for attempt in tx.attempts(context): with attempt as t: ...``. A conflict starts the block over in a new transaction, at most ``ATTEMPTS`` times in all; other errors pass at once.
+    ``for attempt in tx.attempts(context): with attempt as t: ...``. A conflict starts the block over in a new
+    transaction, at most ``ATTEMPTS`` times in all; other errors pass at once.
     """
     for number in itertools.count(1):
         attempt = Attempt(writer, context, number)

@@ -192,11 +192,10 @@ class DateTime(sa.TypeDecorator[datetime.datetime]):
             return None
         if not isinstance(value, datetime.datetime):
             raise UnstorableValue("a datetime", value)
-        if value.tzinfo is not None:
-            value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-        if value.microsecond and dialect.name in ("mysql", "mariadb"):
-            return value.replace(microsecond=0)
-        return value
+        moment = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+        if moment.microsecond and dialect.name in ("mysql", "mariadb"):
+            return moment.replace(microsecond=0)
+        return moment
 
 
 class _Inet(sa.TypeDecorator[str]):

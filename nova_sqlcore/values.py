@@ -98,7 +98,7 @@ def insert_absent_statement(table: sa.Table, with_id: bool, dialect: Dialect) ->
 
 
 @functools.cache
-def insert_many_statement(table: sa.Table) -> sa.sql.expression.ReturningInsert[Any]:
+def insert_many_statement(table: sa.Table) -> sa.Insert:
     """Return the INSERT for SQLAlchemy's many-row helper, which gives the ids in the order of the rows."""
     return table.insert().returning(table.c.id, sort_by_parameter_order=True)
 

@@ -87,7 +87,7 @@ class TestDatabases:
     def test_of_a_context(self, admin: RequestContext) -> None:
         assert api.get_context_manager(None) is tx.main
         assert api.get_context_manager(admin) is tx.main
-        assert api.get_context_manager(types.SimpleNamespace()) is tx.main  # type: ignore[arg-type]  # nothing is asked
+        assert api.get_context_manager(types.SimpleNamespace()) is tx.main
         cell = tx.Database("cell")
         admin.db_connection = cell
         assert api.get_context_manager(admin) is cell
@@ -177,7 +177,7 @@ class TestDecorators:
         caller = Caller()
         other: Any = api.require_context
         with pytest.raises(TypeError):
-            caller.get("x", "y", "z", "too", "many")  # type: ignore[call-arg]  # what it is about
+            caller.get("x", "y", "z", "too", "many")  # type: ignore[call-arg, arg-type]  # what it is about
         assert other(lambda context: 1)(admin) == 1
         with pytest.raises(AttributeError):
             caller.get(admin, "x", "y")  # type: ignore[arg-type]  # likewise

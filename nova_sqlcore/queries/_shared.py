@@ -27,6 +27,10 @@ arg = sa.bindparam
 CHUNK: Final = 500
 
 
+#: What ``deleted`` is in a live row where it is no number: in DNS domains and volume snapshots.
+_LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
+
+
 def arg_list(name: str) -> sa.BindParameter[Any]:
     """Return the parameter of an IN list; its type comes from the column it is compared with."""
     return sa.bindparam(name, expanding=True)
@@ -39,9 +43,7 @@ def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[b
     """
     if "deleted" not in table.c:
         raise ValueError(f"{table} has no soft delete")
-    live = sa.false() if isinstance(table.c.deleted.type, sa.types.Boolean | types.Boolean) else 0
-    if isinstance(table.c.deleted.type, types.String):
-        live = ""
+    live = _LIVE.get(type(table.c.deleted.type), 0)
     match read_deleted:
         case "no":
             return (table.c.deleted == live,)

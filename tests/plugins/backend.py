@@ -1,7 +1,7 @@
 """The databases that tests run on: one per back-end and worker, empty at the start of every test.
 
-A test that names ``backend`` runs once on each back-end of ``--backends``. ``@pytest.mark.only_on("sqlite", why="...")``
-leaves the others out where a test says nothing about them.
+A test that names ``backend`` runs once on each back-end of ``--backends``.
+``@pytest.mark.only_on("sqlite", why="...")`` leaves the others out where a test says nothing about them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import secrets
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -89,8 +89,14 @@ class _Databases:
 class _Cleaner:
     """Empties the tables that a test has filled: one look at all of them, then a DELETE each."""
 
-    _CHECKS_OFF = {"mysql": "SET foreign_key_checks = 0", "postgresql": "SET session_replication_role = replica"}
-    _CHECKS_ON = {"mysql": "SET foreign_key_checks = 1", "postgresql": "SET session_replication_role = DEFAULT"}
+    _CHECKS_OFF: ClassVar = {
+        "mysql": "SET foreign_key_checks = 0",
+        "postgresql": "SET session_replication_role = replica",
+    }
+    _CHECKS_ON: ClassVar = {
+        "mysql": "SET foreign_key_checks = 1",
+        "postgresql": "SET session_replication_role = DEFAULT",
+    }
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=1)

@@ -35,19 +35,19 @@ def statements_sent() -> Iterator[list[str]]:
         yield seen
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
-        # SQLAlchemy never takes this mark back, and the library goes by it: all later tests would miss the driver's road
+        # SQLAlchemy never takes this mark back, and the library goes by it: later tests would miss the driver's road
         sa.Engine._has_events = before
 
 
 @pytest.fixture
 def sql_log(backend: Backend) -> SqlLog:
-    """Collect statements: ``with sql_log() as statements: ...``."""
+    """Return a block that collects the statements sent in it, in a list that it gives."""
     return statements_sent
 
 
 @pytest.fixture
 def sql_count(backend: Backend) -> SqlCount:
-    """Assert how many statements a block sends: ``with sql_count(2): ...``, ``with sql_count(mysql=3, default=2): ...``."""
+    """Return a block that asserts how many statements are sent: ``sql_count(2)``, ``sql_count(mysql=3, default=2)``."""
 
     @contextlib.contextmanager
     def counted(number: int | None = None, *, default: int | None = None, **by_backend: int) -> Iterator[list[str]]:
