@@ -1,0 +1,1 @@
+"""Benchmarks: the library against hand-written code on the same driver, both in one run (``python -m benchmarks``)."""
