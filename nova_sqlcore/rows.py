@@ -6,7 +6,7 @@ A test holds the tables' part against ``nova_sqlcore.tables``.
 from __future__ import annotations
 
 import datetime  # noqa: TC003  # typing.get_type_hints looks it up
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Timed(TypedDict):
@@ -253,6 +253,22 @@ class ComputeNode(SoftDeleted):
     disk_allocation_ratio: float | None
 
 
+class ComputeNodeWithInventory(ComputeNode):
+    """A compute node, with what its resource provider tells of it; None where nobody has told."""
+
+    inv_memory_mb: int | None
+    inv_memory_mb_reserved: int | None
+    inv_ram_allocation_ratio: float | None
+    inv_memory_mb_used: int | None
+    inv_vcpus: int | None
+    inv_cpu_allocation_ratio: float | None
+    inv_vcpus_used: int | None
+    inv_local_gb: int | None
+    inv_local_gb_reserved: int | None
+    inv_disk_allocation_ratio: float | None
+    inv_local_gb_used: int | None
+
+
 class Aggregate(SoftDeleted):
     """A row of ``aggregates``."""
 
@@ -346,6 +362,19 @@ class Migration(SoftDeleted):
     disk_remaining: int | None
 
 
+class MigratingInstance(Instance):
+    """What a migration tells of its instance: the columns, the name and all system metadata, deleted ones too."""
+
+    name: str
+    system_metadata: list[InstanceSystemMetadata]
+
+
+class MigrationWithInstance(Migration):
+    """A migration with its live instance."""
+
+    instance: MigratingInstance | None
+
+
 class ConsolePool(SoftDeleted):
     """A row of ``console_pools``."""
 
@@ -368,6 +397,18 @@ class Console(SoftDeleted):
     port: int | None
     pool_id: int | None
     instance_uuid: str | None
+
+
+class ConsoleWithPool(Console):
+    """A console with the pool that it belongs to."""
+
+    pool: ConsolePool | None
+
+
+class ConsolePoolWithConsoles(ConsolePool):
+    """A console pool with its consoles, by id."""
+
+    consoles: list[Console]
 
 
 class Cell(SoftDeleted):
@@ -603,7 +644,7 @@ class FloatingIP(SoftDeleted):
 class DNSDomain(Timed):
     """A row of ``dns_domains``."""
 
-    deleted: bool | None
+    deleted: bool
     domain: str
     scope: str | None
     availability_zone: str | None
@@ -638,6 +679,34 @@ class SecurityGroupRule(SoftDeleted):
     to_port: int | None
     cidr: str | None
     group_id: int | None
+
+
+class MemberInstance(Instance):
+    """An instance of a security group; the last two keys are there if they were asked for."""
+
+    name: str
+    info_cache: NotRequired[InstanceInfoCache | None]
+    system_metadata: NotRequired[list[InstanceSystemMetadata]]
+
+
+class GranteeGroup(SecurityGroup):
+    """A group that a rule grants access to; it has instances if they were asked for."""
+
+    instances: NotRequired[list[MemberInstance]]
+
+
+class SecurityGroupRuleWithGroups(SecurityGroupRule):
+    """A rule of a security group, with the groups that were asked for or given."""
+
+    parent_group: NotRequired[SecurityGroup | None]
+    grantee_group: NotRequired[GranteeGroup | None]
+
+
+class SecurityGroupWithChildren(SecurityGroup):
+    """A security group, with the children that were asked for or given."""
+
+    rules: NotRequired[list[SecurityGroupRuleWithGroups]]
+    instances: NotRequired[list[MemberInstance]]
 
 
 class SecurityGroupDefaultRule(SoftDeleted):
@@ -717,7 +786,7 @@ class Snapshot(Timed):
     scheduled_at: datetime.datetime | None
     display_name: str | None
     display_description: str | None
-    deleted: str | None
+    deleted: str
 
 
 # -- placement, first design --

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries._lookups import bulk_changes, count_updated_by_id, row_by, rows_by, soft_delete_by_id
@@ -13,39 +13,43 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
 
 
 @tx.main.reader
-def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, architecture: str) -> Row | None:
+def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, architecture: str) -> rows.AgentBuild | None:
     """Return the live build for this hypervisor, operating system and architecture, or None.
 
     Cost: 1 statement.
     """
-    return row_by(current(context), t, "no", hypervisor=hypervisor, os=os, architecture=architecture)
+    return cast(
+        "rows.AgentBuild | None",
+        row_by(current(context), t, "no", hypervisor=hypervisor, os=os, architecture=architecture),
+    )
 
 
 @tx.main.reader
-def agent_build_get_all(context: Context, hypervisor: str | None = None) -> list[Row]:
+def agent_build_get_all(context: Context, hypervisor: str | None = None) -> list[rows.AgentBuild]:
     """Return the live builds, by id; only those for one hypervisor if asked.
 
     Cost: 1 statement.
     """
     wanted = {"hypervisor": hypervisor} if hypervisor else {}
-    return rows_by(current(context), t, "no", **wanted)
+    return cast("list[rows.AgentBuild]", rows_by(current(context), t, "no", **wanted))
 
 
 @tx.main.writer
-def agent_build_create(context: Context, values: Mapping[str, Any]) -> Row:
+def agent_build_create(context: Context, values: Mapping[str, Any]) -> rows.AgentBuild:
     """Store a new build and return it.
 
     Cost: 1 statement.
     Raises: AgentBuildExists(hypervisor, os, architecture).
     """
     try:
-        return current(context).insert(t, values)
+        return cast("rows.AgentBuild", current(context).insert(t, values))
     except exceptions.DBDuplicateEntry as error:
         triple = {name: values.get(name) for name in ("hypervisor", "os", "architecture")}
         raise exceptions.AgentBuildExists(**triple) from error

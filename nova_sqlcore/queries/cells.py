@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries._lookups import bulk_changes, row_by, rows_by, soft_delete_by, update_by
@@ -12,13 +12,14 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
 
 
 @tx.main.reader
-def cell_get(context: Context, cell_name: str) -> Row:
+def cell_get(context: Context, cell_name: str) -> rows.Cell:
     """Return the cell of this name, if the context may see it.
 
     Cost: 1 statement.
@@ -27,33 +28,33 @@ def cell_get(context: Context, cell_name: str) -> Row:
     row = row_by(current(context), t, context.read_deleted, name=cell_name)
     if row is None:
         raise exceptions.CellNotFound(cell_name=cell_name)
-    return row
+    return cast("rows.Cell", row)
 
 
 @tx.main.reader
-def cell_get_all(context: Context) -> list[Row]:
+def cell_get_all(context: Context) -> list[rows.Cell]:
     """Return the live cells, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no")
+    return cast("list[rows.Cell]", rows_by(current(context), t, "no"))
 
 
 @tx.main.writer
-def cell_create(context: Context, values: Mapping[str, Any]) -> Row:
+def cell_create(context: Context, values: Mapping[str, Any]) -> rows.Cell:
     """Store a new cell and return it.
 
     Cost: 1 statement.
     Raises: CellExists(name); DBError without a transport_url.
     """
     try:
-        return current(context).insert(t, values)
+        return cast("rows.Cell", current(context).insert(t, values))
     except exceptions.DBDuplicateEntry as error:
         raise exceptions.CellExists(name=values.get("name")) from error
 
 
 @tx.main.writer
-def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> Row:
+def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> rows.Cell:
     """Write the given columns, and ``updated_at`` in any case, and return the cell, by its new name if it got one.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -64,7 +65,7 @@ def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> 
     row = update_by(transaction, t, context.read_deleted, given, name=cell_name)
     if row is None:
         raise exceptions.CellNotFound(cell_name=cell_name)
-    return row
+    return cast("rows.Cell", row)
 
 
 @tx.main.writer

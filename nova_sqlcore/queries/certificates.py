@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nova_sqlcore import tx
 from nova_sqlcore.queries._lookups import rows_by
@@ -12,42 +12,43 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
 
 
 @tx.main.reader
-def certificate_get_all_by_project(context: Context, project_id: str) -> list[Row]:
+def certificate_get_all_by_project(context: Context, project_id: str) -> list[rows.Certificate]:
     """Return the project's live certificates, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no", project_id=project_id)
+    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", project_id=project_id))
 
 
 @tx.main.reader
-def certificate_get_all_by_user(context: Context, user_id: str) -> list[Row]:
+def certificate_get_all_by_user(context: Context, user_id: str) -> list[rows.Certificate]:
     """Return the user's live certificates, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no", user_id=user_id)
+    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", user_id=user_id))
 
 
 @tx.main.reader
-def certificate_get_all_by_user_and_project(context: Context, user_id: str, project_id: str) -> list[Row]:
+def certificate_get_all_by_user_and_project(context: Context, user_id: str, project_id: str) -> list[rows.Certificate]:
     """Return the user's live certificates in the project, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no", user_id=user_id, project_id=project_id)
+    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", user_id=user_id, project_id=project_id))
 
 
 @tx.main.writer
-def certificate_create(context: Context, values: Mapping[str, Any]) -> Row:
+def certificate_create(context: Context, values: Mapping[str, Any]) -> rows.Certificate:
     """Store a certificate and return it; nothing is checked for duplicates.
 
     Cost: 1 statement.
     """
-    return current(context).insert(t, values)
+    return cast("rows.Certificate", current(context).insert(t, values))

@@ -8,7 +8,7 @@ inventory or allocation.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
@@ -23,6 +23,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
@@ -135,7 +136,9 @@ def _used(held: sa.FromClause) -> sa.ColumnElement[int]:
 
 
 @tx.reader.allow_async
-def _compute_node_select(context: Context, filters: Mapping[str, Any] | None = None) -> list[Row]:
+def _compute_node_select(
+    context: Context, filters: Mapping[str, Any] | None = None
+) -> list[rows.ComputeNodeWithInventory]:
     """Return the nodes in inventory view, by id; live ones only under 'no', else live and soft-deleted ones.
 
     ``filters`` may hold ``compute_id``, ``service_id``, ``host`` and ``hypervisor_hostname``; and ``limit``, a number
@@ -149,14 +152,14 @@ def _compute_node_select(context: Context, filters: Mapping[str, Any] | None = N
         if key.get(name) is not None:
             key[name] = as_id(key[name])
             if key[name] is None:
-                return []
+                return cast("list[rows.ComputeNodeWithInventory]", [])
     shape, params = shape_of(key)
     statement = _inventory_view(context.read_deleted == "no", shape, bool(limit))
-    return current(context).rows(statement, **params, **limit)
+    return cast("list[rows.ComputeNodeWithInventory]", current(context).rows(statement, **params, **limit))
 
 
 @tx.reader
-def compute_node_get(context: Context, compute_id: int) -> Row:
+def compute_node_get(context: Context, compute_id: int) -> rows.ComputeNodeWithInventory:
     """Return the node with this id in inventory view.
 
     Cost: 1 statement.
@@ -169,7 +172,7 @@ def compute_node_get(context: Context, compute_id: int) -> Row:
 
 
 @tx.reader
-def compute_node_get_model(context: Context, compute_id: int) -> Row:
+def compute_node_get_model(context: Context, compute_id: int) -> rows.ComputeNode:
     """Return the node with this id, if the context may see it, without inventories.
 
     Cost: 1 statement.
@@ -178,11 +181,11 @@ def compute_node_get_model(context: Context, compute_id: int) -> Row:
     row = row_by_id(current(context), t, context.read_deleted, compute_id)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
-    return row
+    return cast("rows.ComputeNode", row)
 
 
 @tx.reader
-def compute_node_get_by_host_and_nodename(context: Context, host: str, nodename: str) -> Row:
+def compute_node_get_by_host_and_nodename(context: Context, host: str, nodename: str) -> rows.ComputeNodeWithInventory:
     """Return the first node of this hypervisor host name on the host, in inventory view.
 
     Cost: 1 statement.
@@ -195,7 +198,7 @@ def compute_node_get_by_host_and_nodename(context: Context, host: str, nodename:
 
 
 @tx.reader.allow_async
-def compute_node_get_all_by_host(context: Context, host: str) -> list[Row]:
+def compute_node_get_all_by_host(context: Context, host: str) -> list[rows.ComputeNodeWithInventory]:
     """Return the nodes of the host in inventory view, by id.
 
     Cost: 1 statement.
@@ -208,7 +211,7 @@ def compute_node_get_all_by_host(context: Context, host: str) -> list[Row]:
 
 
 @tx.reader
-def compute_nodes_get_by_service_id(context: Context, service_id: int) -> list[Row]:
+def compute_nodes_get_by_service_id(context: Context, service_id: int) -> list[rows.ComputeNodeWithInventory]:
     """Return the nodes tied to the service by its id, in inventory view, by id.
 
     Cost: 1 statement.
@@ -221,7 +224,7 @@ def compute_nodes_get_by_service_id(context: Context, service_id: int) -> list[R
 
 
 @tx.reader
-def compute_node_get_all(context: Context) -> list[Row]:
+def compute_node_get_all(context: Context) -> list[rows.ComputeNodeWithInventory]:
     """Return all nodes in inventory view, by id.
 
     Cost: 1 statement.
@@ -230,14 +233,14 @@ def compute_node_get_all(context: Context) -> list[Row]:
 
 
 @tx.reader
-def compute_node_search_by_hypervisor(context: Context, hypervisor_match: str) -> list[Row]:
+def compute_node_search_by_hypervisor(context: Context, hypervisor_match: str) -> list[rows.ComputeNode]:
     """Return the nodes that the context may see whose hypervisor host name contains the text, by id.
 
     ``%`` and ``_`` in the text are wildcards; whether case counts is the server's choice.
     Cost: 1 statement.
     """
     pattern = f"%{hypervisor_match}%"
-    return current(context).rows(_by_hypervisor(context.read_deleted), pattern=pattern)
+    return cast("list[rows.ComputeNode]", current(context).rows(_by_hypervisor(context.read_deleted), pattern=pattern))
 
 
 @tx.reader
@@ -252,17 +255,17 @@ def compute_node_statistics(context: Context) -> dict[str, int]:
 
 
 @tx.writer
-def compute_node_create(context: Context, values: Mapping[str, Any]) -> Row:
+def compute_node_create(context: Context, values: Mapping[str, Any]) -> rows.ComputeNode:
     """Store a new node and return it, without inventories; times may be given as text.
 
     Cost: 1 statement.
     Raises: DBDuplicateEntry if a live node of the host has this hypervisor host name; DBError if a number is missing.
     """
-    return current(context).insert(t, convert_objects_related_datetimes(dict(values)))
+    return cast("rows.ComputeNode", current(context).insert(t, convert_objects_related_datetimes(dict(values))))
 
 
 @tx.writer
-def compute_node_update(context: Context, compute_id: int, values: Mapping[str, Any]) -> Row:
+def compute_node_update(context: Context, compute_id: int, values: Mapping[str, Any]) -> rows.ComputeNode:
     """Write the given columns, and now as ``updated_at``, and return the node without inventories.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -274,7 +277,7 @@ def compute_node_update(context: Context, compute_id: int, values: Mapping[str, 
     row = update_by_id(transaction, t, context.read_deleted, compute_id, stored)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
-    return row
+    return cast("rows.ComputeNode", row)
 
 
 @tx.writer

@@ -6,7 +6,7 @@ Consoles have the columns of soft delete, but they are really deleted; pools are
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
@@ -67,7 +68,9 @@ def _pools(context: Context, **key: Any) -> list[Row]:
 
 @also_named(proxy_host="host")
 @tx.reader
-def console_pool_get_by_host_type(context: Context, compute_host: str, host: str, console_type: str) -> Row:
+def console_pool_get_by_host_type(
+    context: Context, compute_host: str, host: str, console_type: str
+) -> rows.ConsolePoolWithConsoles:
     """Return the live pool of this type that the proxy ``host`` keeps for the compute host.
 
     The row has ``consoles``: all consoles of the pool, by id.
@@ -77,34 +80,36 @@ def console_pool_get_by_host_type(context: Context, compute_host: str, host: str
     found = _pools(context, host=host, console_type=console_type, compute_host=compute_host)
     if not found:
         raise exceptions.ConsolePoolNotFoundForHostType(host=host, console_type=console_type, compute_host=compute_host)
-    return found[0]
+    return cast("rows.ConsolePoolWithConsoles", found[0])
 
 
 @tx.reader
-def console_pool_get_all_by_host_type(context: Context, host: str, console_type: str) -> list[Row]:
+def console_pool_get_all_by_host_type(
+    context: Context, host: str, console_type: str
+) -> list[rows.ConsolePoolWithConsoles]:
     """Return the live pools of this type on the proxy ``host``, by id, each with its ``consoles``, by id.
 
     Cost: 1 statement.
     """
-    return _pools(context, host=host, console_type=console_type)
+    return cast("list[rows.ConsolePoolWithConsoles]", _pools(context, host=host, console_type=console_type))
 
 
 @tx.writer
-def console_pool_create(context: Context, values: Mapping[str, Any]) -> Row:
+def console_pool_create(context: Context, values: Mapping[str, Any]) -> rows.ConsolePool:
     """Store a new pool and return it, without ``consoles``.
 
     Cost: 1 statement.
     Raises: ConsolePoolExists(host, console_type, compute_host).
     """
     try:
-        return current(context).insert(pools, values)
+        return cast("rows.ConsolePool", current(context).insert(pools, values))
     except exceptions.DBDuplicateEntry as error:
         key = {name: values.get(name) for name in ("host", "console_type", "compute_host")}
         raise exceptions.ConsolePoolExists(**key) from error
 
 
 @tx.reader
-def console_get(context: Context, console_id: int, instance_uuid: str | None = None) -> Row:
+def console_get(context: Context, console_id: int, instance_uuid: str | None = None) -> rows.ConsoleWithPool:
     """Return the console with its ``pool`` (None without one); of this instance if that is given.
 
     Cost: 1 statement.
@@ -114,14 +119,14 @@ def console_get(context: Context, console_id: int, instance_uuid: str | None = N
     of_instance = {} if instance_uuid is None else {"instance_uuid": instance_uuid}
     found = [] if number is None else _consoles(context, id=number, **of_instance)
     if found:
-        return found[0]
+        return cast("rows.ConsoleWithPool", found[0])
     if instance_uuid:
         raise exceptions.ConsoleNotFoundForInstance(console_id=console_id, instance_uuid=instance_uuid)
     raise exceptions.ConsoleNotFound(console_id=console_id)
 
 
 @tx.reader
-def console_get_by_pool_instance(context: Context, pool_id: int, instance_uuid: str) -> Row:
+def console_get_by_pool_instance(context: Context, pool_id: int, instance_uuid: str) -> rows.ConsoleWithPool:
     """Return the first console of the instance in the pool, with its ``pool``.
 
     Cost: 1 statement.
@@ -132,13 +137,13 @@ def console_get_by_pool_instance(context: Context, pool_id: int, instance_uuid: 
     found = [] if is_text else _consoles(context, pool_id=number, instance_uuid=instance_uuid)
     if not found:
         raise exceptions.ConsoleNotFoundInPoolForInstance(pool_id=pool_id, instance_uuid=instance_uuid)
-    return found[0]
+    return cast("rows.ConsoleWithPool", found[0])
 
 
 @tx.reader
 def console_get_all_by_instance(
     context: Context, instance_uuid: str, columns_to_join: Sequence[str] | None = None
-) -> list[Row]:
+) -> list[rows.Console]:
     """Return the instance's consoles, by id; each with its ``pool`` if ``columns_to_join`` names that.
 
     Cost: 1 statement.
@@ -148,18 +153,18 @@ def console_get_all_by_instance(
         if name != "pool":
             raise ValueError(f"a console has no join {name!r}; there is just 'pool'")
     if columns_to_join:
-        return _consoles(context, instance_uuid=instance_uuid)
-    return rows_by(current(context), t, "yes", instance_uuid=instance_uuid)
+        return cast("list[rows.Console]", _consoles(context, instance_uuid=instance_uuid))
+    return cast("list[rows.Console]", rows_by(current(context), t, "yes", instance_uuid=instance_uuid))
 
 
 @tx.writer
-def console_create(context: Context, values: Mapping[str, Any]) -> Row:
+def console_create(context: Context, values: Mapping[str, Any]) -> rows.Console:
     """Store a console and return it, without ``pool``; nothing is checked for duplicates.
 
     Cost: 1 statement.
     Raises: DBReferenceError for a pool or an instance that doesn't exist; not on sqlite.
     """
-    return current(context).insert(t, values)
+    return cast("rows.Console", current(context).insert(t, values))
 
 
 @tx.writer

@@ -19,7 +19,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nova_sqlcore import types
+    from nova_sqlcore import rows, types
     from nova_sqlcore.context import Context
     from nova_sqlcore.tx import Transaction
 
@@ -82,7 +82,7 @@ def _unconfirmed(shape: Shape) -> sa.Select[Any]:
 
 @also_named(migration_id="id")
 @tx.reader
-def migration_get(context: Context, id: int) -> Row:
+def migration_get(context: Context, id: int) -> rows.Migration:
     """Return the migration with this id, soft-deleted or not.
 
     Cost: 1 statement.
@@ -91,12 +91,12 @@ def migration_get(context: Context, id: int) -> Row:
     row = row_by_id(current(context), t, "yes", id)
     if row is None:
         raise exceptions.MigrationNotFound(migration_id=id)
-    return row
+    return cast("rows.Migration", row)
 
 
 @also_named(migration_id="id")
 @tx.reader
-def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: str) -> Row:
+def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: str) -> rows.Migration:
     """Return the migration with this id if it is one of the instance and the context may see it.
 
     Cost: 1 statement.
@@ -108,11 +108,11 @@ def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: s
         row = row_by(current(context), t, context.read_deleted, id=number, instance_uuid=instance_uuid)
     if row is None:
         raise exceptions.MigrationNotFoundForInstance(migration_id=id, instance_id=instance_uuid)
-    return row
+    return cast("rows.Migration", row)
 
 
 @tx.reader
-def migration_get_by_instance_and_status(context: Context, instance_uuid: str, status: str) -> Row:
+def migration_get_by_instance_and_status(context: Context, instance_uuid: str, status: str) -> rows.Migration:
     """Return the instance's first migration in this status, soft-deleted or not.
 
     Cost: 1 statement.
@@ -121,11 +121,11 @@ def migration_get_by_instance_and_status(context: Context, instance_uuid: str, s
     row = row_by(current(context), t, "yes", instance_uuid=instance_uuid, status=status)
     if row is None:
         raise exceptions.MigrationNotFoundByStatus(instance_id=instance_uuid, status=status)
-    return row
+    return cast("rows.Migration", row)
 
 
 @tx.reader
-def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -> list[Row]:
+def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -> list[rows.Migration]:
     """Return the migrations that the context may see and that meet all filters, by id.
 
     ``status`` is a word or several of them, ``host`` is on either side and makes ``source_compute`` count for nothing,
@@ -143,16 +143,16 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     if not isinstance(key.get("status"), str | None):
         statuses = {"statuses": list(key.pop("status"))}
     if statuses == {"statuses": []} or not _is_type(key.get("migration_type")):
-        return []
+        return cast("list[rows.Migration]", [])
     shape, params = shape_of(key)
     statement = _filtered(context.read_deleted, shape, host_shape, bool(statuses))
-    return current(context).rows(statement, **params, **host, **statuses)
+    return cast("list[rows.Migration]", current(context).rows(statement, **params, **host, **statuses))
 
 
 @tx.reader
 def migration_get_in_progress_by_instance(
     context: Context, instance_uuid: str, migration_type: str | None = None
-) -> list[Row]:
+) -> list[rows.Migration]:
     """Return the instance's migrations that run or are about to, by id; of one type if asked.
 
     Cost: 1 statement.
@@ -161,13 +161,15 @@ def migration_get_in_progress_by_instance(
     if migration_type:
         key["migration_type"] = migration_type
     if not _is_type(migration_type or None):
-        return []
+        return cast("list[rows.Migration]", [])
     shape, params = shape_of(key)
-    return current(context).rows(_in_progress(context.read_deleted, shape), **params)
+    return cast("list[rows.Migration]", current(context).rows(_in_progress(context.read_deleted, shape), **params))
 
 
 @tx.reader.snapshot
-def migration_get_in_progress_by_host_and_node(context: Context, host: str, node: str) -> list[Row]:
+def migration_get_in_progress_by_host_and_node(
+    context: Context, host: str, node: str
+) -> list[rows.MigrationWithInstance]:
     """Return the migrations to or from the node that have not ended, by id.
 
     Each has ``instance``: the live instance with its ``name`` and ``system_metadata``, soft-deleted items included, or
@@ -176,11 +178,11 @@ def migration_get_in_progress_by_host_and_node(context: Context, host: str, node
     """
     transaction = current(context)
     shape, params = shape_of({"host": host, "node": node})
-    rows = transaction.rows(_in_progress_on_node(context.read_deleted, shape), **params)
-    for row in rows:
+    found = transaction.rows(_in_progress_on_node(context.read_deleted, shape), **params)
+    for row in found:
         row["instance"] = split(row, _INSTANCE)
-    _complete(transaction, [row["instance"] for row in rows if row["instance"] is not None])
-    return rows
+    _complete(transaction, [row["instance"] for row in found if row["instance"] is not None])
+    return cast("list[rows.MigrationWithInstance]", found)
 
 
 def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
@@ -193,7 +195,9 @@ def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
 
 
 @tx.reader.allow_async
-def migration_get_unconfirmed_by_dest_compute(context: Context, confirm_window: float, dest_compute: str) -> list[Row]:
+def migration_get_unconfirmed_by_dest_compute(
+    context: Context, confirm_window: float, dest_compute: str
+) -> list[rows.Migration]:
     """Return the finished migrations to the host that were last changed ``confirm_window`` seconds ago or earlier.
 
     Soft-deleted ones are among them.
@@ -201,21 +205,21 @@ def migration_get_unconfirmed_by_dest_compute(context: Context, confirm_window: 
     """
     before = clock.utcnow() - datetime.timedelta(seconds=confirm_window)
     shape, params = shape_of({"dest_compute": dest_compute})
-    return current(context).rows(_unconfirmed(shape), before=before, **params)
+    return cast("list[rows.Migration]", current(context).rows(_unconfirmed(shape), before=before, **params))
 
 
 @tx.writer
-def migration_create(context: Context, values: Mapping[str, Any]) -> Row:
+def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migration:
     """Store a new migration and return it.
 
     Cost: 1 statement.
     Raises: DBReferenceError for an instance that doesn't exist; not on sqlite.
     """
-    return current(context).insert(t, values)
+    return cast("rows.Migration", current(context).insert(t, values))
 
 
 @tx.writer
-def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> Row:
+def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> rows.Migration:
     """Write the given columns of the migration, soft-deleted or not, and return it.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -225,7 +229,7 @@ def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> Ro
     row = update_by_id(transaction, t, "yes", id, changes(t, values, transaction))
     if row is None:
         raise exceptions.MigrationNotFound(migration_id=id)
-    return row
+    return cast("rows.Migration", row)
 
 
 def _is_type(word: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
 Row = dict[str, Any]
@@ -54,7 +55,7 @@ def _destroy_nodes(read_deleted: str) -> sa.Update:
 
 
 @tx.reader
-def service_get(context: Context, service_id: int) -> Row:
+def service_get(context: Context, service_id: int) -> rows.Service:
     """Return the service with this id, if the context may see it.
 
     Cost: 1 statement.
@@ -63,7 +64,7 @@ def service_get(context: Context, service_id: int) -> Row:
     row = row_by_id(current(context), t, context.read_deleted, service_id)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
-    return row
+    return cast("rows.Service", row)
 
 
 @tx.reader.allow_async
@@ -77,7 +78,7 @@ def service_get_minimum_version(context: Context, binary: str) -> int | None:
 
 
 @tx.reader.allow_async
-def service_get_by_compute_host(context: Context, host: str) -> Row:
+def service_get_by_compute_host(context: Context, host: str) -> rows.Service:
     """Return the live nova-compute service of the host, disabled or not.
 
     Cost: 1 statement.
@@ -86,11 +87,11 @@ def service_get_by_compute_host(context: Context, host: str) -> Row:
     row = row_by(current(context), t, "no", host=host, binary=_COMPUTE)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=host)
-    return row
+    return cast("rows.Service", row)
 
 
 @tx.reader
-def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> Row:
+def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> rows.Service:
     """Return the live service of this binary on the host, disabled or not.
 
     Cost: 1 statement.
@@ -99,58 +100,58 @@ def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> 
     row = row_by(current(context), t, "no", host=host, binary=binary)
     if row is None:
         raise exceptions.HostBinaryNotFound(host=host, binary=binary)
-    return row
+    return cast("rows.Service", row)
 
 
 @tx.reader
-def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> Row | None:
+def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> rows.Service | None:
     """Return the live, enabled service of this topic on the host, or None.
 
     Cost: 1 statement.
     """
-    return row_by(current(context), t, "no", host=host, topic=topic, disabled=False)
+    return cast("rows.Service | None", row_by(current(context), t, "no", host=host, topic=topic, disabled=False))
 
 
 @tx.reader
-def service_get_all(context: Context, disabled: bool | None = None) -> list[Row]:
+def service_get_all(context: Context, disabled: bool | None = None) -> list[rows.Service]:
     """Return the services that the context may see, by id; only disabled or only enabled ones if asked.
 
     Cost: 1 statement.
     """
     wanted = {} if disabled is None else {"disabled": disabled}
-    return rows_by(current(context), t, context.read_deleted, **wanted)
+    return cast("list[rows.Service]", rows_by(current(context), t, context.read_deleted, **wanted))
 
 
 @tx.reader
-def service_get_all_by_binary(context: Context, binary: str, include_disabled: bool = False) -> list[Row]:
+def service_get_all_by_binary(context: Context, binary: str, include_disabled: bool = False) -> list[rows.Service]:
     """Return the live services of this binary, by id; the disabled ones only if asked.
 
     Cost: 1 statement.
     """
     wanted = {} if include_disabled else {"disabled": False}
-    return rows_by(current(context), t, "no", binary=binary, **wanted)
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", binary=binary, **wanted))
 
 
 @tx.reader
-def service_get_all_by_host(context: Context, host: str) -> list[Row]:
+def service_get_all_by_host(context: Context, host: str) -> list[rows.Service]:
     """Return the live services of the host, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no", host=host)
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", host=host))
 
 
 @tx.reader
-def service_get_all_by_topic(context: Context, topic: str) -> list[Row]:
+def service_get_all_by_topic(context: Context, topic: str) -> list[rows.Service]:
     """Return the live, enabled services of this topic, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no", topic=topic, disabled=False)
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", topic=topic, disabled=False))
 
 
 @tx.writer
-def service_create(context: Context, values: Mapping[str, Any]) -> Row:
+def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     """Store a new service and return it; disabled from the start where ``settings.enable_new_services`` says so.
 
     Cost: 1 statement; 2 for a service that exists.
@@ -160,7 +161,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> Row:
     given = dict(values) if settings.enable_new_services else {**values, "disabled": True}
     row = transaction.insert_absent(t, given, ignore=("availability_zone",))
     if row is not None:
-        return row
+        return cast("rows.Service", row)
     host, binary = values.get("host"), values.get("binary")
     if binary is not None and row_by(transaction, t, "no", host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
@@ -168,7 +169,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> Row:
 
 
 @tx.writer
-def service_update(context: Context, service_id: int, values: Mapping[str, Any]) -> Row:
+def service_update(context: Context, service_id: int, values: Mapping[str, Any]) -> rows.Service:
     """Write the given columns and return the row; a report count that has grown sets ``last_seen_up`` to now.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -182,7 +183,7 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
-    return row
+    return cast("rows.Service", row)
 
 
 @tx.writer

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 TRIPLE = {"hypervisor": "kvm", "os": "linux", "architecture": "x86_64"}
 
 
-def build(**more: Any) -> dict[str, Any]:
+def build(**more: Any) -> Any:
     return agent_builds.agent_build_create(get_admin_context(), {**TRIPLE, "version": "1", "url": "u", **more})
 
 

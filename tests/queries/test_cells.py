@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-def cell(name: str | None = "a", **more: Any) -> dict[str, Any]:
+def cell(name: str | None = "a", **more: Any) -> Any:
     return cells.cell_create(get_admin_context(), {"name": name, "transport_url": "rabbit://", **more})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("backend")
 
 
-def certificate(user: Any = "u", project: Any = "p", file: str = "f") -> dict[str, Any]:
+def certificate(user: Any = "u", project: Any = "p", file: str = "f") -> Any:
     values = {"user_id": user, "project_id": project, "file_name": file}
     return certificates.certificate_create(get_admin_context(), values)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-Row = dict[str, Any]
+Row = Any
 
 VCPU, MEMORY_MB, DISK_GB = 0, 1, 2
 INVENTORY = dict.fromkeys(
@@ -232,8 +232,8 @@ class TestInventoryView:
             return [{"id": 1}]
 
         monkeypatch.setattr(compute_nodes, "_compute_node_select", select)
-        assert compute_nodes.compute_node_get(admin, 7) == {"id": 1}
-        assert compute_nodes.compute_node_get_all(admin) == [{"id": 1}]
+        found: list[Row] = [compute_nodes.compute_node_get(admin, 7), *compute_nodes.compute_node_get_all(admin)]
+        assert found == [{"id": 1}, {"id": 1}]
         assert asked == [{"compute_id": 7}, None]
 
     def test_readers_of_the_replica(self, admin: RequestContext) -> None:
@@ -401,12 +401,13 @@ class TestUpdate:
 
     def test_two_updates_give_two_times(self, admin: RequestContext, backend: Backend) -> None:
         identity = node()["id"]
-        times = [compute_nodes.compute_node_update(admin, identity, {"vcpus": 1})["updated_at"] for _ in range(2)]
+        after: list[Row] = [compute_nodes.compute_node_update(admin, identity, {"vcpus": 1}) for _ in range(2)]
+        times = [row["updated_at"] for row in after]
         assert times[0] <= times[1]
         assert backend.name == "mysql" or times[0] != times[1]
 
     def test_times_may_be_text(self, admin: RequestContext) -> None:
-        after = compute_nodes.compute_node_update(admin, node()["id"], {"created_at": "2012-04-23T18:25:43.511Z"})
+        after: Row = compute_nodes.compute_node_update(admin, node()["id"], {"created_at": "2012-04-23T18:25:43.511Z"})
         assert after["created_at"].replace(microsecond=0) == datetime.datetime(2012, 4, 23, 18, 25, 43)
 
     def test_unknown_keys_are_not_stored(self, admin: RequestContext) -> None:
@@ -433,7 +434,7 @@ class TestUpdate:
         def write(column: str) -> None:
             context = get_admin_context()
             for number in range(1, rounds + 1):
-                after = compute_nodes.compute_node_update(context, identity, {column: number})
+                after: Row = compute_nodes.compute_node_update(context, identity, {column: number})
                 assert after[column] == number
 
         columns = ("vcpus_used", "memory_mb_used")
@@ -442,7 +443,7 @@ class TestUpdate:
             thread.start()
         for thread in threads:
             thread.join()
-        row = compute_nodes.compute_node_get_model(admin, identity)
+        row: Row = compute_nodes.compute_node_get_model(admin, identity)
         assert [row[column] for column in columns] == [rounds, rounds]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-Row = dict[str, Any]
+Row = Any
 KEY = {"host": "proxy", "console_type": "xvp", "compute_host": "compute"}
 
 
@@ -179,7 +179,8 @@ class TestConsoles:
         row = console(home, instance)
         forget("consoles", row)
         forget("console_pools", home)
-        assert consoles.console_get(admin, row["id"])["pool"]["id"] == home["id"]
+        found: Row = consoles.console_get(admin, row["id"])
+        assert found["pool"]["id"] == home["id"]
         assert len(consoles.console_get_all_by_instance(admin, instance)) == 1
         assert consoles.console_get_by_pool_instance(admin, home["id"], instance)["id"] == row["id"]
         consoles.console_delete(admin, row["id"])

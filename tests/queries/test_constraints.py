@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import tables, tx
-from nova_sqlcore.context import RequestContext
 from nova_sqlcore.queries.constraints import (
     Constraint,
     EqualityCondition,
@@ -17,6 +16,9 @@ from nova_sqlcore.queries.constraints import (
     equal_any,
     not_equal,
 )
+
+if TYPE_CHECKING:
+    from nova_sqlcore.context import RequestContext
 
 T = tables.certificates
 

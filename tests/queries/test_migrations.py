@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-Row = dict[str, Any]
+Row = Any
 
 FINISHED = ("accepted", "confirmed", "reverted", "error", "failed")
 RUNNING = ("queued", "preparing", "running", "post-migrating")
@@ -253,7 +253,8 @@ class TestInProgressOnNode:
         instance_factory.deleted("instance_system_metadata", next(row for row in stored if row["key"] == "old"))
         for uuid_ in (instance["uuid"], other["uuid"], instance["uuid"]):
             migration(source_compute="h", source_node="n", status="queued", instance_uuid=uuid_)
-        first, second, third = migrations.migration_get_in_progress_by_host_and_node(admin, "h", "n")
+        found: list[Row] = migrations.migration_get_in_progress_by_host_and_node(admin, "h", "n")
+        first, second, third = found
         assert first["instance"]["name"] == f"vm-{instance['id']}"
         assert set(first["instance"]) == {*instance, "name", "system_metadata"}
         items = first["instance"]["system_metadata"]

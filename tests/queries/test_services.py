@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-Row = dict[str, Any]
+Row = Any
 
 NO_IDS = (77777, "fake", "99999999999999999999", 10**40, -1)
 

@@ -1,0 +1,1 @@
+"""A small cloud at work: what the library is for, run by several processes at once and checked at the end."""

@@ -1,0 +1,76 @@
+"""What must be true when all workers have stopped, whatever the order in which they ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from nova_sqlcore import api, get_admin_context, tables, tx
+from nova_sqlcore.demo.cloud import COUNTED, PROJECT, SHARED, USER, user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nova_sqlcore.demo.cloud import Tally
+
+_OPEN = sa.select(sa.func.count()).select_from(tables.reservations).where(tables.reservations.c.deleted == 0)
+
+
+def broken(tallies: Sequence[Tally]) -> list[str]:
+    """Return a sentence for everything that is not as the workers' own counts say it must be."""
+    live = [row for row in api.instance_get_all(get_admin_context(), columns_to_join=[]) if row["uuid"] != SHARED]
+    return [*_usages(live), *_reservations(), *_servers(live, tallies), *_shared(tallies), *_services(tallies)]
+
+
+def _usages(live: Sequence[Any]) -> Iterator[str]:
+    counted = {
+        "instances": len(live),
+        "cores": sum(row["vcpus"] for row in live),
+        "ram": sum(row["memory_mb"] for row in live),
+    }
+    usages: dict[str, Any] = api.quota_usage_get_all_by_project_and_user(user(), PROJECT, USER)
+    for resource in COUNTED:
+        usage = usages.get(resource, {"in_use": 0, "reserved": 0})
+        if usage["in_use"] != counted[resource]:
+            yield f"the quota says that {usage['in_use']} {resource} are in use; it is {counted[resource]}"
+        if usage["reserved"]:
+            yield f"{usage['reserved']} {resource} are still reserved"
+
+
+def _reservations() -> Iterator[str]:
+    with tx.reader(get_admin_context()) as t:
+        left = t.scalar(_OPEN)
+    if left:
+        yield f"{left} reservations are still open"
+
+
+def _servers(live: Sequence[Any], tallies: Sequence[Tally]) -> Iterator[str]:
+    expected = sum(tally.booted + tally.failed - tally.deleted for tally in tallies)
+    if len(live) != expected:
+        yield f"{len(live)} servers are there; it must be {expected}"
+    failed = sum(tally.failed for tally in tallies)
+    states = [row["vm_state"] for row in live]
+    if (states.count("active"), states.count("error")) != (expected - failed, failed):
+        yield f"the states of the servers are wrong: {failed} must be in error, the others active"
+    busy = [row["uuid"] for row in live if row["task_state"] is not None]
+    if busy:
+        yield f"{len(busy)} servers are still in a task state"
+
+
+def _shared(tallies: Sequence[Tally]) -> Iterator[str]:
+    won = sum(tally.counted for tally in tallies)
+    state = api.instance_get_by_uuid(get_admin_context(), SHARED)["task_state"]
+    if state != f"step-{won}":
+        yield f"the shared counter stands at {state}, but was advanced {won} times: updates are lost"
+    metadata = api.instance_metadata_get(get_admin_context(), SHARED)
+    missing = {key for tally in tallies for key in tally.metadata_keys} - metadata.keys()
+    if missing:
+        yield f"{len(missing)} metadata keys of the shared instance are lost"
+
+
+def _services(tallies: Sequence[Tally]) -> Iterator[str]:
+    beats = sum(row["report_count"] for row in api.service_get_all_by_binary(get_admin_context(), "nova-compute"))
+    served = sum(tally.booted + tally.failed for tally in tallies)
+    if beats != served:
+        yield f"the services have counted {beats} heartbeats; it must be {served}"

@@ -1,0 +1,108 @@
+"""The demo as a whole: prepare, let the workers work in processes of their own, check."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import queue
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from nova_sqlcore import tx
+from nova_sqlcore.demo import cloud, invariants, measures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.queues import Queue
+
+    import sqlalchemy as sa
+
+    from nova_sqlcore.demo.measures import Measure
+
+#: Seconds between two looks at the workers' progress.
+LOOK = 0.1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run."""
+
+    tallies: list[cloud.Tally]
+    #: by function name
+    measures: dict[str, Measure]
+    #: a sentence for each invariant that does not hold
+    broken: list[str]
+    #: from the first server to the last
+    seconds: float
+
+
+def run(url: str | sa.URL, servers: int, workers: int, progress: Callable[[int], object]) -> Result:
+    """Boot ``servers`` servers in each of ``workers`` processes on the migrated, empty database at ``url``.
+
+    ``progress`` is called with the number of servers that are done since the last call.
+    Raises: whatever a worker raised.
+    """
+    tx.configure(url)
+    try:
+        cloud.prepare(workers, servers)
+        begin = time.perf_counter()
+        outcomes = _work(url, servers, workers, progress)
+        seconds = time.perf_counter() - begin
+        tallies = [tally for tally, _ in outcomes]
+        return Result(tallies, measures.total(part for _, part in outcomes), invariants.broken(tallies), seconds)
+    finally:
+        tx.close()
+
+
+Outcome = tuple[cloud.Tally, "dict[str, Measure]"]
+
+
+def _work(url: str | sa.URL, servers: int, workers: int, progress: Callable[[int], object]) -> list[Outcome]:
+    spawn = multiprocessing.get_context("spawn")  # a forked child would share the parent's connections
+    done: Queue[int] = spawn.Queue()
+    with ProcessPoolExecutor(workers, spawn, _take_queue, (done,)) as pool:
+        futures = [pool.submit(_worker, url, number, servers) for number in range(workers)]
+        pending: set[Future[Outcome]] = set(futures)
+        while pending:
+            ended, pending = wait(pending, LOOK, FIRST_COMPLETED)
+            progress(_drained(done))
+            for future in ended:
+                if future.exception() is not None:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    future.result()
+        return [future.result() for future in futures]
+
+
+def _drained(done: Queue[int]) -> int:
+    """Return how many servers have been reported since the last look."""
+    count = 0
+    while True:
+        try:
+            count += done.get_nowait()
+        except queue.Empty:
+            return count
+
+
+_done: Queue[int]
+
+
+def _take_queue(done: Queue[int]) -> None:
+    global _done  # noqa: PLW0603  # what a worker process starts with
+    _done = done
+
+
+def _worker(url: str | sa.URL, number: int, servers: int) -> Outcome:
+    """Be one worker, in a process of its own."""
+    tx.configure(url)
+    found = measures.Measures()
+    tx.observe(found.note)
+    try:
+        worker = cloud.Worker(number)
+        for turn in range(servers):
+            worker.serve(turn)
+            _done.put(1)
+        return worker.tally, dict(found.by_name)
+    finally:
+        tx.observe(None)
+        tx.close()
