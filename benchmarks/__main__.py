@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import secrets
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,11 @@ def databases(names: Sequence[str]) -> Iterator[dict[str, sa.URL]]:
     """Start the servers needed and yield the URL of an empty database on each back-end."""
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(servers.running(*(name for name in names if name != "sqlite")))
-        urls = {name: server.create_database("bench") for name, server in up.items()}
+        database = f"bench_{secrets.token_hex(4)}"
+        urls = {}
+        for name, server in up.items():
+            urls[name] = server.create_database(database)
+            stack.callback(server.drop_database, database)
         if "mysql" in urls:  # both sides without TLS, whose cost would hide the difference
             urls["mysql"] = urls["mysql"].update_query_dict({"ssl_disabled": "1"})
         if "sqlite" in names:

@@ -1,0 +1,16 @@
+"""Configuration of the documentation: Sphinx, with the reference taken from the docstrings."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "nova-sqlcore"
+author = "the nova-sqlcore authors"
+extensions = ["sphinx.ext.autodoc", "statement_table"]
+html_theme = "furo"
+html_title = "nova-sqlcore"
+exclude_patterns = ["_build"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+nitpicky = False

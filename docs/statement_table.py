@@ -1,0 +1,60 @@
+"""A Sphinx directive, ``statement-table``: every function of the API with the cost that its docstring states."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from nova_sqlcore import api
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_COST = re.compile(r"Cost: (.*?)\.?$(?=\n\S|\n?\Z)", re.DOTALL | re.MULTILINE)
+
+
+def costs() -> list[tuple[str, str]]:
+    """Return name and cost of every function that states one, by name."""
+    found = []
+    for name in sorted(api.__all__):
+        text = inspect.getdoc(getattr(api, name)) or ""
+        match = _COST.search(text)
+        if match:
+            found.append((name, " ".join(match.group(1).split())))
+    return found
+
+
+class StatementTable(Directive):
+    """The table."""
+
+    def run(self) -> list[Any]:
+        """Return the table's node."""
+        group = nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=40), nodes.colspec(colwidth=60)]
+        head, body = nodes.thead(), nodes.tbody()
+        head += _row(nodes.paragraph(text="function"), nodes.paragraph(text="statements"))
+        for name, cost in costs():
+            body += _row(nodes.paragraph("", "", nodes.literal(text=name)), nodes.paragraph(text=cost))
+        group += [head, body]
+        table = nodes.table()
+        table += group
+        return [table]
+
+
+def _row(*cells: Any) -> Any:
+    row = nodes.row()
+    for cell in cells:
+        entry = nodes.entry()
+        entry += cell
+        row += entry
+    return row
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("statement-table", StatementTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
