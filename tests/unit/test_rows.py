@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nova_sqlcore import rows, tables
-from nova_sqlcore.types import BigInteger, Boolean, DateTime, Float, Integer
+from nova_sqlcore.types import Boolean, DateTime, Float, Integer
 
 #: Every class says in its docstring which table it belongs to; those of rows with children don't.
 TABLE_OF = {
@@ -22,12 +22,12 @@ TABLE_OF = {
 }
 
 
-PYTHON: dict[type, Any] = {Boolean: bool, DateTime: datetime.datetime, Float: float, Integer: int, BigInteger: int}
+PYTHON: dict[type, Any] = {Boolean: bool, DateTime: datetime.datetime, Float: float, Integer: int}
 
 
 def python_type(column: Any) -> Any:
     """Return what a column holds; the mark of soft delete is never NULL, for the library fills it."""
-    python = PYTHON.get(type(column.type), str)
+    python = next((python for kind, python in PYTHON.items() if isinstance(column.type, kind)), str)
     may_be_null = column.nullable and not column.primary_key and column.name != "deleted"
     return python | types.NoneType if may_be_null else python
 
