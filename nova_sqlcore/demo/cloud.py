@@ -5,32 +5,47 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import secrets
 import types
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nova_sqlcore import RequestContext, api, clock, exceptions, get_admin_context, tx
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PROJECT: Final = "demo"
-USER: Final = "demo-user"
 COUNTED: Final = ("instances", "cores", "ram")
 #: What the quota functions want to know about a resource: how its use is counted.
 RESOURCES: Final = {name: types.SimpleNamespace(name=name, sync="_sync_instances") for name in COUNTED}
 #: The steps of a boot: task state before and after.
 STEPS: Final = ("scheduling", "networking", "spawning", None)
-#: An instance that all workers change at the same time.
-SHARED: Final = "00000000-0000-4000-8000-000000000000"
 PAGE: Final = 20
 #: Every so manieth server of a worker meets this fate.
 RESIZED, FAILED, DELETED, REFUSED, MISTAKEN = 3, 10, 4, 6, 5
 
 
-def user() -> RequestContext:
-    """Return the context that servers are made with."""
-    return RequestContext(USER, PROJECT)
+class Scene(NamedTuple):
+    """The names of one run, so that another run on the same database does not meet them."""
+
+    project: str
+    user: str
+    #: an instance that all workers change at the same time
+    shared: str
+
+    @classmethod
+    def new(cls) -> Scene:
+        """Return names that nobody has used."""
+        project = f"demo-{secrets.token_hex(3)}"
+        return cls(project, f"user-of-{project}", str(uuid.uuid4()))
+
+    def context(self) -> RequestContext:
+        """Return the context that servers are made with."""
+        return RequestContext(self.user, self.project)
+
+    def host(self, number: int) -> str:
+        """Return the name of a compute host."""
+        return f"{self.project}-compute-{number}"
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,30 +64,31 @@ class Tally:
     metadata_keys: list[str] = dataclasses.field(default_factory=list)
 
 
-def prepare(workers: int, servers: int) -> None:
+def prepare(scene: Scene, workers: int, servers: int) -> None:
     """Store what a cloud has before its first server: limits, and the instance that everybody changes."""
     room = 2 * workers * servers + 1
     for resource, limit in (("instances", room), ("cores", 16 * room), ("ram", 16384 * room)):
-        api.quota_create(get_admin_context(), PROJECT, resource, limit)
-    shared = {"uuid": SHARED, "project_id": PROJECT, "user_id": "nobody", "task_state": "step-0", "vm_state": "active"}
-    api.instance_create(user(), {**shared, "vcpus": 0, "memory_mb": 0})
+        api.quota_create(get_admin_context(), scene.project, resource, limit)
+    owner = {"project_id": scene.project, "user_id": "nobody"}
+    states = {"task_state": "step-0", "vm_state": "active"}
+    api.instance_create(scene.context(), {"uuid": scene.shared, **owner, **states, "vcpus": 0, "memory_mb": 0})
 
 
 class Worker:
     """A compute host with its service: boots servers, one after the other."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, scene: Scene, number: int) -> None:
         """Report in as host ``number``."""
-        self.host = f"compute-{number}"
-        self.number = number
+        self.host = scene.host(number)
         self.tally = Tally()
+        self._scene = scene
         self._admin = get_admin_context()
-        self._user = user()
+        self._user = scene.context()
         service = {"host": self.host, "binary": "nova-compute", "topic": "compute"}
         self._service = api.service_create(self._admin, service)["id"]
         self._node = api.compute_node_create(self._admin, self._capacity())["id"]
         self._flavors = [row for row in api.flavor_get_all(self._user) if row["vcpus"] <= 4]
-        limits = api.quota_get_all_by_project(self._user, PROJECT)
+        limits = api.quota_get_all_by_project(self._user, self._scene.project)
         self._limits = {name: limits[name] for name in COUNTED}
 
     def serve(self, turn: int) -> None:
@@ -101,8 +117,8 @@ class Worker:
         reservations = self._reserve(deltas)
         values = {
             "uuid": str(uuid.uuid4()),
-            "project_id": PROJECT,
-            "user_id": USER,
+            "project_id": self._scene.project,
+            "user_id": self._scene.user,
             "display_name": f"server {turn} of {self.host}",
             "hostname": f"server-{turn}",
             "vm_state": "building",
@@ -111,14 +127,16 @@ class Worker:
             "vcpus": flavor["vcpus"],
             "memory_mb": flavor["memory_mb"],
             "root_gb": flavor["root_gb"],
-            "metadata": {"purpose": "demo", "worker": str(self.number)},
+            "metadata": {"purpose": "demo", "host": self.host},
             "system_metadata": {f"image_property_{number}": "x" * 20 for number in range(10)},
             "extra": {"flavor": "{}"},
         }
         instance: str = api.instance_create(self._user, values)["uuid"]
         self._commit(reservations)
         request = {"instance_uuid": instance, "request_id": self._user.request_id}
-        api.action_start(self._user, {**request, "action": "create", "user_id": USER, "project_id": PROJECT})
+        api.action_start(
+            self._user, {**request, "action": "create", "user_id": self._scene.user, "project_id": self._scene.project}
+        )
         return instance
 
     def _boot(self, instance: str, *, fails: bool) -> None:
@@ -126,7 +144,7 @@ class Worker:
         event = {"instance_uuid": instance, "request_id": self._user.request_id, "event": "compute_run"}
         api.action_event_start(self._user, event)
         for before, after in itertools.pairwise(STEPS):
-            change = {"task_state": after, "expected_task_state": before}
+            change: dict[str, Any] = {"task_state": after, "expected_task_state": before}
             if after == "networking":
                 change |= {"host": self.host, "node": self.host}
                 api.instance_info_cache_update(self._user, instance, {"network_info": "[]"})
@@ -162,7 +180,8 @@ class Worker:
         for attempt in tx.attempts(self._user):
             with attempt:
                 row = api.instance_destroy(self._user, instance)
-                self._commit(self._reserve({"instances": -1, "cores": -row["vcpus"], "ram": -row["memory_mb"]}))
+                cores, ram = row["vcpus"] or 0, row["memory_mb"] or 0
+                self._commit(self._reserve({"instances": -1, "cores": -cores, "ram": -ram}))
         self.tally.deleted += 1
 
     # -- quota ----------------------------------------------------------------------------------------------------
@@ -174,7 +193,7 @@ class Worker:
         return reservations
 
     def _commit(self, reservations: Sequence[str]) -> None:
-        api.reservation_commit(self._user, reservations, project_id=PROJECT, user_id=USER)
+        api.reservation_commit(self._user, reservations, project_id=self._scene.project, user_id=self._scene.user)
 
     def _ask_for_too_much(self) -> None:
         """Ask for one server more than the project may ever have; and give back what was reserved in vain."""
@@ -183,24 +202,26 @@ class Worker:
         except exceptions.OverQuota:
             self.tally.refused_over_quota += 1
         in_vain = self._reserve({"instances": 1})
-        api.reservation_rollback(self._user, in_vain, project_id=PROJECT, user_id=USER)
+        api.reservation_rollback(self._user, in_vain, project_id=self._scene.project, user_id=self._scene.user)
 
     # -- what all workers change, and what a host tells -----------------------------------------------------------
 
     def _count_up(self) -> None:
         """Advance the shared counter by compare-and-swap, and leave a key of our own in the shared metadata."""
         while True:
-            before = api.instance_get_by_uuid(self._user, SHARED, columns=("task_state",))["task_state"]
+            before = api.instance_get_by_uuid(self._user, self._scene.shared, columns=("task_state",))["task_state"]
             after = f"step-{int(before.removeprefix('step-')) + 1}"
             try:
-                api.instance_update(self._user, SHARED, {"task_state": after, "expected_task_state": before})
+                api.instance_update(
+                    self._user, self._scene.shared, {"task_state": after, "expected_task_state": before}
+                )
             except exceptions.UnexpectedTaskStateError:
                 self.tally.lost_races += 1
             else:
                 break
         self.tally.counted += 1
         key = f"{self.host}-{self.tally.counted}"
-        api.instance_metadata_update(self._user, SHARED, {key: after}, False)
+        api.instance_metadata_update(self._user, self._scene.shared, {key: after}, False)
         self.tally.metadata_keys.append(key)
 
     def _heartbeat(self, count: int, flavor: Mapping[str, Any]) -> None:

@@ -38,19 +38,20 @@ class Result:
 
 
 def run(url: str | sa.URL, servers: int, workers: int, progress: Callable[[int], object]) -> Result:
-    """Boot ``servers`` servers in each of ``workers`` processes on the migrated, empty database at ``url``.
+    """Boot ``servers`` servers in each of ``workers`` processes on the migrated database at ``url``.
 
     ``progress`` is called with the number of servers that are done since the last call.
     Raises: whatever a worker raised.
     """
     tx.configure(url)
     try:
-        cloud.prepare(workers, servers)
+        scene = cloud.Scene.new()
+        cloud.prepare(scene, workers, servers)
         begin = time.perf_counter()
-        outcomes = _work(url, servers, workers, progress)
+        outcomes = _work(url, scene, servers, workers, progress)
         seconds = time.perf_counter() - begin
         tallies = [tally for tally, _ in outcomes]
-        return Result(tallies, measures.total(part for _, part in outcomes), invariants.broken(tallies), seconds)
+        return Result(tallies, measures.total(part for _, part in outcomes), invariants.broken(scene, tallies), seconds)
     finally:
         tx.close()
 
@@ -58,11 +59,13 @@ def run(url: str | sa.URL, servers: int, workers: int, progress: Callable[[int],
 Outcome = tuple[cloud.Tally, "dict[str, Measure]"]
 
 
-def _work(url: str | sa.URL, servers: int, workers: int, progress: Callable[[int], object]) -> list[Outcome]:
+def _work(
+    url: str | sa.URL, scene: cloud.Scene, servers: int, workers: int, progress: Callable[[int], object]
+) -> list[Outcome]:
     spawn = multiprocessing.get_context("spawn")  # a forked child would share the parent's connections
     done: Queue[int] = spawn.Queue()
     with ProcessPoolExecutor(workers, spawn, _take_queue, (done,)) as pool:
-        futures = [pool.submit(_worker, url, number, servers) for number in range(workers)]
+        futures = [pool.submit(_worker, url, scene, number, servers) for number in range(workers)]
         pending: set[Future[Outcome]] = set(futures)
         while pending:
             ended, pending = wait(pending, LOOK, FIRST_COMPLETED)
@@ -92,13 +95,13 @@ def _take_queue(done: Queue[int]) -> None:
     _done = done
 
 
-def _worker(url: str | sa.URL, number: int, servers: int) -> Outcome:
+def _worker(url: str | sa.URL, scene: cloud.Scene, number: int, servers: int) -> Outcome:
     """Be one worker, in a process of its own."""
     tx.configure(url)
     found = measures.Measures()
     tx.observe(found.note)
     try:
-        worker = cloud.Worker(number)
+        worker = cloud.Worker(scene, number)
         for turn in range(servers):
             worker.serve(turn)
             _done.put(1)

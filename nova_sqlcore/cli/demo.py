@@ -1,0 +1,86 @@
+"""``nova-sqlcore demo``: a small cloud at work, by several processes at once, and checked at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from typing import TYPE_CHECKING
+
+import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from nova_sqlcore import migrations
+from nova_sqlcore.demo import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nova_sqlcore.demo.run import Result
+
+
+@click.command()
+@click.option(
+    "--url",
+    envvar="NOVA_SQLCORE_URL",
+    show_envvar=True,
+    metavar="URL",
+    help="The database; it is migrated first. Without one, an sqlite file that goes with the demo.",
+)
+@click.option("--servers", default=50, show_default=True, type=click.IntRange(min=1), help="Servers per worker.")
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(min=1), help="Processes at work.")
+def command(url: str | None, servers: int, workers: int) -> None:
+    """Let a small cloud work, and check that nothing was lost.
+
+    Every worker boots servers through quota, task states, metadata and actions, resizes and deletes some, and makes
+    mistakes on purpose: the library must refuse them.
+    """
+    console = Console(highlight=False)
+    with _database(url) as address:
+        shown = sa.make_url(address).render_as_string()
+        console.print(f"{workers} workers with {servers} servers each on {shown}")
+        migrations.migrate(address)
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("servers", total=servers * workers)
+            result = run.run(address, servers, workers, lambda count: progress.advance(task, count))
+    _show(console, result, servers * workers)
+    for sentence in result.broken:
+        click.echo(f"broken: {sentence}", err=True)
+    if result.broken:
+        raise click.exceptions.Exit(1)
+    everything = "All invariants hold: usages equal the live servers, no update is lost, no reservation is left."
+    console.print(everything, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _database(url: str | None) -> Iterator[str]:
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        yield f"sqlite:///{directory}/demo.sqlite"
+
+
+def _show(console: Console, result: Result, servers: int) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("function", no_wrap=True)
+    for title in ("calls", "statements\nper call", "median\nms", "p95\nms", "conflicts\nretried"):
+        table.add_column(title, justify="right")
+    for name, measure in sorted(result.measures.items(), key=lambda item: -sum(item[1].seconds)):
+        times = (f"{1000 * seconds:.2f}" for seconds in (measure.median, measure.p95))
+        numbers = (f"{measure.calls:,}", f"{measure.statements_per_call:.1f}", *times, f"{measure.conflicts:,}")
+        table.add_row("(blocks)" if name == "block" else name, *numbers)
+    console.print(table)
+    console.print(f"{servers} servers in {result.seconds:.1f} s: {servers / result.seconds:.1f} per second.")
+    sums = {
+        "booted": sum(tally.booted for tally in result.tallies),
+        "failed on purpose": sum(tally.failed for tally in result.tallies),
+        "resized": sum(tally.resized for tally in result.tallies),
+        "deleted": sum(tally.deleted for tally in result.tallies),
+        "refused over quota": sum(tally.refused_over_quota for tally in result.tallies),
+        "refused for a wrong state": sum(tally.refused_swaps for tally in result.tallies),
+        "races for the shared counter lost and run again": sum(tally.lost_races for tally in result.tallies),
+    }
+    console.print(", ".join(f"{count} {what}" for what, count in sums.items()) + ".", soft_wrap=True)
