@@ -21,6 +21,12 @@ Item = TypeVar("Item", sa.Index, sa.CheckConstraint)
 #: SQLAlchemy's names for the MySQL family.
 MYSQL: Final = ("mysql", "mariadb")
 
+#: Where ``info`` of an index or a check names the dialects that have it; all have it if it names none.
+ONLY_ON: Final = "only on"
+
+#: Where ``info`` of an index says that the reference's schema lacks it.
+ADDED: Final = "added"
+
 #: Marks a column that is in the database only: the reference's own code does not know it.
 NO_PART_OF_ROWS: Final = {"part of rows": False}
 
@@ -65,9 +71,20 @@ def mysql_options(**options: Any) -> dict[str, Any]:
     return {f"{dialect}_{name}": value for dialect in MYSQL for name, value in options.items()}
 
 
+def storage(collation: str = "utf8mb3_general_ci") -> dict[str, Any]:
+    """Return the engine, charset and collation of a table on the MySQL family."""
+    return mysql_options(engine="InnoDB", charset=collation.partition("_")[0], collate=collation)
+
+
 def mysql_index(name: str, column: str | None = None) -> sa.Index:
     """Return the index by which InnoDB backs a foreign key; other servers have none."""
-    return _only_on(MYSQL, sa.Index(name, column or name))
+    return only_on(MYSQL, sa.Index(name, column or name))
+
+
+def added_index(*columns: Any, name: str | None = None) -> sa.Index:
+    """Return an index that the reference's schema lacks, called ``<table>_<columns>_idx`` unless it has a ``name``."""
+    rule = (columns[0].table.name, *(column.name for column in columns), "idx") if name is None else (name,)
+    return sa.Index("_".join(rule), *columns, info={ADDED: True})
 
 
 def zero_or_one(*names: str) -> tuple[sa.CheckConstraint, ...]:
@@ -76,14 +93,22 @@ def zero_or_one(*names: str) -> tuple[sa.CheckConstraint, ...]:
 
 
 def _zero_or_one(column: str, dialects: tuple[str, ...]) -> sa.CheckConstraint:
-    return _only_on(dialects, sa.CheckConstraint(f"{column} IN (0, 1)", info={"column": column}))
+    return only_on(dialects, sa.CheckConstraint(f"{column} IN (0, 1)", info={"column": column}))
 
 
-def _only_on(dialects: tuple[str, ...], item: Item) -> Item:
+def only_on(dialects: tuple[str, ...], item: Item) -> Item:
+    """Return ``item`` as one that ``dialects`` alone have."""
+
     def wanted(*_: Any, **about: Any) -> bool:
         return about["dialect"].name in dialects
 
+    item.info[ONLY_ON] = dialects
     return item.ddl_if(callable_=wanted)
+
+
+def stands_on(dialect: str, item: sa.Index | sa.CheckConstraint) -> bool:
+    """Tell whether ``dialect`` has the item."""
+    return dialect in item.info.get(ONLY_ON, (dialect,))
 
 
 class Reference(sa.ForeignKeyConstraint):
@@ -125,7 +150,7 @@ def shadow(table: sa.Table, name: str, changes: Mapping[str, Mapping[str, Any]])
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     ]
-    return sa.Table(name, table.metadata, *copies, *checks, **mysql_options(engine="InnoDB", charset="utf8mb3"))
+    return sa.Table(name, table.metadata, *copies, *checks, **storage())
 
 
 def _copied(column: sa.Column[Any], changes: Mapping[str, Any]) -> sa.Column[Any]:

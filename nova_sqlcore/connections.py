@@ -111,8 +111,13 @@ class Link:
         self.connection.begin()
 
     def commit(self) -> None:
-        """Commit."""
-        self.connection.commit()
+        """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
+        try:
+            self.connection.commit()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.raw.rollback()  # type: ignore[union-attr]  # held until close
+            raise
         if self._shared:
             self.raw.commit()  # type: ignore[union-attr]  # held until close
 
@@ -169,8 +174,8 @@ class Connections:
         with self._lock:
             if self._engines:
                 raise TypeError(f"{self!r} is in use; close it before it is configured again")
-            self._url = _parse(connection)
-            self._replica_url = None if replica is None else _parse(replica)
+            self._url = parse_url(connection)
+            self._replica_url = None if replica is None else parse_url(replica)
             self._options = EngineOptions(**{name: options[name] for name in options.keys() & known})
             self.shared_lock = threading.RLock() if dialects.in_memory(self._url) else None
 
@@ -261,7 +266,7 @@ class Connections:
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""
         link.discard()
-        link.engine.dispose(close=False)
+        link.engine.dispose()
         for links in self._readers.values():
             while links:
                 links.pop().discard()
@@ -301,14 +306,14 @@ class Connections:
         return url
 
 
-def _parse(connection: str | sa.URL) -> sa.URL:
+def parse_url(connection: str | sa.URL) -> sa.URL:
     """Return the URL, with a driver that is installed.
 
     Raises: DBError naming what is wrong and the remedy.
     """
     try:
         url = sa.make_url(connection)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
         raise exceptions.DBError("not a database URL; it looks like mysql+pymysql://user:password@host/nova") from None
     family = dialects.family(url)
     if "+" not in url.drivername:

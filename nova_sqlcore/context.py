@@ -96,6 +96,13 @@ def current(context: Any) -> Transaction:
     raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
 
 
+def apart(context: Any) -> Any:
+    """Return a copy of the context that joins none of the transactions that the context has open."""
+    other = copy.copy(context)
+    setattr(other, _HOLDER, Scopes())
+    return other
+
+
 def admin_by_roles(context: RequestContext) -> bool:
     """Tell whether the context's roles make it an admin; replace this attribute to plug in another policy."""
     return any(role.lower() == "admin" for role in context.roles)
@@ -219,6 +226,18 @@ class RequestContext:
             f"<RequestContext user_id={self.user_id!r} project_id={self.project_id!r} "
             f"is_admin={self.is_admin!r} read_deleted={self.read_deleted!r}>"
         )
+
+
+def elevated(context: Any) -> Any:
+    """Return a copy of a context of any class, with admin rights, that joins the context's open transaction."""
+    elevate = getattr(context, "elevated", None)
+    if elevate is None:
+        other = copy.copy(context)
+        other.is_admin = True
+    else:
+        other = elevate()
+    setattr(other, _HOLDER, scopes_of(context))
+    return other
 
 
 def _moment(timestamp: datetime.datetime | str | None) -> datetime.datetime:

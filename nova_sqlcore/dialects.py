@@ -7,9 +7,10 @@ the few statements are written that have no common form.
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import sqlite3
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.connections import EngineOptions
 
 Role = Literal["writer", "reader"]
+Insert = TypeVar("Insert", bound=sa.Insert)
 
 
 class Dialect:
@@ -35,12 +37,22 @@ class Dialect:
     delete_returning: ClassVar[bool] = False
     #: the id of a new row comes with RETURNING, not as ``lastrowid``
     id_by_returning: ClassVar[bool] = False
+    #: WITH may delete rows and hand them to an INSERT
+    moves_rows: ClassVar[bool] = False
+    #: the rows of one INSERT get ascending ids, in their order, from one writer at a time
+    ids_ascend: ClassVar[bool] = False
     #: SELECT ... FOR UPDATE locks rows
     locks_rows: ClassVar[bool] = True
+    #: a SELECT that has waited for a lock sees all its tables as they are then, not as they were when it began
+    locking_reads_are_fresh: ClassVar[bool] = False
+    #: an UPDATE may be part of another statement, in its WITH clause
+    update_in_with: ClassVar[bool] = False
     #: a failed statement leaves the transaction usable
     survives_errors: ClassVar[bool] = True
     #: addresses are inet: text that is no address is an error even in a comparison, and loses the transaction
     inet_addresses: ClassVar[bool] = False
+    #: ORDER BY takes NULL for the greatest value, not for the smallest
+    null_is_greatest: ClassVar[bool] = False
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
@@ -71,21 +83,23 @@ class Dialect:
         """Return ``statement`` as one that locks rows and steps over those that somebody else holds."""
         return statement.with_for_update(skip_locked=True)
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """Return an INSERT that does nothing where a unique key is taken."""
         raise NotImplementedError(self.name)
 
     def upsert(
         self,
         table: sa.Table,
-        values: Mapping[str, Any],
+        values: Mapping[str, Any] | sa.Select[Any],
         keys: Sequence[str],
         assignments: Mapping[str, Any],
         only_if: sa.ColumnElement[bool] | None = None,
     ) -> sa.Insert:
         """Return an INSERT that updates the row instead which already holds the unique key ``keys``.
 
-        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted. With
+        ``values`` may be a SELECT that gives the row, or none; it needs a WHERE clause, and names like the columns.
+        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted, and a
+        function makes an expression from the row that was to be inserted. The MySQL family assigns in their order. With
         ``only_if`` the row stays as it is unless the condition on the stored row holds.
         """
         raise NotImplementedError(self.name)
@@ -94,9 +108,24 @@ class Dialect:
         """Return ``column`` in a form that text operators take."""
         return column  # sqlite and MySQL compare any type as text
 
+    def converted(self, column: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+        """Return ``column`` in a form that a column of type ``kind`` takes in INSERT ... SELECT."""
+        return column
+
     def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
         """Return the ORDER BY term for ``column`` with NULL as the smallest value."""
         return column.desc() if direction == "desc" else column.asc()
+
+    def all_null(self, *columns: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+        """Return those of the columns, NULL in every row that is found, that must lead ORDER BY for an index to serve.
+
+        The MySQL family would sort the rows by them (measured with 65,536 rows: 84 in place of 0.4 ms).
+        """
+        return ()
+
+    def by_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
+        return statement
 
     def guard(self) -> sa.Select[Any] | None:
         """Return the statement that takes the transaction-long guard bound as ``guard``, if this family has one."""
@@ -118,6 +147,7 @@ class Sqlite(Dialect):
     drivers: ClassVar[dict[str, str]] = {"pysqlite": ""}
     update_returning = True
     delete_returning = True
+    ids_ascend = True
     locks_rows = False
     single_writer = True
     begin_writer = "BEGIN IMMEDIATE"
@@ -143,20 +173,20 @@ class Sqlite(Dialect):
         cursor.execute(f"PRAGMA synchronous = {'NORMAL' if options.sqlite_synchronous else 'OFF'}")
         cursor.close()
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""
-        return sqlite.insert(table).values(dict(values)).on_conflict_do_nothing()
+        return filled(sqlite.insert(table), values).on_conflict_do_nothing()
 
     def upsert(
         self,
         table: sa.Table,
-        values: Mapping[str, Any],
+        values: Mapping[str, Any] | sa.Select[Any],
         keys: Sequence[str],
         assignments: Mapping[str, Any],
         only_if: sa.ColumnElement[bool] | None = None,
     ) -> sa.Insert:
         """ON CONFLICT (keys) DO UPDATE."""
-        insert = sqlite.insert(table).values(dict(values))
+        insert = filled(sqlite.insert(table), values)
         return insert.on_conflict_do_update(
             index_elements=list(keys), set_=_assigned(assignments, insert.excluded), where=only_if
         )
@@ -202,6 +232,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
+    locking_reads_are_fresh = True
     json_children = True
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
@@ -246,22 +277,26 @@ class MySQL(Dialect):
         """FOR UPDATE; the wider lock is taken where a server knows no OF."""
         return statement.with_for_update()
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+    def by_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """FORCE INDEX."""
+        return statement.with_hint(table, f"FORCE INDEX ({name})")
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """Assign the first key column to itself; INSERT IGNORE would hide other errors."""
-        insert = mysql.insert(table).values(dict(values))
+        insert = filled(mysql.insert(table), values)
         column = next(iter(table.primary_key))
         return insert.on_duplicate_key_update({column.name: column})
 
     def upsert(
         self,
         table: sa.Table,
-        values: Mapping[str, Any],
+        values: Mapping[str, Any] | sa.Select[Any],
         keys: Sequence[str],
         assignments: Mapping[str, Any],
         only_if: sa.ColumnElement[bool] | None = None,
     ) -> sa.Insert:
         """ON DUPLICATE KEY UPDATE, with IF(condition, new, old) for a conditional one."""
-        insert = mysql.insert(table).values(dict(values))
+        insert = filled(mysql.insert(table), values)
         changes = _assigned(assignments, insert.inserted)
         if only_if is not None:
             changes = {name: sa.func.if_(only_if, value, table.c[name]) for name, value in changes.items()}
@@ -325,9 +360,12 @@ class PostgreSQL(Dialect):
     drivers: ClassVar[dict[str, str]] = {"psycopg": "postgresql"}
     update_returning = True
     delete_returning = True
+    moves_rows = True
     id_by_returning = True
+    update_in_with = True
     survives_errors = False
     inet_addresses = True
+    null_is_greatest = True
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
@@ -352,20 +390,20 @@ class PostgreSQL(Dialect):
         """Keep more statements prepared than psycopg's 100: the library has several hundred of fixed text."""
         connection.prepared_max = 500
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Insert:
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""
-        return postgresql.insert(table).values(dict(values)).on_conflict_do_nothing()
+        return filled(postgresql.insert(table), values).on_conflict_do_nothing()
 
     def upsert(
         self,
         table: sa.Table,
-        values: Mapping[str, Any],
+        values: Mapping[str, Any] | sa.Select[Any],
         keys: Sequence[str],
         assignments: Mapping[str, Any],
         only_if: sa.ColumnElement[bool] | None = None,
     ) -> sa.Insert:
         """ON CONFLICT (keys) DO UPDATE."""
-        insert = postgresql.insert(table).values(dict(values))
+        insert = filled(postgresql.insert(table), values)
         return insert.on_conflict_do_update(
             index_elements=list(keys), set_=_assigned(assignments, insert.excluded), where=only_if
         )
@@ -376,9 +414,19 @@ class PostgreSQL(Dialect):
             return column
         return sa.cast(column, sa.Text)
 
+    def converted(self, column: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+        """Cast one ENUM to another by way of text: two of them are different types, whatever their words."""
+        if isinstance(kind, types.Enum) and isinstance(column.type, types.Enum) and kind.name != column.type.name:
+            return sa.cast(sa.cast(column, sa.Text), kind)
+        return column
+
     def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
         """Say where NULL goes: by itself PostgreSQL takes it for the greatest value."""
         return column.desc().nulls_last() if direction == "desc" else column.asc().nulls_first()
+
+    def all_null(self, *columns: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+        """Return all of them: PostgreSQL does not see that a column which IS NULL has no part in the order."""
+        return columns
 
     def guard(self) -> sa.Select[Any]:
         """Return an advisory lock that the end of the transaction releases."""
@@ -428,11 +476,22 @@ def _advisory_guard() -> sa.Select[Any]:
     return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0)))
 
 
+def filled(insert: Insert, values: Mapping[str, Any] | sa.Select[Any]) -> Insert:
+    """Return ``insert`` of one row, or of what a SELECT gives."""
+    if isinstance(values, sa.Select):
+        return insert.from_select(values.selected_columns.keys(), values, include_defaults=False)
+    return insert.values(dict(values))
+
+
 def _assigned(assignments: Mapping[str, Any], new: Any) -> dict[str, Any]:
-    """Return ``assignments`` with every "=" replaced by the value that was to be inserted."""
-    return {
-        name: new[name] if isinstance(value, str) and value == "=" else value for name, value in assignments.items()
-    }
+    """Return ``assignments`` with every "=" and every function replaced by what it stands for."""
+    return {name: _of_new_row(name, value, new) for name, value in assignments.items()}
+
+
+def _of_new_row(name: str, value: Any, new: Any) -> Any:
+    if isinstance(value, str) and value == "=":
+        return new[name]
+    return value(new) if inspect.isfunction(value) else value
 
 
 SQLITE = Sqlite()

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nova_sqlcore.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +102,20 @@ class DatabaseNotMigrated(DBError):
         """Add the remedy to the server's text."""
         super().__init__(inner_exception)
         self.args = (f"{_text(inner_exception)}; create or update the schema: nova-sqlcore migrate --url URL",)
+
+
+class DBMigrationError(DBError):
+    """The schema can't be migrated; the text says why, and what to do."""
+
+
+class SchemaDiffers(DBMigrationError):
+    """A database is not what it should be; ``differences`` and ``notes`` hold one line for each finding."""
+
+    def __init__(self, text: str, differences: Sequence[str], notes: Sequence[str]) -> None:
+        """Take what is wrong, and what is only worth a look."""
+        self.differences = tuple(differences)
+        self.notes = tuple(notes)
+        super().__init__(text)
 
 
 class RetryRequest(Exception):

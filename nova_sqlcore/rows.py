@@ -6,7 +6,7 @@ A test holds the tables' part against ``nova_sqlcore.tables``.
 from __future__ import annotations
 
 import datetime  # noqa: TC003  # typing.get_type_hints looks it up
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Timed(TypedDict):
@@ -77,6 +77,28 @@ class Instance(SoftDeleted):
     locked_by: str | None
     cleaned: int | None
     ephemeral_key_uuid: str | None
+
+
+class InstanceWithName(Instance):
+    """An instance without children: its columns and the computed name."""
+
+    name: str
+
+
+class InstanceWithChildren(Instance):
+    """An instance with its computed name, and the children that were asked for or given."""
+
+    name: str
+    metadata: NotRequired[list[InstanceMetadata]]
+    system_metadata: NotRequired[list[InstanceSystemMetadata]]
+    info_cache: NotRequired[InstanceInfoCache | None]
+    #: the long texts only where they were asked for
+    extra: NotRequired[dict[str, Any] | None]
+    security_groups: NotRequired[list[SecurityGroupWithChildren]]
+    pci_devices: NotRequired[list[PCIDevice]]
+    tags: NotRequired[list[Tag]]
+    services: NotRequired[list[Service]]
+    block_device_mapping: NotRequired[list[BlockDeviceMapping]]
 
 
 class InstanceExtra(SoftDeleted):
@@ -156,6 +178,13 @@ class InstanceActionEvent(SoftDeleted):
     details: str | None
 
 
+class StartedActionEvent(InstanceActionEvent):
+    """An event with the names of its action that it was started under."""
+
+    instance_uuid: str
+    request_id: str
+
+
 class InstanceIdMapping(SoftDeleted):
     """A row of ``instance_id_mappings``."""
 
@@ -182,6 +211,12 @@ class BlockDeviceMapping(SoftDeleted):
     disk_bus: str | None
     boot_index: int | None
     image_id: str | None
+
+
+class BlockDeviceMappingWithInstance(BlockDeviceMapping):
+    """A mapping with its instance where that is asked for; a soft-deleted mapping has None there."""
+
+    instance: NotRequired[InstanceWithName | None]
 
 
 class VirtualInterface(SoftDeleted):
@@ -277,6 +312,15 @@ class Aggregate(SoftDeleted):
     uuid: str | None
 
 
+class AggregateWithChildren(Aggregate):
+    """An aggregate with its live hosts, in the order in which they were added, and its live metadata."""
+
+    hosts: list[str]
+    metadetails: dict[str, str]
+    #: the metadata of that key
+    availability_zone: str | None
+
+
 class AggregateHost(SoftDeleted):
     """A row of ``aggregate_hosts``."""
 
@@ -302,6 +346,13 @@ class InstanceGroup(SoftDeleted):
     project_id: str | None
     uuid: str
     name: str | None
+
+
+class InstanceGroupWithChildren(InstanceGroup):
+    """A server group with its live policies and the uuids of its live members, in the order of their rows."""
+
+    policies: list[str]
+    members: list[str]
 
 
 class InstanceGroupMember(SoftDeleted):
@@ -504,6 +555,12 @@ class Flavor(SoftDeleted):
     is_public: bool | None
 
 
+class FlavorWithSpecs(Flavor):
+    """A flavor with its live extra specs, value by key."""
+
+    extra_specs: dict[str, str | None]
+
+
 class FlavorExtraSpec(SoftDeleted):
     """A row of ``instance_type_extra_specs``."""
 
@@ -564,6 +621,12 @@ class QuotaUsage(SoftDeleted):
     user_id: str | None
 
 
+class QuotaUsageWithTotal(QuotaUsage):
+    """A quota usage with the sum of what is in use and what is reserved."""
+
+    total: int
+
+
 class Reservation(SoftDeleted):
     """A row of ``reservations``."""
 
@@ -614,6 +677,22 @@ class Network(SoftDeleted):
     share_address: bool | None
 
 
+class AssociatedFixedIP(TypedDict):
+    """What ``network_get_associated_fixed_ips`` tells of a fixed IP and of who uses it."""
+
+    address: str | None
+    instance_uuid: str
+    network_id: int | None
+    allocated: bool | None
+    leased: bool | None
+    vif_id: int
+    vif_address: str | None
+    instance_hostname: str | None
+    instance_updated: datetime.datetime | None
+    instance_created: datetime.datetime | None
+    default_route: bool
+
+
 class FixedIP(SoftDeleted):
     """A row of ``fixed_ips``."""
 
@@ -639,6 +718,33 @@ class FloatingIP(SoftDeleted):
     auto_assigned: bool | None
     pool: str | None
     interface: str | None
+
+
+class InstanceOfFixedIP(Instance):
+    """The instance that has a fixed IP."""
+
+    name: str
+
+
+class FixedIPWithRelations(FixedIP, total=False):
+    """A fixed IP with what has been joined to it: what is live, and nothing to a deleted one."""
+
+    network: Network | None
+    instance: InstanceOfFixedIP | None
+    virtual_interface: VirtualInterface | None
+    floating_ips: list[FloatingIP]
+
+
+class FloatingIPWithFixedIP(FloatingIP):
+    """A floating IP with the fixed one that it is bound to, if both are live."""
+
+    fixed_ip: FixedIPWithRelations | None
+
+
+class FloatingIPPool(TypedDict):
+    """A pool of floating IPs."""
+
+    name: str | None
 
 
 class DNSDomain(Timed):

@@ -21,15 +21,19 @@ import sqlalchemy as sa
 from sqlalchemy import Column, Index, UniqueConstraint
 
 from nova_sqlcore._ddl import (
+    MYSQL,
     NO_PART_OF_ROWS,
     Reference,
+    added_index,
     columns,
     deleted,
     mysql_index,
     mysql_options,
     now,
     number,
+    only_on,
     shadow,
+    storage,
     times,
     zero_or_one,
 )
@@ -37,6 +41,7 @@ from nova_sqlcore.types import (
     CIDR,
     BigInteger,
     Boolean,
+    CountedPart,
     DateTime,
     Enum,
     Float,
@@ -52,9 +57,8 @@ SHADOW_PREFIX = "shadow_"
 metadata = sa.MetaData()
 
 
-def _table(name: str, *items: Any, charset: str = "utf8mb3", collation: str | None = None) -> sa.Table:
-    options = {"engine": "InnoDB", "charset": charset} | ({"collate": collation} if collation else {})
-    return sa.Table(name, metadata, *items, **mysql_options(**options))
+def _table(name: str, *items: Any, collation: str = "utf8mb3_general_ci") -> sa.Table:
+    return sa.Table(name, metadata, *items, **storage(collation))
 
 
 # -- instances and what hangs on them --
@@ -634,7 +638,6 @@ instance_type_extra_specs = _table(
     ),
     Index("instance_type_extra_specs_instance_type_id_key_idx", "instance_type_id", "key"),
     Reference("instance_type_id", "instance_types.id", mysql="instance_type_extra_specs_ibfk_1", sqlite=None),
-    charset="utf8mb3",
     collation="utf8mb3_bin",
 )
 
@@ -984,14 +987,14 @@ resource_providers = _table(
     "resource_providers",
     number(),
     Column("uuid", String(36), nullable=False),
-    Column("name", String(200, mysql_charset="utf8mb3")),
+    Column("name", String(200, mysql_collation="utf8mb3_general_ci")),
     Column("generation", Integer, default=0),
     Column("can_host", Integer, default=0),
     UniqueConstraint("name", name="uniq_resource_providers0name"),
     UniqueConstraint("uuid", name="uniq_resource_providers0uuid"),
     Index("resource_providers_name_idx", "name"),
     Index("resource_providers_uuid_idx", "uuid"),
-    charset="latin1",
+    collation="latin1_swedish_ci",
 )
 
 # One row: the total of a resource class that a resource provider has.
@@ -1012,7 +1015,7 @@ inventories = _table(
     Index("inventories_resource_class_id_idx", "resource_class_id"),
     Index("inventories_resource_provider_id_idx", "resource_provider_id"),
     Index("inventories_resource_provider_resource_class_idx", "resource_provider_id", "resource_class_id"),
-    charset="latin1",
+    collation="latin1_swedish_ci",
 )
 
 # One row: an amount of a resource class that a consumer takes from a resource provider.
@@ -1026,16 +1029,16 @@ allocations = _table(
     Index("allocations_consumer_id_idx", "consumer_id"),
     Index("allocations_resource_class_id_idx", "resource_class_id"),
     Index("allocations_resource_provider_class_used_idx", "resource_provider_id", "resource_class_id", "used"),
-    charset="latin1",
+    collation="latin1_swedish_ci",
 )
 
-# One row: a resource provider that belongs to an aggregate.
+# One row: a resource provider that belongs to an aggregate; that the first id is counted up is of no use to anybody.
 resource_provider_aggregates = _table(
     "resource_provider_aggregates",
-    Column("resource_provider_id", Integer, primary_key=True, autoincrement=False),
+    Column("resource_provider_id", CountedPart, primary_key=True, autoincrement=False),
     Column("aggregate_id", Integer, primary_key=True, autoincrement=False),
     Index("resource_provider_aggregates_aggregate_id_idx", "aggregate_id"),
-    charset="latin1",
+    collation="latin1_swedish_ci",
 )
 
 # -- The reference's bookkeeping --
@@ -1076,6 +1079,44 @@ shadows: dict[str, sa.Table] = {
 }
 
 Index("shadow_instance_extra_idx", shadows["instance_extra"].c.instance_uuid)
+
+
+# -- indexes of this library: the reference has none of them; it works without them, but slower --
+
+added_index(aggregates.c.name, aggregates.c.deleted)
+added_index(compute_nodes.c.service_id)
+added_index(compute_nodes.c.uuid)
+added_index(instance_groups.c.project_id, instance_groups.c.deleted)
+added_index(migrations.c.dest_compute, migrations.c.status, migrations.c.updated_at)
+added_index(migrations.c.source_compute)
+added_index(quota_usages.c.project_id, quota_usages.c.deleted)
+added_index(s3_images.c.uuid)
+added_index(services.c.binary, services.c.deleted, services.c.disabled)
+added_index(services.c.topic, services.c.deleted, services.c.disabled)
+added_index(snapshot_id_mappings.c.uuid)
+added_index(volume_id_mappings.c.uuid)
+added_index(volume_usage_cache.c.volume_id)
+
+# The free addresses of a network, that which nobody has touched for the longest time first: NULL is the oldest time.
+_OLDEST_FIRST = {("postgresql",): fixed_ips.c.updated_at.nulls_first(), ("sqlite", *MYSQL): fixed_ips.c.updated_at}
+for _servers, _updated_at in _OLDEST_FIRST.items():
+    _free = (fixed_ips.c[name] for name in ("network_id", "deleted", "reserved", "leased", "instance_uuid", "host"))
+    only_on(_servers, added_index(*_free, _updated_at, fixed_ips.c.id, name="fixed_ips_free_idx"))
+
+# InnoDB has an index for every foreign key; these are the keys that no index of the reference's serves elsewhere.
+for _columns in (
+    (aggregate_hosts.c.aggregate_id,),
+    (consoles.c.pool_id,),
+    (instance_actions_events.c.action_id,),
+    (instance_group_member.c.group_id, instance_group_member.c.deleted),
+    (instance_group_policy.c.group_id, instance_group_policy.c.deleted),
+    (migrations.c.instance_uuid, migrations.c.status),
+    (reservations.c.usage_id,),
+    (security_group_instance_association.c.security_group_id,),
+    (security_group_rules.c.group_id,),
+    (security_group_rules.c.parent_group_id,),
+):
+    only_on(("sqlite", "postgresql"), added_index(*_columns))
 
 
 @functools.cache

@@ -64,8 +64,8 @@ class Transaction:
         self.mode = mode
         self.name = name
         self.outer = outer
-        # rows that helpers of one function hand to each other before they are written together
-        self.queue: list[Any] = []
+        # what helpers of one function collect, to be written together; None outside such a function
+        self.queue: Any = None
         self._snapshot = snapshot
         self._link: Link | None = None
         self._host: Transaction | None = None
@@ -123,23 +123,33 @@ class Transaction:
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_statement(table, with_id="id" in row, returning=self.dialect.id_by_returning)
         identity = self._perform(_insert, statement, row)
-        return values.shown(table, row if identity is None or "id" in row else row | {"id": identity})
+        # an id of 0 is none to the MySQL family, which makes one
+        return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
 
-    def insert_absent(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row | None:
-        """Insert one row and return it, or None if a unique key is taken; the transaction stays usable."""
+    def insert_absent(
+        self,
+        table: sa.Table,
+        given: Mapping[str, Any],
+        *,
+        ignore: Sequence[str] = (),
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> Row | None:
+        """Insert one row and return it, or None if a unique key is taken; the transaction stays usable.
+
+        None too if the condition ``only_if`` does not hold; its parameters are named like the columns and take the
+        values of the new row.
+        """
         self._refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)
-        if not self.dialect.survives_errors:
-            statement = values.insert_absent_statement(table, "id" in row, self.dialect)
-            identity = self._perform(_insert, statement, row)
-            if identity is None:
-                return None
-            return values.shown(table, row | {"id": identity} if "id" in table.c else row)
+        statement = values.insert_absent_statement(table, "id" in row, self.dialect, only_if)
         try:
-            return self.insert(table, given, ignore=ignore)
+            identity = self._perform(_insert, statement, row)
         except exceptions.DBDuplicateEntry:
             self._failed = False
             return None
+        if identity is None:
+            return None
+        return values.shown(table, row if "id" in row or "id" not in table.c else row | {"id": identity})
 
     def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Insert rows in one statement per batch and return them, with their ids, in the order given."""
@@ -147,7 +157,7 @@ class Transaction:
         rows = [values.complete(table, one, self.dialect) for one in given]
         identities: list[Any] = []
         for batch in values.batches(rows):
-            identities += self._perform(_insert_many, table, batch)
+            identities += self._perform(functools.partial(_insert_many, self.dialect), table, batch)
         return [
             values.shown(table, row if identity is None else row | {"id": identity})
             for row, identity in zip(rows, identities, strict=True)
@@ -431,7 +441,7 @@ def _fetch(link: Link, statement: Any, params: dict[str, Any]) -> list[Row]:
         return [dict(zip(names, record, strict=True)) for record in result]
     prepared = link.cache.get(statement)
     cursor = link.run(prepared, params)
-    return prepared.shape(cursor.description).dicts(cursor.fetchall())
+    return prepared.shape(cursor).dicts(cursor.fetchall())
 
 
 def _change(link: Link, statement: Any, params: dict[str, Any]) -> int:
@@ -450,33 +460,35 @@ def _change_many(link: Link, statement: Any, rows: Sequence[dict[str, Any]]) -> 
 
 
 def _insert(link: Link, statement: sa.Insert, row: dict[str, Any]) -> Any:
-    """Run an INSERT and return the new id, or None where nothing was inserted or the table has none."""
+    """Run an INSERT and return the new id (no matter what if the table has none), or None if nothing was inserted."""
     by_returning = statement._returning
-    has_id = "id" in statement.table.c
+    has_id = "id" in statement.table.c  # psycopg knows no ``lastrowid``; there an id comes by RETURNING
     if _takes_core_road(link):
         result = link.connection.execute(statement, row)
         if not by_returning:
-            return result.lastrowid if has_id else None
+            return (result.lastrowid if has_id else 0) if result.rowcount else None
         return result.scalar()
     cursor = link.run(link.cache.get(statement), row)
     if not by_returning:
-        return cursor.lastrowid if has_id else None
+        return (cursor.lastrowid if has_id else 0) if cursor.rowcount else None
     record = cursor.fetchone()
     return None if record is None else record[0]
 
 
-def _insert_many(link: Link, table: sa.Table, rows: list[dict[str, Any]]) -> list[Any]:
+def _insert_many(dialect: dialects.Dialect, link: Link, table: sa.Table, rows: list[dict[str, Any]]) -> list[Any]:
     """Insert ``rows`` and return their ids in order, None where the table has none.
 
-    SQLAlchemy's RETURNING helper pairs ids with rows on sqlite, MariaDB and PostgreSQL. MySQL gives the rows of one
-    INSERT ids at a constant distance and tells the first.
+    SQLAlchemy's RETURNING helper pairs ids with rows on MariaDB and PostgreSQL. On sqlite it would insert row by row,
+    but there later rows of one INSERT have greater ids. MySQL gives the rows of one INSERT ids at a constant distance
+    and tells the first.
     """
     if "id" not in table.c or "id" in rows[0]:
         _change_many(link, values.insert_statement(table, with_id="id" in rows[0], returning=False), rows)
         return [row.get("id") for row in rows]
     if link.engine.dialect.insert_executemany_returning_sort_by_parameter_order:
-        statement = values.insert_many_statement(table)
-        return [record[0] for record in link.connection.execute(statement, rows)]
+        statement = values.insert_many_statement(table, in_order=not dialect.ids_ascend)
+        identities = [record[0] for record in link.connection.execute(statement, rows)]
+        return sorted(identities) if dialect.ids_ascend else identities
     _change_many(link, values.insert_statement(table, with_id=False, returning=False), rows)
     step = link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one()
     return [link.cursor.lastrowid + step * place for place in range(len(rows))]

@@ -60,6 +60,29 @@ class BigInteger(Integer):
     limit = MAX_BIGINT
 
 
+class _Spelled(sa.types.UserDefinedType[int]):
+    """A type under the server's own spelling."""
+
+    cache_ok = True
+
+    def __init__(self, spelling: str) -> None:
+        self.spelling = spelling
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.spelling
+
+
+class CountedPart(Integer):
+    """A part of a primary key that the server counts up; sqlite can't, and SQLAlchemy refuses to say so there."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return the type with the server's word for counting."""
+        counted = {"postgresql": "SERIAL", "mysql": "INTEGER AUTO_INCREMENT", "mariadb": "INTEGER AUTO_INCREMENT"}
+        return _Spelled(counted[dialect.name]) if dialect.name in counted else self.impl_instance
+
+
 class Float(sa.TypeDecorator[float]):
     """A floating point number; single precision on the MySQL family."""
 
@@ -68,7 +91,7 @@ class Float(sa.TypeDecorator[float]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Return FLOAT, or DOUBLE PRECISION on PostgreSQL."""
-        return dialect.type_descriptor(sa.Double() if dialect.name == "postgresql" else sa.Float())
+        return sa.Double() if dialect.name == "postgresql" else self.impl_instance
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
         """Return the float that ``value`` stands for."""
@@ -114,23 +137,24 @@ def _text(value: Any) -> str | None:
 class String(sa.TypeDecorator[str]):
     """Text of limited length; takes numbers and uuids too.
 
-    ``mysql_charset`` is for a column that does not share its table's charset on the MySQL family.
+    ``mysql_collation`` is for a column that does not share its table's charset on the MySQL family.
     """
 
     impl = sa.String
     cache_ok = True
 
-    def __init__(self, length: int, mysql_charset: str | None = None) -> None:
+    def __init__(self, length: int, mysql_collation: str | None = None) -> None:
         """Take the length in characters."""
         super().__init__(length)
         self.length = length
-        self.mysql_charset = mysql_charset
+        self.mysql_collation = mysql_collation
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Return VARCHAR."""
-        if self.mysql_charset and dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset=self.mysql_charset))
-        return dialect.type_descriptor(sa.String(self.length))
+        if self.mysql_collation and dialect.name in ("mysql", "mariadb"):
+            charset = self.mysql_collation.partition("_")[0]
+            return mysql.VARCHAR(self.length, charset=charset, collation=self.mysql_collation)
+        return self.impl_instance
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
         """Return ``value`` as text."""
@@ -155,7 +179,7 @@ class MediumText(Text):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Return MEDIUMTEXT where the server has it."""
-        return dialect.type_descriptor(mysql.MEDIUMTEXT() if dialect.name in ("mysql", "mariadb") else sa.Text())
+        return mysql.MEDIUMTEXT() if dialect.name in ("mysql", "mariadb") else self.impl_instance
 
 
 class Enum(sa.TypeDecorator[str]):

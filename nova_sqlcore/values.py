@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from nova_sqlcore import exceptions, tables, types
+from nova_sqlcore import dialects, exceptions, tables, types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -91,16 +91,27 @@ def insert_statement(table: sa.Table, with_id: bool, returning: bool) -> sa.Inse
 
 
 @functools.cache
-def insert_absent_statement(table: sa.Table, with_id: bool, dialect: Dialect) -> sa.Insert:
-    """Return the INSERT that does nothing where a unique key is taken; with the new key where RETURNING tells it."""
-    statement = dialect.insert_absent(table, _binds(table, with_id)).inline()
+def insert_absent_statement(
+    table: sa.Table, with_id: bool, dialect: Dialect, only_if: sa.ColumnElement[bool] | None
+) -> sa.Insert:
+    """Return the INSERT that does nothing where a unique key is taken or ``only_if`` does not hold.
+
+    Where a failed statement leaves the transaction usable, a taken key may be an error all the same. The new key comes
+    back where RETURNING tells it.
+    """
+    binds = _binds(table, with_id)
+    named = (bind.label(name) for name, bind in binds.items())
+    row = binds if only_if is None else sa.select(*named).where(only_if)
+    if dialect.survives_errors:
+        return dialects.filled(table.insert(), row).inline()
+    statement = dialect.insert_absent(table, row).inline()
     return statement.returning(next(iter(table.primary_key))) if dialect.id_by_returning else statement
 
 
 @functools.cache
-def insert_many_statement(table: sa.Table) -> sa.Insert:
-    """Return the INSERT for SQLAlchemy's many-row helper, which gives the ids in the order of the rows."""
-    return table.insert().returning(table.c.id, sort_by_parameter_order=True)
+def insert_many_statement(table: sa.Table, in_order: bool) -> sa.Insert:
+    """Return the INSERT for SQLAlchemy's many-row helper, which gives the ids, in the order of the rows or in any."""
+    return table.insert().returning(table.c.id, sort_by_parameter_order=in_order)
 
 
 def _binds(table: sa.Table, with_id: bool) -> dict[str, sa.BindParameter[Any]]:

@@ -111,6 +111,12 @@ def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | Non
     return rows
 
 
+def take(transaction: Transaction, relation: Relation, row: Row, label: str, parent: Any) -> list[Row]:
+    """Take the embedded children out of the row of their parent; what the server has cut is read again."""
+    children = unpack(relation, row.pop(label), parent)
+    return load_rows(transaction, relation, [parent]) if children is None else children
+
+
 def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
     """Return the children of all these parents in one list, in the relation's order.
 

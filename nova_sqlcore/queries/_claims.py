@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     #: makes a SELECT lock what it finds
     Lock = Callable[[sa.Select[Any]], sa.Select[Any]]
+    #: returns the SELECT of these columns of a free row; hands to the lock what reads the table itself
+    Pick = Callable[[Sequence[str], Lock], sa.Select[Any]]
 
 
 class Claim(NamedTuple):
@@ -42,27 +44,23 @@ class Claim(NamedTuple):
 def claim(
     dialect: Dialect,
     table: sa.Table,
-    pick: Callable[[Lock], sa.Select[Any]],
+    pick: Pick,
     free: Sequence[sa.ColumnElement[bool]],
     assignments: Mapping[str, Any],
 ) -> Claim:
-    """Return the claim of a row whose id ``pick`` finds; it hands the SELECT that reads the table to its argument.
+    """Return the claim of a row that ``pick`` finds.
 
     ``free`` says once more, about ``table``, what makes a row free; pick and free take the same parameters.
     """
     update = sa.update(table).where(*free).values(**assignments)
     by_id = update.where(table.c.id == arg("by_id"))
-    steps_over, waits = pick(dialect.lock_free_row), pick(dialect.lock_row)
+    fields = columns(table)
     if not dialect.update_returning:
-        return Claim(None, _row(dialect, table, steps_over), _row(dialect, table, waits), by_id)
+        names = [column.name for column in fields]
+        return Claim(None, pick(names, dialect.lock_free_row), pick(names, dialect.lock_row), by_id)
+    steps_over, waits = (pick(["id"], lock) for lock in (dialect.lock_free_row, dialect.lock_row))
     at_once = update.where(table.c.id == steps_over.scalar_subquery())
-    return Claim(at_once.returning(*columns(table)), steps_over, waits, by_id.returning(*columns(table)))
-
-
-def _row(dialect: Dialect, table: sa.Table, pick: sa.Select[Any]) -> sa.Select[Any]:
-    """Return the SELECT of the row that ``pick`` has locked: so ``pick`` itself needs no column outside an index."""
-    picked = pick.subquery("picked")
-    return dialect.lock_row(sa.select(*columns(table)).join_from(picked, table, table.c.id == picked.c.id))
+    return Claim(at_once.returning(*fields), steps_over, waits, by_id.returning(*fields))
 
 
 def take(

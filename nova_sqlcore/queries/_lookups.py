@@ -133,10 +133,15 @@ def count_updated_by_id(
 ) -> int:
     """Write ``given``, in stored form, to the visible row with this id and return how many there were: 1 or 0."""
     number = as_id(identity)
-    if number is None:
-        return 0
-    update = _update(table, read_deleted, _ID, tuple(given))
-    return transaction.execute(update, by_id=number, **given)
+    return 0 if number is None else count_updated_by(transaction, table, read_deleted, given, id=number)
+
+
+def count_updated_by(
+    transaction: Transaction, table: sa.Table, read_deleted: str, given: Mapping[str, Any], /, **key: Any
+) -> int:
+    """Write ``given``, in stored form, to the visible rows with this key and return how many there were."""
+    shape, params = shape_of(key, BY)
+    return transaction.execute(_update(table, read_deleted, shape, tuple(given)), **params, **given)
 
 
 def bulk_changes(transaction: Transaction, table: sa.Table, given: Mapping[str, Any]) -> Row:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -13,13 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Query = TypeVar("Query", sa.Select[Any], sa.Update, sa.Delete)
-
-
-class Condition(Protocol):
-    """What a column's value must be."""
-
-    def clauses(self, field: sa.ColumnElement[Any]) -> Iterable[sa.ColumnElement[bool]]:
-        """Return the clauses that all must hold for ``field``."""
 
 
 class EqualityCondition:
@@ -43,6 +36,10 @@ class InequalityCondition:
     def clauses(self, field: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
         """Return one clause for each value."""
         return [field.is_not(None) if value is None else field != value for value in self.values]
+
+
+#: What a column's value must be.
+Condition = EqualityCondition | InequalityCondition
 
 
 class Constraint:
@@ -74,3 +71,38 @@ def equal_any(*values: Any) -> EqualityCondition:
 def not_equal(*values: Any) -> InequalityCondition:
     """Return the condition that a column differs from every value; None means NULL."""
     return InequalityCondition(values)
+
+
+class Term(NamedTuple):
+    """The shape of one condition: no values, but the names of the parameters that carry them; None means NULL."""
+
+    column: str
+    kind: type[Condition]
+    params: tuple[str | None, ...]
+
+
+#: What a constraint adds to the shape of a statement.
+Shape = tuple[Term, ...]
+
+
+def shape_of(conditions: Mapping[str, Condition]) -> tuple[Shape, dict[str, Any]]:
+    """Return the shape of conditions on columns, and the parameters for it."""
+    terms: list[Term] = []
+    params: dict[str, Any] = {}
+    for column, condition in conditions.items():
+        names = [None if value is None else f"{column}_is_{place}" for place, value in enumerate(condition.values)]
+        terms.append(Term(column, type(condition), tuple(names)))
+        params |= {name: value for name, value in zip(names, condition.values, strict=True) if name is not None}
+    return tuple(terms), params
+
+
+def where(table: sa.Table, shape: Shape) -> list[sa.ColumnElement[bool]]:
+    """Return the clauses for conditions of this shape.
+
+    Raises: KeyError for a name that is no column.
+    """
+    clauses: list[sa.ColumnElement[bool]] = []
+    for column, kind, params in shape:
+        condition = kind(None if name is None else sa.bindparam(name) for name in params)
+        clauses += condition.clauses(table.c[column])
+    return clauses

@@ -6,7 +6,7 @@ The name is the primary key; ``deleted`` is a boolean here, and nothing sets it:
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 
@@ -18,10 +18,9 @@ from nova_sqlcore.tx import current
 from nova_sqlcore.values import complete
 
 if TYPE_CHECKING:
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.dialects import Dialect
-
-Row = dict[str, Any]
 
 _LIVE = sa.select(*columns(t)).where(*visible(t, "no")).order_by(t.c.domain)
 _BY_DOMAIN = _LIVE.where(t.c.domain == arg("domain"))
@@ -43,21 +42,21 @@ def _register(dialect: Dialect, owner: str) -> sa.Insert:
 
 @require_context
 @tx.main.reader
-def dnsdomain_get(context: Context, fqdomain: str) -> Row | None:
+def dnsdomain_get(context: Context, fqdomain: str) -> rows.DNSDomain | None:
     """Return the live domain of this name, or None.
 
     Cost: 1 statement.
     """
-    return current(context).row(_BY_DOMAIN, domain=fqdomain)
+    return cast("rows.DNSDomain | None", current(context).row(_BY_DOMAIN, domain=fqdomain))
 
 
 @tx.main.reader
-def dnsdomain_get_all(context: Context) -> list[Row]:
+def dnsdomain_get_all(context: Context) -> list[rows.DNSDomain]:
     """Return the live domains, by name.
 
     Cost: 1 statement.
     """
-    return current(context).rows(_LIVE)
+    return cast("list[rows.DNSDomain]", current(context).rows(_LIVE))
 
 
 @require_context

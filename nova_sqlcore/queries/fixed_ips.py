@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -35,6 +35,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.dialects import Dialect
     from nova_sqlcore.transaction import Transaction
@@ -143,12 +144,12 @@ def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> 
     """
     checked = is_user_context(context)
     statement = functools.partial(_one, context.read_deleted, joins, checked)
-    rows = _addresses.find(current(context), statement, address, exceptions.FixedIpInvalid)
-    if not rows:
+    found = _addresses.find(current(context), statement, address, exceptions.FixedIpInvalid)
+    if not found:
         raise exceptions.FixedIpNotFoundForAddress(address=address)
     if checked:
-        rows = [_authorize(context, row) for row in rows]
-    return _nested(rows, joins)[0]
+        found = [_authorize(context, row) for row in found]
+    return _nested(found, joins)[0]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def _count_of_project(shape: Shape) -> sa.Select[Any]:
 
 @require_context
 @tx.main.reader
-def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> Row:
+def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.FixedIPWithRelations:
     """Return the fixed IP with this id, if the context may see it; with its ``network`` if asked.
 
     A user sees it if it has no instance, or one of his project.
@@ -200,12 +201,14 @@ def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> Row:
         raise exceptions.FixedIpNotFound(id=id)
     if checked:
         row = _authorize(context, row)
-    return _nested([row], joins)[0]
+    return cast("rows.FixedIPWithRelations", _nested([row], joins)[0])
 
 
 @require_context
 @tx.main.reader
-def fixed_ip_get_by_address(context: Context, address: str, columns_to_join: Sequence[str] | None = None) -> Row:
+def fixed_ip_get_by_address(
+    context: Context, address: str, columns_to_join: Sequence[str] | None = None
+) -> rows.FixedIPWithRelations:
     """Return the fixed IP with this address, if the context may see it; a live one before a deleted one.
 
     ``columns_to_join`` names what it has besides: ``network``, ``instance``, ``virtual_interface``, ``floating_ips``.
@@ -218,12 +221,12 @@ def fixed_ip_get_by_address(context: Context, address: str, columns_to_join: Seq
     for name in joins:
         if name not in _RELATIONS:
             raise ValueError(f"a fixed IP has no join {name!r}; there are {', '.join(_RELATIONS)}")
-    return _by_address(context, address, joins)
+    return cast("rows.FixedIPWithRelations", _by_address(context, address, joins))
 
 
 @require_context
 @tx.main.reader
-def fixed_ip_get_by_floating_address(context: Context, floating_address: str) -> Row | None:
+def fixed_ip_get_by_floating_address(context: Context, floating_address: str) -> rows.FixedIP | None:
     """Return the fixed IP that a floating one of this address is bound to, if the context may see it, or None.
 
     A deleted floating IP counts only for contexts that read deleted rows.
@@ -233,12 +236,13 @@ def fixed_ip_get_by_floating_address(context: Context, floating_address: str) ->
     if not _addresses.is_comparable(transaction, floating_address):
         return None
     shape, key = shape_of({"address": floating_address})
-    return transaction.row(_by_floating_address(context.read_deleted, shape), **key)
+    row = transaction.row(_by_floating_address(context.read_deleted, shape), **key)
+    return cast("rows.FixedIP | None", row)
 
 
 @require_context
 @tx.main.reader
-def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[Row]:
+def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[rows.FixedIPWithRelations]:
     """Return the live fixed IPs of the instance, each with ``virtual_interface``, ``network`` and ``floating_ips``.
 
     They are sorted by ``created_at`` and id of their interface, those without one first, then by id.
@@ -247,16 +251,16 @@ def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[Row]:
     """
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
-    rows = _find_live(context, ("virtual_interface", "network", "floating_ips"), instance_uuid=instance_uuid)
-    if not rows:
+    found = _find_live(context, ("virtual_interface", "network", "floating_ips"), instance_uuid=instance_uuid)
+    if not found:
         raise exceptions.FixedIpNotFoundForInstance(instance_uuid=instance_uuid)
-    return rows
+    return cast("list[rows.FixedIPWithRelations]", found)
 
 
 @also_named(network_uuid="network_id")
 @require_context
 @tx.main.reader
-def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -> Row:
+def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -> rows.FixedIP:
     """Return the first live fixed IP of the network (by its id) that the host has for itself.
 
     Cost: 1 statement.
@@ -267,12 +271,12 @@ def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -
     row = None if is_text else row_by(current(context), t, "no", network_id=number, host=host)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetworkHost(network_id=network_id, host=host)
-    return row
+    return cast("rows.FixedIP", row)
 
 
 @require_context
 @tx.main.reader
-def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[Row]:
+def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[rows.FixedIPWithRelations]:
     """Return the live fixed IPs of the virtual interface, by id, each with ``network`` and ``floating_ips``.
 
     Cost: 1 statement.
@@ -280,30 +284,32 @@ def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[Row]:
     number = as_id(vif_id)
     if number is None and vif_id is not None:
         return []
-    return _find_live(context, ("network", "floating_ips"), virtual_interface_id=number)
+    found = _find_live(context, ("network", "floating_ips"), virtual_interface_id=number)
+    return cast("list[rows.FixedIPWithRelations]", found)
 
 
 @tx.main.reader
-def fixed_ip_get_by_host(context: Context, host: str) -> list[Row]:
+def fixed_ip_get_by_host(context: Context, host: str) -> list[rows.FixedIP]:
     """Return the fixed IPs that the context may see whose instance is live and on the host, by id.
 
     Cost: 1 statement.
     """
     shape, params = shape_of({"host": host})
-    return current(context).rows(_by_instance_host(context.read_deleted, shape), **params)
+    found = current(context).rows(_by_instance_host(context.read_deleted, shape), **params)
+    return cast("list[rows.FixedIP]", found)
 
 
 @tx.main.reader
-def fixed_ip_get_all(context: Context) -> list[Row]:
+def fixed_ip_get_all(context: Context) -> list[rows.FixedIP]:
     """Return all fixed IPs, deleted ones too, by id.
 
     Cost: 1 statement.
     Raises: NoFixedIpsDefined().
     """
-    rows = rows_by(current(context), t, "yes")
-    if not rows:
+    found = rows_by(current(context), t, "yes")
+    if not found:
         raise exceptions.NoFixedIpsDefined
-    return rows
+    return cast("list[rows.FixedIP]", found)
 
 
 @tx.main.reader
@@ -324,7 +330,7 @@ def _fixed_ip_count_by_project(context: Context, project_id: str) -> int:
 
 @require_context
 @tx.main.writer
-def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> Row:
+def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP:
     """Store a fixed IP and return it.
 
     Cost: 1 statement.
@@ -333,7 +339,7 @@ def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> Row:
     row = current(context).insert_absent(t, values, ignore=_FOREIGN)
     if row is None:
         raise exceptions.FixedIpExists(address=values.get("address"))
-    return row
+    return cast("rows.FixedIP", row)
 
 
 @require_context
@@ -399,7 +405,7 @@ def fixed_ip_associate(
     network_id: int | None = None,
     reserved: bool = False,
     virtual_interface_id: int | None = None,
-) -> Row:
+) -> rows.FixedIP:
     """Tie the live fixed IP with this address to the instance and return it.
 
     It must be of the network, or of none: then it becomes one of the network. It is allocated if an interface is given;
@@ -416,22 +422,22 @@ def fixed_ip_associate(
     shape, key = shape_of({"address": address, "reserved": reserved}, "by_")
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid)
     key |= network
-    if not is_network or not _addresses.is_comparable(transaction, address):
-        raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
-    statement = (bool(network), tuple(given), shape)
-    # NULL is no key: an UPDATE by it alone would hit every such row
-    if transaction.dialect.update_returning and address is not None:
-        row = transaction.row(_associate_returning(*statement), **key, **given)
-        if row is not None:
-            return row
-    row = transaction.row(_candidate(bool(network), shape), **key)
+    row = None
+    if is_network and _addresses.is_comparable(transaction, address):
+        # NULL is no key: an UPDATE by it alone would hit every such row
+        if transaction.dialect.update_returning and address is not None:
+            taken = transaction.row(_associate_returning(bool(network), tuple(given), shape), **key, **given)
+            if taken is not None:
+                return cast("rows.FixedIP", taken)
+        row = transaction.row(_candidate(bool(network), shape), **key)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
     if row["instance_uuid"] is not None:
         raise exceptions.FixedIpAlreadyInUse(address=address, instance_uuid=instance_uuid)
-    if not transaction.execute(_associate_by_id(*statement), by_id=row["id"], **key, **given):
+    update = _associate_by_id(bool(network), tuple(given), shape)
+    if not transaction.execute(update, by_id=row["id"], **key, **given):
         raise exceptions.RetryRequest(exceptions.FixedIpAssociateFailed(net=network_id))
-    return _with_network(row | given, network)
+    return cast("rows.FixedIP", _with_network(row | given, network))
 
 
 def _association(transaction: Transaction, virtual_interface_id: int | None, **owner: Any) -> Row:
@@ -461,22 +467,21 @@ def _free(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _oldest(dialect: Dialect, in_network: bool, lock: _claims.Lock) -> sa.Subquery:
-    """Return the free row of the network, or of no network, that has been left alone for the longest time, locked.
+def _oldest(dialect: Dialect, in_network: bool, names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
+    """Return the SELECT of the free row of the network, or of no network, that was left alone for the longest time.
 
     With an index on (network_id, deleted, reserved, leased, instance_uuid, host, updated_at NULLS FIRST, id) this is
-    one step, whatever the number of addresses. The sort keys that are all NULL are there for PostgreSQL, which does not
-    see by itself that the index gives this order.
+    one step, whatever the number of addresses.
     """
     candidate = t.alias()
     network = candidate.c.network_id
-    pick = (
-        sa.select(candidate.c.id, candidate.c.updated_at)
+    nulls = (candidate.c.instance_uuid, candidate.c.host)
+    return lock(
+        sa.select(*(candidate.c[name] for name in names))
         .where(network == arg("by_network") if in_network else network.is_(None), *_free(candidate))
-        .order_by(network, candidate.c.instance_uuid, candidate.c.host, *_age(dialect, candidate))
+        .order_by(*dialect.all_null(*(nulls if in_network else (network, *nulls))), *_age(dialect, candidate))
         .limit(1)
     )
-    return lock(pick).subquery()
 
 
 def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
@@ -487,10 +492,12 @@ def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any],
 def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> _claims.Claim:
     """Return the claim of the oldest free row: one of the network or one of no network, each found by its own arm."""
 
-    def pick(lock: _claims.Lock) -> sa.Select[Any]:
-        arms = [_oldest(dialect, in_network, lock) for in_network in ((True, False) if has_network else (False,))]
-        oldest = sa.union_all(*(sa.select(arm.c.id, arm.c.updated_at) for arm in arms)).subquery()
-        return sa.select(oldest.c.id).order_by(*_age(dialect, oldest)).limit(1)
+    def pick(names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
+        wanted = tuple(dict.fromkeys((*names, "id", "updated_at")))
+        kinds = (True, False) if has_network else (False,)
+        arms = (_oldest(dialect, in_network, wanted, lock).subquery() for in_network in kinds)
+        oldest = sa.union_all(*(sa.select(arm) for arm in arms)).subquery()
+        return sa.select(*(oldest.c[name] for name in names)).order_by(*_age(dialect, oldest)).limit(1)
 
     free = (_in_network(t, has_network), *_free(t))
     return _claims.claim(dialect, t, pick, free, _taken(names, has_network))
@@ -503,7 +510,7 @@ def fixed_ip_associate_pool(
     instance_uuid: str | None = None,
     host: str | None = None,
     virtual_interface_id: int | None = None,
-) -> Row:
+) -> rows.FixedIP:
     """Give a free address of the network to an instance or a host and return its row.
 
     Free is a live address of the network, or of none, that is neither reserved nor leased and has neither instance nor
@@ -522,7 +529,7 @@ def fixed_ip_associate_pool(
     row = _claims.take(transaction, claim, network, given, failure) if is_network else None
     if row is None:
         raise exceptions.NoMoreFixedIps(net=network_id)
-    return _with_network(row, network)
+    return cast("rows.FixedIP", _with_network(row, network))
 
 
 # -- updating and disassociating --------------------------------------------------------------------------------------

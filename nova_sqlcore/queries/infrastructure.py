@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from nova_sqlcore import tx
 from nova_sqlcore.context import is_user_context
 from nova_sqlcore.queries._shared import columns, visible
+from nova_sqlcore.queries.aggregates import aggregate_get
 from nova_sqlcore.queries.instances import instance_get_by_uuid
 
 if TYPE_CHECKING:
@@ -128,12 +129,26 @@ def require_instance_exists_using_uuid(f: Callable[P, R]) -> Callable[P, R]:
     Cost: 1 statement, before those of ``f``.
     Raises: Forbidden(); InstanceNotFound(instance_id).
     """
+    return _after(functools.partial(instance_get_by_uuid, columns=("uuid",)), f)
+
+
+def require_aggregate_exists(f: Callable[P, R]) -> Callable[P, R]:
+    """Decorate ``f(context, aggregate_id, ...)`` so that it runs only for an aggregate that the context may see.
+
+    Cost: 1 statement, before those of ``f``.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    return _after(aggregate_get, f)
+
+
+def _after(look_up: Callable[[Context, Any], Any], f: Callable[P, R]) -> Callable[P, R]:
+    """Return ``f`` as one that first looks up what its first two parameters name."""
     parameters = inspect.signature(f)
 
     @functools.wraps(f)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        context, instance_uuid, *_ = parameters.bind(*args, **kwargs).arguments.values()
-        instance_get_by_uuid(context, instance_uuid, columns=("uuid",))
+        context, identity, *_ = parameters.bind(*args, **kwargs).arguments.values()
+        look_up(context, identity)
         return f(*args, **kwargs)
 
     return checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid as uuids
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
 
@@ -30,8 +30,9 @@ from nova_sqlcore.tables import networks as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.dialects import Dialect
 
@@ -111,8 +112,9 @@ def _associated(on_host: bool, shape: Shape) -> sa.Select[Any]:
     )
     live = [clause for table in (fixed_ips, vifs, instances) for clause in visible(table, "no")]
     host = (instances.c.host == arg("host"),) if on_host else ()
-    fields = [fixed_ips.c[name] for name in ("address", "instance_uuid", "network_id", "allocated", "leased")]
-    fields += [
+    own = ("address", "instance_uuid", "network_id", "allocated", "leased")
+    fields: list[sa.ColumnElement[Any]] = [
+        *(fixed_ips.c[name] for name in own),
         fixed_ips.c.virtual_interface_id.label("vif_id"),
         vifs.c.address.label("vif_address"),
         instances.c.hostname.label("instance_hostname"),
@@ -141,7 +143,7 @@ def _in_network(network_id: Any) -> tuple[Shape, Row] | None:
 
 @require_context
 @tx.main.reader
-def network_get(context: Context, network_id: int, project_only: bool | str = "allow_none") -> Row:
+def network_get(context: Context, network_id: int, project_only: bool | str = "allow_none") -> rows.Network:
     """Return the network with this id, if the context may see it.
 
     A user gets those of his project and, with 'allow_none', of none; everybody's if ``project_only`` is false.
@@ -151,7 +153,7 @@ def network_get(context: Context, network_id: int, project_only: bool | str = "a
     row = _get(context, network_id, project_only)
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    return row
+    return cast("rows.Network", row)
 
 
 def _get(context: Context, network_id: Any, project_only: bool | str) -> Row | None:
@@ -164,24 +166,24 @@ def _get(context: Context, network_id: Any, project_only: bool | str) -> Row | N
 
 @require_context
 @tx.main.reader
-def network_get_all(context: Context, project_only: bool | str = "allow_none") -> list[Row]:
+def network_get_all(context: Context, project_only: bool | str = "allow_none") -> list[rows.Network]:
     """Return the live networks that ``network_get`` would return to the context, by id.
 
     Cost: 1 statement.
     Raises: NoNetworksFound().
     """
     whose, project = _scope(context, project_only)
-    rows = current(context).rows(_live(whose, by_uuids=False), **project)
-    if not rows:
+    found = current(context).rows(_live(whose, by_uuids=False), **project)
+    if not found:
         raise exceptions.NoNetworksFound
-    return rows
+    return cast("list[rows.Network]", found)
 
 
 @require_context
 @tx.main.reader
 def network_get_all_by_uuids(
     context: Context, network_uuids: Iterable[str], project_only: bool | str = "allow_none"
-) -> list[Row]:
+) -> list[rows.Network]:
     """Return the live networks with these uuids that ``network_get`` would return to the context, by id.
 
     Cost: 1 statement per 500 uuids, none without any.
@@ -190,31 +192,31 @@ def network_get_all_by_uuids(
     """
     whose, project = _scope(context, project_only)
     wanted = list(dict.fromkeys(network_uuids))
-    rows = rows_in(current(context), _live(whose, by_uuids=True), "uuids", wanted, **project)
-    if not rows:
+    found = rows_in(current(context), _live(whose, by_uuids=True), "uuids", wanted, **project)
+    if not found:
         raise exceptions.NoNetworksFound
-    known = {row["uuid"] for row in rows}
+    known = {row["uuid"] for row in found}
     for uuid in wanted:
         if uuid not in known:
             if project_only:
                 raise exceptions.NetworkNotFoundForProject(network_uuid=uuid, project_id=context.project_id)
             raise exceptions.NetworkNotFound(network_id=uuid)
-    return sorted(rows, key=lambda row: row["id"])
+    return cast("list[rows.Network]", sorted(found, key=lambda row: row["id"]))
 
 
 @tx.main.reader
-def network_get_all_by_host(context: Context, host: str) -> list[Row]:
+def network_get_all_by_host(context: Context, host: str) -> list[rows.Network]:
     """Return the live networks of the host, by id: its own, those of its fixed IPs and of its instances' fixed IPs.
 
     Of the fixed IPs those count that the context may see, of the instances all.
     Cost: 1 statement.
     """
     shape, key = shape_of({"host": host})
-    return current(context).rows(_by_host(context.read_deleted, shape), **key)
+    return cast("list[rows.Network]", current(context).rows(_by_host(context.read_deleted, shape), **key))
 
 
 @tx.main.reader
-def network_get_by_uuid(context: Context, uuid: str) -> Row:
+def network_get_by_uuid(context: Context, uuid: str) -> rows.Network:
     """Return the live network with this uuid.
 
     Cost: 1 statement.
@@ -223,11 +225,11 @@ def network_get_by_uuid(context: Context, uuid: str) -> Row:
     row = row_by(current(context), t, "no", uuid=uuid)
     if row is None:
         raise exceptions.NetworkNotFoundForUUID(uuid=uuid)
-    return row
+    return cast("rows.Network", row)
 
 
 @tx.main.reader
-def network_get_by_cidr(context: Context, cidr: str) -> Row:
+def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
     """Return the first live network whose range, IPv4 or IPv6, is ``cidr``.
 
     Cost: 1 statement; it reads all networks, for no index has the IPv4 ranges.
@@ -238,7 +240,7 @@ def network_get_by_cidr(context: Context, cidr: str) -> Row:
     row = transaction.row(_by_cidr(shape), **key) if _addresses.is_comparable(transaction, cidr) else None
     if row is None:
         raise exceptions.NetworkNotFoundForCidr(cidr=cidr)
-    return row
+    return cast("rows.Network", row)
 
 
 @tx.main.reader
@@ -253,7 +255,9 @@ def network_count_reserved_ips(context: Context, network_id: int) -> int:
 
 
 @tx.main.reader
-def network_get_associated_fixed_ips(context: Context, network_id: int, host: str | None = None) -> list[Row]:
+def network_get_associated_fixed_ips(
+    context: Context, network_id: int, host: str | None = None
+) -> list[rows.AssociatedFixedIP]:
     """Return the live fixed IPs of the network with a live interface and a live instance, on the host if one is given.
 
     By id; each has the keys address, instance_uuid, network_id, allocated, leased, vif_id, vif_address,
@@ -263,7 +267,8 @@ def network_get_associated_fixed_ips(context: Context, network_id: int, host: st
     """
     key = _in_network(network_id)
     on_host = {"host": host} if host else {}
-    return [] if key is None else current(context).rows(_listed(bool(host), key[0]), **key[1], **on_host)
+    found = [] if key is None else current(context).rows(_listed(bool(host), key[0]), **key[1], **on_host)
+    return cast("list[rows.AssociatedFixedIP]", found)
 
 
 @tx.main.reader
@@ -292,7 +297,7 @@ _SET_HOST = (
 
 
 @tx.main.writer
-def network_create_safe(context: Context, values: Mapping[str, Any]) -> Row:
+def network_create_safe(context: Context, values: Mapping[str, Any]) -> rows.Network:
     """Store a network and return it; it gets a uuid unless ``values`` has that key.
 
     Cost: 1 statement.
@@ -301,12 +306,12 @@ def network_create_safe(context: Context, values: Mapping[str, Any]) -> Row:
     row = current(context).insert_absent(t, {"uuid": str(uuids.uuid4()), **values})
     if row is None:
         raise exceptions.DuplicateVlan(vlan=values.get("vlan"))
-    return row
+    return cast("rows.Network", row)
 
 
 @require_context
 @tx.main.writer
-def network_update(context: Context, network_id: int, values: Mapping[str, Any]) -> Row:
+def network_update(context: Context, network_id: int, values: Mapping[str, Any]) -> rows.Network:
     """Write the given columns of a network that ``network_get`` would return, and return it.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -319,7 +324,7 @@ def network_update(context: Context, network_id: int, values: Mapping[str, Any])
         raise exceptions.DuplicateVlan(vlan=values.get("vlan")) from error
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    return row
+    return cast("rows.Network", row)
 
 
 def _write(context: Context, network_id: Any, given: Row) -> Row | None:
@@ -389,10 +394,10 @@ def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.Colum
 
 @functools.lru_cache(maxsize=32)
 def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> _claims.Claim:
-    def pick(lock: _claims.Lock) -> sa.Select[Any]:
+    def pick(names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
         candidate = t.alias()
-        unowned = _unowned(candidate, one, only_first)
-        return lock(sa.select(candidate.c.id).where(*unowned).order_by(candidate.c.id).limit(1))
+        fields = (candidate.c[name] for name in names)
+        return lock(sa.select(*fields).where(*_unowned(candidate, one, only_first)).order_by(candidate.c.id).limit(1))
 
     return _claims.claim(dialect, t, pick, _unowned(t, one, only_first), assigned(t, names))
 
@@ -404,7 +409,9 @@ def _owned(dialect: Dialect) -> sa.Select[Any]:
 
 
 @tx.main.writer
-def network_associate(context: Context, project_id: str, network_id: int | None = None, force: bool = False) -> Row:
+def network_associate(
+    context: Context, project_id: str, network_id: int | None = None, force: bool = False
+) -> rows.Network:
     """Give a live network that has no project to the project, this one if it is named, and return it.
 
     Without ``force`` a project that has a network keeps it: that one is returned, and callers who ask at the same time
@@ -416,11 +423,11 @@ def network_associate(context: Context, project_id: str, network_id: int | None 
     """
     if not force:
         owned = row_by(current(context), t, "no", project_id=project_id)
-        return owned or _take_first(context, project_id, network_id)
+        return cast("rows.Network", owned or _take_first(context, project_id, network_id))
     row = _take(context, project_id, network_id, only_first=False)
     if row is None:
         raise exceptions.NoMoreNetworks
-    return row
+    return cast("rows.Network", row)
 
 
 @tx.main.writer
@@ -466,7 +473,7 @@ def _of_project(context: Context, project_id: str) -> list[Row]:
 
 
 @require_context
-def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[Row]:
+def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[rows.Network]:
     """Return the live networks of the project, by id; if it has none and ``associate``, one that it is given now.
 
     Cost: 1 statement; to give one 2, 3 on PostgreSQL and 4 on the MySQL family.
@@ -474,7 +481,9 @@ def project_get_networks(context: Context, project_id: str, associate: bool = Tr
     Raises: NoMoreNetworks().
     """
     found = _of_project(context, project_id)
-    return found if found or not associate else [_take_first(context, project_id)]
+    if not found and associate:
+        found = [_take_first(context, project_id)]
+    return cast("list[rows.Network]", found)
 
 
 # -- deleting ---------------------------------------------------------------------------------------------------------
@@ -486,7 +495,7 @@ def _state(read_deleted: str, whose: Whose) -> sa.Select[Any]:
     in_network = fixed_ips.c.network_id == arg("by_id")
     in_use = sa.exists().where(in_network, fixed_ips.c.allocated == sa.true(), *visible(fixed_ips, "no"))
     there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
-    fields: list[sa.ColumnElement[bool]] = [in_use.label("in_use"), there.label("there")]
+    fields: list[sa.ColumnElement[Any]] = [in_use.label("in_use"), there.label("there")]
     return sa.select(*fields)
 
 

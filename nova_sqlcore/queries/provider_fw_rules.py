@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nova_sqlcore import tx
 from nova_sqlcore.queries._lookups import rows_by, soft_delete_by_id
@@ -12,27 +12,26 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
-
-Row = dict[str, Any]
 
 
 @tx.main.reader
-def provider_fw_rule_get_all(context: Context) -> list[Row]:
+def provider_fw_rule_get_all(context: Context) -> list[rows.ProviderFirewallRule]:
     """Return the rules that the context may see, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, context.read_deleted)
+    return cast("list[rows.ProviderFirewallRule]", rows_by(current(context), t, context.read_deleted))
 
 
 @tx.main.writer
-def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> Row:
+def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> rows.ProviderFirewallRule:
     """Store a rule and return it.
 
     Cost: 1 statement.
     """
-    return current(context).insert(t, rule)
+    return cast("rows.ProviderFirewallRule", current(context).insert(t, rule))
 
 
 @tx.main.writer

@@ -6,7 +6,7 @@ The address is the card's, and free text. Reads see live interfaces only.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -21,9 +21,8 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
-
-Row = dict[str, Any]
 
 
 @functools.cache
@@ -41,24 +40,24 @@ def _of_instance(read_deleted: str, owned: bool) -> sa.Select[Any]:
 
 @require_context
 @tx.reader
-def virtual_interface_get(context: Context, vif_id: int) -> Row | None:
+def virtual_interface_get(context: Context, vif_id: int) -> rows.VirtualInterface | None:
     """Return the interface with this id, or None.
 
     Cost: 1 statement.
     """
-    return row_by_id(current(context), t, "no", vif_id)
+    return cast("rows.VirtualInterface | None", row_by_id(current(context), t, "no", vif_id))
 
 
 @require_context
 @tx.reader
-def virtual_interface_get_by_address(context: Context, address: str) -> Row | None:
+def virtual_interface_get_by_address(context: Context, address: str) -> rows.VirtualInterface | None:
     """Return the interface with this address, or None.
 
     Cost: 1 statement.
     Raises: InvalidIpAddressError(text with the address) if the lookup fails.
     """
     try:
-        return row_by(current(context), t, "no", address=address)
+        return cast("rows.VirtualInterface | None", row_by(current(context), t, "no", address=address))
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except exceptions.DBError as error:
@@ -67,18 +66,20 @@ def virtual_interface_get_by_address(context: Context, address: str) -> Row | No
 
 @require_context
 @tx.reader
-def virtual_interface_get_by_uuid(context: Context, vif_uuid: str) -> Row | None:
+def virtual_interface_get_by_uuid(context: Context, vif_uuid: str) -> rows.VirtualInterface | None:
     """Return the interface with this uuid, or None.
 
     Cost: 1 statement.
     """
-    return row_by(current(context), t, "no", uuid=vif_uuid)
+    return cast("rows.VirtualInterface | None", row_by(current(context), t, "no", uuid=vif_uuid))
 
 
 @also_named(instance_id="instance_uuid")
 @require_context
 @tx.reader
-def virtual_interface_get_by_instance_and_network(context: Context, instance_uuid: str, network_id: int) -> Row | None:
+def virtual_interface_get_by_instance_and_network(
+    context: Context, instance_uuid: str, network_id: int
+) -> rows.VirtualInterface | None:
     """Return the instance's first interface in the network, or None.
 
     Cost: 1 statement.
@@ -86,13 +87,16 @@ def virtual_interface_get_by_instance_and_network(context: Context, instance_uui
     number = as_id(network_id)
     if number is None and network_id is not None:
         return None
-    return row_by(current(context), t, "no", instance_uuid=instance_uuid, network_id=number)
+    return cast(
+        "rows.VirtualInterface | None",
+        row_by(current(context), t, "no", instance_uuid=instance_uuid, network_id=number),
+    )
 
 
 @also_named(instance_id="instance_uuid")
 @require_context
 @tx.reader.allow_async
-def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> list[Row]:
+def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> list[rows.VirtualInterface]:
     """Return the interfaces of an instance that the context may see, by ``created_at`` and id.
 
     Cost: 1 statement.
@@ -100,25 +104,26 @@ def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> l
     """
     project = owner(context)
     params = {} if project is None else {"project_id": project}
-    rows = current(context).rows(_of_instance(context.read_deleted, project is not None), uuid=instance_uuid, **params)
-    if not rows:
+    statement = _of_instance(context.read_deleted, project is not None)
+    found = current(context).rows(statement, uuid=instance_uuid, **params)
+    if not found:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
-    return [] if rows[0]["id"] is None else rows
+    return [] if found[0]["id"] is None else cast("list[rows.VirtualInterface]", found)
 
 
 @require_context
 @tx.reader
-def virtual_interface_get_all(context: Context) -> list[Row]:
+def virtual_interface_get_all(context: Context) -> list[rows.VirtualInterface]:
     """Return all interfaces, by id.
 
     Cost: 1 statement.
     """
-    return rows_by(current(context), t, "no")
+    return cast("list[rows.VirtualInterface]", rows_by(current(context), t, "no"))
 
 
 @require_context
 @tx.writer
-def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> Row:
+def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> rows.VirtualInterface:
     """Store an interface and return it.
 
     Cost: 1 statement.
@@ -132,7 +137,7 @@ def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> Row
         raise exceptions.VirtualInterfaceCreateException from error
     if row is None:
         raise exceptions.VirtualInterfaceCreateException
-    return row
+    return cast("rows.VirtualInterface", row)
 
 
 @also_named(instance_id="instance_uuid")

@@ -99,7 +99,8 @@ class _Cleaner:
     }
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=1)
+        # a test may have killed all connections to its database
+        self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
         quote = engine.dialect.identifier_preparer.quote
         self._names = {name: quote(name) for name in tables.metadata.tables}
         looks = [f"SELECT '{name}' FROM (SELECT 1 FROM {quoted} LIMIT 1) t" for name, quoted in self._names.items()]

@@ -93,7 +93,8 @@ def backend_of(item: pytest.Item) -> str:
     """Return the back-end that a test runs on, or the empty string."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return ""
-    return str(item.callspec.params.get("backend", ""))
+    found = item.callspec.params.get("backend", "")
+    return found if isinstance(found, str) else ""  # pytest marks a test that no back-end is left for
 
 
 def pytest_configure(config: pytest.Config) -> None:

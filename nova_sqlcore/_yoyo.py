@@ -1,0 +1,122 @@
+"""The parts of yoyo that run migrations, told to connect as the rest of the library does.
+
+yoyo knows URLs of its own, which can't say all that SQLAlchemy's can; here it takes the driver and the arguments that
+SQLAlchemy's dialect finds in its URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+from typing import TYPE_CHECKING, Any, Final
+
+import yoyo
+from yoyo import exceptions as errors
+from yoyo.backends.core.mysql import MySQLBackend
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.backends.core.sqlite3 import SQLiteBackend
+from yoyo.migrations import default_migration_table
+
+from nova_sqlcore import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import sqlalchemy as sa
+
+
+class _Connects:
+    """Connects by an ``sqlalchemy.URL``, which stands where yoyo has its own URLs."""
+
+    uri: sa.URL
+    driver: Any
+
+    def _load_driver_module(self) -> Any:
+        driver: Any = self.uri.get_dialect().import_dbapi()
+        errors.register(driver.DatabaseError)
+        return driver
+
+    def connect(self, url: sa.URL) -> Any:
+        args, options = url.get_dialect()().create_connect_args(url)
+        connection = self.driver.connect(*args, **options)
+        self._autocommit(connection)
+        return connection
+
+    def _autocommit(self, connection: Any) -> None:
+        """Let nothing but yoyo begin a transaction, so that what it runs outside of one is kept."""
+        connection.autocommit = True
+
+
+class _Sqlite(_Connects, SQLiteBackend):  # type: ignore[misc]  # yoyo carries no types
+    def _autocommit(self, connection: Any) -> None:
+        connection.isolation_level = None
+
+
+class _MySQL(_Connects, MySQLBackend):  # type: ignore[misc]  # yoyo carries no types
+    def _autocommit(self, connection: Any) -> None:
+        connection.autocommit(True)
+
+    def cursor(self) -> Any:
+        return _Repeats(super().cursor(), self.driver.DatabaseError)
+
+
+class _Repeats:
+    """A cursor that makes an index once and drops it once.
+
+    MySQL has no IF NOT EXISTS for indexes, and a run that was killed may have got so far.
+    """
+
+    _DONE: Final = (1061, 1091)
+
+    def __init__(self, cursor: Any, error: type[Exception]) -> None:
+        self._cursor = cursor
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def execute(self, *arguments: Any) -> None:
+        try:
+            self._cursor.execute(*arguments)
+        except self._error as error:
+            if error.args[0] not in self._DONE:
+                raise
+
+
+class _PostgreSQL(_Connects, PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo carries no types
+    pass
+
+
+_BACKENDS: Final[dict[str, Any]] = {"sqlite": _Sqlite, "mysql": _MySQL, "mariadb": _MySQL, "postgresql": _PostgreSQL}
+
+
+def read(directory: Path) -> Any:
+    """Return the migrations of a directory, each loaded: yoyo itself would skip one that it can't load.
+
+    Raises: DBMigrationError(text).
+    """
+    migrations = yoyo.read_migrations(glob.escape(str(directory)))
+    try:
+        for migration in migrations:
+            migration.load()
+    except (errors.BadMigration, OSError) as error:
+        raise exceptions.DBMigrationError(f"a migration can't be read: {error}") from error
+    if not migrations:
+        raise exceptions.DBMigrationError(f"no migrations in {directory}: the installation is broken")
+    return migrations
+
+
+@contextlib.contextmanager
+def locked(url: sa.URL, seconds: float) -> Iterator[Any]:
+    """Give a backend of yoyo's that has kept other runs out; wait ``seconds`` for one that is under way.
+
+    Raises: yoyo's LockTimeout, as ``LockTimeout``. The driver's errors.
+    """
+    with _BACKENDS[url.get_backend_name()](url, default_migration_table) as backend:
+        backend.init_database()
+        with backend.lock(seconds):
+            yield backend
+
+
+LockTimeout = errors.LockTimeout

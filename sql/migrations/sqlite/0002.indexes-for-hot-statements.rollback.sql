@@ -1,0 +1,26 @@
+-- Takes the indexes away again; no row is touched.
+
+DROP INDEX snapshot_id_mappings_uuid_idx;
+DROP INDEX volume_id_mappings_uuid_idx;
+DROP INDEX s3_images_uuid_idx;
+DROP INDEX security_group_rules_parent_group_id_idx;
+DROP INDEX security_group_rules_group_id_idx;
+DROP INDEX security_group_instance_association_security_group_id_idx;
+DROP INDEX fixed_ips_free_idx;
+DROP INDEX reservations_usage_id_idx;
+DROP INDEX quota_usages_project_id_deleted_idx;
+DROP INDEX volume_usage_cache_volume_id_idx;
+DROP INDEX consoles_pool_id_idx;
+DROP INDEX migrations_source_compute_idx;
+DROP INDEX migrations_instance_uuid_status_idx;
+DROP INDEX migrations_dest_compute_status_updated_at_idx;
+DROP INDEX instance_group_policy_group_id_deleted_idx;
+DROP INDEX instance_group_member_group_id_deleted_idx;
+DROP INDEX instance_groups_project_id_deleted_idx;
+DROP INDEX aggregate_hosts_aggregate_id_idx;
+DROP INDEX aggregates_name_deleted_idx;
+DROP INDEX compute_nodes_uuid_idx;
+DROP INDEX compute_nodes_service_id_idx;
+DROP INDEX services_topic_deleted_disabled_idx;
+DROP INDEX services_binary_deleted_disabled_idx;
+DROP INDEX instance_actions_events_action_id_idx;

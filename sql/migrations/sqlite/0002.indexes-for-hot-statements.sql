@@ -1,0 +1,53 @@
+-- Indexes for statements that the reference ran without one. The library works without them too, but slower.
+--
+-- depends: 0001.reference-schema
+
+CREATE INDEX IF NOT EXISTS instance_actions_events_action_id_idx ON instance_actions_events (action_id);
+
+CREATE INDEX IF NOT EXISTS services_binary_deleted_disabled_idx ON services (binary, deleted, disabled);
+CREATE INDEX IF NOT EXISTS services_topic_deleted_disabled_idx ON services (topic, deleted, disabled);
+
+CREATE INDEX IF NOT EXISTS compute_nodes_service_id_idx ON compute_nodes (service_id);
+CREATE INDEX IF NOT EXISTS compute_nodes_uuid_idx ON compute_nodes (uuid);
+
+CREATE INDEX IF NOT EXISTS aggregates_name_deleted_idx ON aggregates (name, deleted);
+
+CREATE INDEX IF NOT EXISTS aggregate_hosts_aggregate_id_idx ON aggregate_hosts (aggregate_id);
+
+CREATE INDEX IF NOT EXISTS instance_groups_project_id_deleted_idx
+    ON instance_groups (project_id, deleted);
+
+CREATE INDEX IF NOT EXISTS instance_group_member_group_id_deleted_idx
+    ON instance_group_member (group_id, deleted);
+
+CREATE INDEX IF NOT EXISTS instance_group_policy_group_id_deleted_idx
+    ON instance_group_policy (group_id, deleted);
+
+CREATE INDEX IF NOT EXISTS migrations_dest_compute_status_updated_at_idx
+    ON migrations (dest_compute, status, updated_at);
+CREATE INDEX IF NOT EXISTS migrations_instance_uuid_status_idx ON migrations (instance_uuid, status);
+CREATE INDEX IF NOT EXISTS migrations_source_compute_idx ON migrations (source_compute);
+
+CREATE INDEX IF NOT EXISTS consoles_pool_id_idx ON consoles (pool_id);
+
+CREATE INDEX IF NOT EXISTS volume_usage_cache_volume_id_idx ON volume_usage_cache (volume_id);
+
+CREATE INDEX IF NOT EXISTS quota_usages_project_id_deleted_idx ON quota_usages (project_id, deleted);
+
+CREATE INDEX IF NOT EXISTS reservations_usage_id_idx ON reservations (usage_id);
+
+CREATE INDEX IF NOT EXISTS fixed_ips_free_idx
+    ON fixed_ips (network_id, deleted, reserved, leased, instance_uuid, host, updated_at, id);
+
+CREATE INDEX IF NOT EXISTS security_group_instance_association_security_group_id_idx
+    ON security_group_instance_association (security_group_id);
+
+CREATE INDEX IF NOT EXISTS security_group_rules_group_id_idx ON security_group_rules (group_id);
+CREATE INDEX IF NOT EXISTS security_group_rules_parent_group_id_idx
+    ON security_group_rules (parent_group_id);
+
+CREATE INDEX IF NOT EXISTS s3_images_uuid_idx ON s3_images (uuid);
+
+CREATE INDEX IF NOT EXISTS volume_id_mappings_uuid_idx ON volume_id_mappings (uuid);
+
+CREATE INDEX IF NOT EXISTS snapshot_id_mappings_uuid_idx ON snapshot_id_mappings (uuid);

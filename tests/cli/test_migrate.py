@@ -1,0 +1,187 @@
+"""The command ``nova-sqlcore migrate``: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from nova_sqlcore.cli.app import app
+from tests.migrations import dumps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugins.backend import Backend
+
+FIRST, SECOND = "0001.reference-schema", "0002.indexes-for-hot-statements"
+
+
+def run(*arguments: str, url: Any = None) -> Result:
+    environment = {"NOVA_SQLCORE_URL": None if url is None else str(_open(url))}
+    return CliRunner(env=environment).invoke(app, ["migrate", *arguments])
+
+
+def _open(url: str | sa.URL) -> str:
+    return url if isinstance(url, str) else url.render_as_string(hide_password=False)
+
+
+def done(*arguments: str, url: Any = None) -> list[str]:
+    """Run a command that succeeds and return what it prints."""
+    result = run(*arguments, url=url)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return [line.rstrip() for line in result.stdout.splitlines()]
+
+
+def refused(*arguments: str, url: Any = None) -> str:
+    """Run a command that can't do what it is told, and return its one line."""
+    result = run(*arguments, url=url)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "geheim" not in result.output
+    return result.stderr
+
+
+def test_there_and_back_again(backend: Backend) -> None:
+    with backend.new_database() as url:
+        assert done(url=url) == [f"applied {FIRST}", f"applied {SECOND}"]
+        assert done(url=url) == ["nothing to do"]
+        assert done("--rollback", url=url) == [f"rolled back {SECOND}"]
+        assert done("--status", url=url) == [
+            "migration                        state",
+            f"{FIRST}            applied",
+            f"{SECOND}  pending",
+        ]
+        assert done("--rollback", "2", url=url) == [f"rolled back {FIRST}"]
+        assert done("--rollback", url=url) == ["nothing to roll back"]
+
+
+def test_adopt(backend: Backend) -> None:
+    with backend.new_database() as url:
+        dumps.load(url)
+        assert "adopt it: nova-sqlcore migrate --adopt" in refused(url=url)
+        assert done("--adopt", url=url) == ["adopted; to add the indexes of this library, run migrate"]
+        assert done(url=url) == [f"applied {SECOND}"]
+
+
+def test_adopt_tells_every_difference(backend: Backend) -> None:
+    with backend.new_database() as url:
+        dumps.load(url)
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            connection.exec_driver_sql("DROP TABLE s3_images")
+            connection.exec_driver_sql("DROP TABLE certificates")
+            connection.exec_driver_sql("CREATE TABLE own (id INTEGER)")
+        result = run("--adopt", url=url)
+        assert result.exit_code == 1
+        assert sorted(result.stdout.splitlines()) == ["table certificates is missing", "table s3_images is missing"]
+        assert result.stderr == "Error: the database is not what the reference makes: 2 differences\n"
+
+
+def test_adopt_notes_what_is_tolerated(backend: Backend) -> None:
+    with backend.new_database() as url:
+        dumps.load(url)
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE own (id INTEGER)")
+        assert done("--adopt", url=url)[0] == "note: table own is none of the reference's"
+
+
+def test_break_lock(backend: Backend) -> None:
+    with backend.new_database() as url:
+        done(url=url)
+        assert done("--break-lock", url=url) == ["there is no lock"]
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, '2026-01-02 03:04:05', 9)"
+            )
+        assert done("--break-lock", url=url) == ["removed the lock of process 9"]
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("nova", "Error: not a database URL; it looks like"),
+        ("mysql+pymysql://nova:geheim@127.0.0.1:1/nova", "Error: (2003, "),
+        ("postgresql+psycopg://nova:geheim@127.0.0.1:1/nova", "Error: connection failed: "),
+        ("oracle://nova:geheim@host/nova", "Error: unknown database scheme 'oracle'"),
+        ("sqlite:////nowhere/nova.sqlite", "Error: unable to open database file"),
+        ("sqlite://", "Error: a database in memory"),
+    ],
+)
+def test_an_address_that_is_no_good(url: str, text: str) -> None:
+    assert refused(url=url).startswith(text)
+    assert refused("--url", url).startswith(text)
+
+
+def test_a_password_that_is_wrong(backend: Backend) -> None:
+    if backend.url.password is None:
+        return
+    assert refused(url=backend.url.set(password="geheim"))
+
+
+def test_a_driver_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    assert "pip install 'nova-sqlcore[mysql]'" in refused(url="mysql+pymysql://nova:geheim@host/nova")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "Missing option '--url' (env var: 'NOVA_SQLCORE_URL')"),
+        (("--url", "sqlite:///x", "--status", "--adopt"), "take one of --status, --rollback, --adopt and --break-lock"),
+        (("--url", "sqlite:///x", "--rollback", "0"), "0 is not in the range"),
+        (("--url", "sqlite:///x", "--upgrade"), "No such option"),
+    ],
+)
+def test_nonsense_ends_with_two(arguments: tuple[str, ...], text: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert text in result.stderr
+
+
+# -- the program as it is installed -----------------------------------------------------------------------------------
+
+
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from nova_sqlcore.cli import main; sys.argv[0] = 'nova-sqlcore'; main()",
+    ]
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_program(tmp_path: Path) -> None:
+    made = program("migrate", NOVA_SQLCORE_URL=f"sqlite:///{tmp_path}/nova.sqlite")
+    assert (made.returncode, made.stdout) == (0, f"applied {FIRST}\napplied {SECOND}\n")
+    wrong = program("migrate", NOVA_SQLCORE_URL="mysql+pymysql://nova:geheim@127.0.0.1:1/nova")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("Error: (2003,")
+    assert program("--help").stdout.startswith("Usage: nova-sqlcore [OPTIONS] COMMAND [ARGS]...")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_the_program_without_its_extra(missing: str, tmp_path: Path) -> None:
+    (tmp_path / f"{missing}.py").write_text(f"raise ModuleNotFoundError('No module named {missing}', name='{missing}')")
+    made = program("migrate", "--url", "sqlite:///x.sqlite", PYTHONPATH=str(tmp_path))
+    assert (made.returncode, made.stdout) == (1, "")
+    assert made.stderr == (
+        f"Error: {missing} is not installed, and the command needs it: pip install 'nova-sqlcore[cli]'\n"
+    )
+
+
+def test_the_library_needs_nothing_of_the_extra(tmp_path: Path) -> None:
+    for name in ("click", "rich", "yoyo"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')")
+    command = [sys.executable, "-c", "import nova_sqlcore.api, nova_sqlcore.migrations"]
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True)
