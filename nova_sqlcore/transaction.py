@@ -190,6 +190,11 @@ class Transaction:
         return self.database.dialect
 
     @property
+    def begun(self) -> bool:
+        """Whether it has a connection: its first statement has been sent, or the caller has taken the connection."""
+        return self._link is not None
+
+    @property
     def connection(self) -> sa.Connection:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
         link = self._link or self._start()

@@ -214,8 +214,7 @@ def block_device_mapping_update_or_create(
     if (given["device_name"] or is_swap) and transaction.dialect.locks_rows:
         transaction.scalar(_locked_instance(transaction.dialect), uuid=given["instance_uuid"])
     if given["device_name"]:
-        key = {name: given[name] for name in ("instance_uuid", "device_name")}
-        shape, params = shape_of(key)
+        shape, params = shape_of({name: given[name] for name in ("instance_uuid", "device_name")})
         row = transaction.row(_locked_device(context.read_deleted, shape, transaction.dialect), **params)
     row = _insert(transaction, given) if row is None else _write(transaction, row, given)
     if is_swap:
@@ -260,8 +259,7 @@ def block_device_mapping_destroy_by_instance_and_volume(context: Context, instan
 
     Cost: 1 statement.
     """
-    key = {"instance_uuid": instance_uuid, "volume_id": volume_id}
-    soft_delete_by(current(context), t, context.read_deleted, **key)
+    soft_delete_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid, volume_id=volume_id)
 
 
 @require_context
@@ -271,8 +269,7 @@ def block_device_mapping_destroy_by_instance_and_device(context: Context, instan
 
     Cost: 1 statement.
     """
-    key = {"instance_uuid": instance_uuid, "device_name": device_name}
-    soft_delete_by(current(context), t, context.read_deleted, **key)
+    soft_delete_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid, device_name=device_name)
 
 
 # -- from a caller's values to those of the table ---------------------------------------------------------------------

@@ -266,7 +266,15 @@ _SAVED_AT_ONCE: Final = 50
 def _of_project(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[Any]:
     where = (*equal(quota_usages, shape), *visible(quota_usages, "no"))
     found = sa.select(*columns(quota_usages)).where(*where).order_by(quota_usages.c.id)
-    return dialect.lock_row(found) if locked else found
+    return _lock(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
+
+
+def _lock(dialect: Dialect, statement: sa.Select[Any], table: sa.Table, index: str) -> sa.Select[Any]:
+    """Return ``statement`` as one that locks what it finds by this index.
+
+    By another one, such as that of live rows, the MySQL family waits for whatever rows of other projects are locked.
+    """
+    return dialect.lock_row(dialect.by_index(statement, table, index))
 
 
 @functools.cache
@@ -413,8 +421,9 @@ def quota_reserve(
         _refresh(account, resources, deltas, max_age)
         _refuse_excess(account, project_quotas, user_quotas, deltas)
         made = _reserve(account, deltas, expire)
+        _write_usages(transaction, queue, project_id)
         _save(transaction, before)
-        _write(transaction, queue, project_id)
+        _write_reservations(transaction, queue)
     return made
 
 
@@ -580,7 +589,7 @@ def _reservation_create(
     expire: datetime.datetime | None,
     session: Transaction,
 ) -> Row:
-    """Make a reservation of ``usage`` and return it; while more are made it waits in the queue, without an id yet."""
+    """Make a reservation of ``usage`` and return it; while more are made it waits in the queue and gets no id."""
     row = {
         "uuid": uuid,
         "usage_id": usage["id"],
@@ -592,22 +601,17 @@ def _reservation_create(
     }
     if session.queue is None:
         return session.insert(reservations, row)
-    waiting = {"id": None, **complete(reservations, row, session.dialect)}
+    waiting = complete(reservations, row, session.dialect)
     session.queue.reservations.append((waiting, usage))
     return waiting
 
 
-def _write(transaction: Transaction, queue: _Queue, project_id: str | None) -> None:
-    """Write new usages, then the reservations."""
+def _write_usages(transaction: Transaction, queue: _Queue, project_id: str | None) -> None:
+    """Write new usages, before anything else: if somebody else has made some too, all starts over."""
     if queue.usages:
         for row, stored in zip(queue.usages, transaction.insert_many(quota_usages, queue.usages), strict=True):
             row.update(stored)
         _look_again(transaction, queue, project_id)
-    if queue.reservations:
-        rows = [{**row, "usage_id": usage["id"]} for row, usage in queue.reservations]
-        for row in rows:
-            del row["id"]
-        transaction.execute_many(insert_statement(reservations, with_id=False, returning=False), rows)
 
 
 _TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id.in_(arg_list("ids")))
@@ -627,6 +631,12 @@ def _look_again(transaction: Transaction, queue: _Queue, project_id: str | None)
         raise exceptions.RetryRequest(exceptions.DBDeadlock(f"usages of project {project_id} were made twice"))
 
 
+def _write_reservations(transaction: Transaction, queue: _Queue) -> None:
+    """Write reservations, whose usages have their ids by now."""
+    complete_rows = [{**row, "usage_id": usage["id"]} for row, usage in queue.reservations]
+    transaction.execute_many(insert_statement(reservations, with_id=False, returning=False), complete_rows)
+
+
 # -- what becomes of reservations -------------------------------------------------------------------------------------
 
 #: Reservations that expire in one transaction.
@@ -643,26 +653,34 @@ _EXPIRED = (
 _CLAIMED = (reservations.c.id, reservations.c.usage_id, reservations.c.resource, reservations.c.delta)
 
 
+_INDEXES: Final = {"id": "PRIMARY", "uuid": "reservations_uuid_idx"}
+_CLOSE = soft_delete(reservations).where(reservations.c.id.in_(arg_list("keys")))
+_OPEN_AGAIN = (
+    sa.update(reservations)
+    .where(reservations.c.id.in_(arg_list("keys")))
+    .values(deleted=0, deleted_at=None, updated_at=reservations.c.updated_at)
+)
+
+
 @functools.cache
 def _by_ids(dialect: Dialect) -> sa.Select[Any]:
     found = sa.select(*columns(quota_usages)).where(quota_usages.c.id.in_(arg_list("ids")))
-    return dialect.lock_row(found.order_by(quota_usages.c.id))
+    return _lock(dialect, found.order_by(quota_usages.c.id), quota_usages, "PRIMARY")
+
+
+def _live(key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return reservations.c[key].in_(arg_list("keys")), *visible(reservations, "no")
 
 
 @functools.cache
-def _claimable(dialect: Dialect, key: str) -> sa.Select[Any]:
-    where = (reservations.c[key].in_(arg_list("keys")), *visible(reservations, "no"))
-    return dialect.lock_row(sa.select(*_CLAIMED).where(*where).order_by(reservations.c.id))
+def _find(dialect: Dialect, key: str) -> sa.Select[Any]:
+    found = sa.select(*_CLAIMED).where(*_live(key)).order_by(reservations.c.id)
+    return _lock(dialect, found, reservations, _INDEXES[key])
 
 
 @functools.cache
-def _close(key: str) -> sa.Update:
-    return soft_delete(reservations).where(reservations.c[key].in_(arg_list("keys")), *visible(reservations, "no"))
-
-
-@functools.cache
-def _close_returning(key: str) -> sa.sql.expression.Executable:
-    return _close(key).returning(*_CLAIMED)
+def _find_and_close(key: str) -> sa.sql.expression.Executable:
+    return soft_delete(reservations).where(*_live(key)).returning(*_CLAIMED)
 
 
 @require_context
@@ -728,6 +746,8 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     claimed = _claim(transaction, "uuid", list(given))
     for reservation in claimed:
         if reservation["usage_id"] not in usages:
+            for some in chunks([row["id"] for row in claimed]):  # the transaction may be a caller's, who goes on
+                transaction.execute(_OPEN_AGAIN, keys=some)
             raise KeyError(reservation["resource"])
     if len(claimed) < len(given):
         logger.info("project %s: %d of %d reservations were over", project_id, len(given) - len(claimed), len(given))
@@ -737,10 +757,10 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
 def _claim(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]:
     """Soft-delete the live reservations with these keys, and return what the usages need to know of them."""
     if transaction.dialect.update_returning:
-        return [row for some in chunks(keys) for row in transaction.rows(_close_returning(key), keys=some, **now())]
-    claimed = rows_in(transaction, _claimable(transaction.dialect, key), "keys", keys)
+        return [row for some in chunks(keys) for row in transaction.rows(_find_and_close(key), keys=some, **now())]
+    claimed = rows_in(transaction, _find(transaction.dialect, key), "keys", keys)
     for some in chunks([row["id"] for row in claimed]):
-        transaction.execute(_close("id"), keys=some, **now())
+        transaction.execute(_CLOSE, keys=some, **now())
     return claimed
 
 

@@ -258,7 +258,7 @@ class TestUpdate:
         assert given == {"destination_type": "moon", "volume_size": "", "connection_info": None}
 
     def test_a_legacy_field_converts_them(self, ctxt: RequestContext, server: str) -> None:
-        unsaid = {"boot_index": 2, "disk_bus": "ide", "device_type": "cdrom", "guest_format": "ext4"}
+        unsaid: Row = {"boot_index": 2, "disk_bus": "ide", "device_type": "cdrom", "guest_format": "ext4"}
         row = mapping(server, **unsaid, image_id="i", connection_info="{}", delete_on_termination=True)
         given = {"virtual_name": None, "volume_id": "v", "device_name": "vdc", "instance_uuid": server}
         after = block_devices.block_device_mapping_update(ctxt, row["id"], given)

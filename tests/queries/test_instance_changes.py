@@ -781,9 +781,7 @@ class TestMembership:
         links = rows("security_group_instance_association")
         assert [(link["created_at"], link["updated_at"], link["deleted"]) for link in links] == [(now, None, 0)] * 2
         with sql_count(1):
-            assert (
-                instance_changes.instance_remove_security_group(ctxt, instance_id=uuid, security_group_id=one) is None
-            )
+            instance_changes.instance_remove_security_group(ctxt, **by_face, security_group_id=one)
         assert self.members(uuid) == [(one, True), (other, False)]
         assert rows("security_group_instance_association")[0]["deleted_at"] == now
         instance_changes.instance_add_security_group(ctxt, uuid, one)
