@@ -16,12 +16,12 @@ from nova_sqlcore.types import DateTime, Integer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Item = TypeVar("Item", sa.Index, sa.CheckConstraint)
+Item = TypeVar("Item", sa.Index, sa.CheckConstraint, sa.UniqueConstraint)
 
 #: SQLAlchemy's names for the MySQL family.
 MYSQL: Final = ("mysql", "mariadb")
 
-#: Where ``info`` of an index or a check names the dialects that have it; all have it if it names none.
+#: Where ``info`` of an index, a key or a check names the dialects that have it; all have it if it names none.
 ONLY_ON: Final = "only on"
 
 #: Where ``info`` of an index says that the reference's schema lacks it.
@@ -87,6 +87,14 @@ def added_index(*columns: Any, name: str | None = None) -> sa.Index:
     return sa.Index("_".join(rule), *columns, info={ADDED: True})
 
 
+def dead_index(table: sa.Table) -> sa.Index:
+    """Return the index of a table's soft-deleted rows alone: live rows cost it nothing. MySQL has no such indexes."""
+    dead = table.c.deleted != sa.literal_column("0")
+    name = f"{table.name}_dead_idx"
+    index = sa.Index(name, table.c.id, info={ADDED: True}, postgresql_where=dead, sqlite_where=dead)
+    return only_on(("sqlite", "postgresql"), index)
+
+
 def zero_or_one(*names: str) -> tuple[sa.CheckConstraint, ...]:
     """Return the checks that keep booleans at 0 or 1 where a server has no real boolean."""
     return tuple(_zero_or_one(name, ("sqlite", *MYSQL)) for name in names)
@@ -106,7 +114,7 @@ def only_on(dialects: tuple[str, ...], item: Item) -> Item:
     return item.ddl_if(callable_=wanted)
 
 
-def stands_on(dialect: str, item: sa.Index | sa.CheckConstraint) -> bool:
+def stands_on(dialect: str, item: sa.Index | sa.Constraint) -> bool:
     """Tell whether ``dialect`` has the item."""
     return dialect in item.info.get(ONLY_ON, (dialect,))
 

@@ -408,6 +408,7 @@ from nova_sqlcore.queries.virtual_interfaces import (
     virtual_interface_get_by_instance_and_network,
     virtual_interface_get_by_uuid,
 )
+from nova_sqlcore.tables import SHADOW_PREFIX as _SHADOW_TABLE_PREFIX
 from nova_sqlcore.tx import wrap_db_retry
 from nova_sqlcore.types import MAX_INT
 
@@ -419,6 +420,7 @@ __all__ = [
     "PER_PROJECT_QUOTAS",
     "QUOTA_SYNC_FUNCTIONS",
     "_DEFAULT_QUOTA_NAME",
+    "_SHADOW_TABLE_PREFIX",
     "Constraint",
     "EqualityCondition",
     "InequalityCondition",

@@ -26,6 +26,7 @@ from nova_sqlcore._ddl import (
     Reference,
     added_index,
     columns,
+    dead_index,
     deleted,
     mysql_index,
     mysql_options,
@@ -303,8 +304,13 @@ services = _table(
     Column("last_seen_up", DateTime),
     Column("forced_down", Boolean, default=False),
     Column("version", Integer, default=0),
-    UniqueConstraint("host", "binary", "deleted", name="uniq_services0host0binary0deleted"),
+    # of two keys that are taken, sqlite names the last one and the servers the first: it shall be that of the binary
+    only_on(
+        ("postgresql", *MYSQL),
+        UniqueConstraint("host", "binary", "deleted", name="uniq_services0host0binary0deleted"),
+    ),
     UniqueConstraint("host", "topic", "deleted", name="uniq_services0host0topic0deleted"),
+    only_on(("sqlite",), UniqueConstraint("host", "binary", "deleted", name="uniq_services0host0binary0deleted")),
     *zero_or_one("disabled"),
 )
 
@@ -1117,6 +1123,25 @@ for _columns in (
     (security_group_rules.c.parent_group_id,),
 ):
     only_on(("sqlite", "postgresql"), added_index(*_columns))
+
+# What archiving looks for in the tables that grow with every instance.
+for _grown in (
+    block_device_mapping,
+    instance_actions,
+    instance_actions_events,
+    instance_extra,
+    instance_faults,
+    instance_id_mappings,
+    instance_info_caches,
+    instance_metadata,
+    instance_system_metadata,
+    instances,
+    migrations,
+    reservations,
+    security_group_instance_association,
+    virtual_interfaces,
+):
+    dead_index(_grown)
 
 
 @functools.cache

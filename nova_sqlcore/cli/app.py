@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 #: The commands in the order in which ``--help`` shows them, and the modules that hold them.
-COMMANDS: Final = {"migrate": "nova_sqlcore.cli.migrate", "demo": "nova_sqlcore.cli.demo"}
+COMMANDS: Final = {
+    "migrate": "nova_sqlcore.cli.migrate",
+    "online-data-migrations": "nova_sqlcore.cli.online_data_migrations",
+    "archive": "nova_sqlcore.cli.archive",
+    "demo": "nova_sqlcore.cli.demo",
+}
 
 
 class _Commands(click.Group):

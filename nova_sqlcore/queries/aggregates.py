@@ -169,8 +169,6 @@ def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.Aggre
 
 _NAMESAKE = t.alias("namesake")
 _NAME_IS_FREE = ~sa.exists().where(_NAMESAKE.c.name == arg("name", type_=t.c.name.type), *visible(_NAMESAKE, "no"))
-
-
 _REMOVE = sa.delete(t).where(t.c.id == arg("by_id"))
 
 

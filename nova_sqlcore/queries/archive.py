@@ -1,4 +1,4 @@
-"""Archiving: soft-deleted rows move to the shadow table of their table, ids and times as they are.
+"""Archiving: soft-deleted rows move to the shadow tables, ids and times as they are; purging deletes them there.
 
 A table is archived in batches, each a transaction of its own that copies and deletes the same rows, which it has
 locked: who is killed in the middle loses nothing and goes on with the next run, and two runs at once share the work.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.dialects import Dialect
 
 logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
 
 #: Rows per transaction: long enough that a transaction costs little per row, short enough that nobody waits for it.
 BATCH: Final = 1000
@@ -71,13 +73,25 @@ def _is_dead(table: sa.Table) -> sa.ColumnElement[bool]:
     return table.c.deleted != sa.literal_column("''" if isinstance(kind, types.String) else "0")
 
 
-#: The names of the tables that have a soft-deleted row.
-_FILLED = sa.union_all(
-    *(
-        sa.select(sa.literal(table.name, sa.String).label("name")).where(sa.exists().where(_is_dead(table)))
-        for table in ORDER
-    )
-)
+def _names_where(some: Callable[[sa.Table], sa.Exists]) -> sa.CompoundSelect[Any]:
+    """Select the names of the tables for which the condition holds."""
+    name = (sa.select(sa.literal(table.name, sa.String).label("name")).where(some(table)) for table in ORDER)
+    return sa.union_all(*name)
+
+
+#: The names of the tables that have soft-deleted rows.
+_DEAD = _names_where(lambda table: sa.exists().where(_is_dead(table)))
+#: The names of the tables whose shadow tables have rows.
+_ARCHIVED = _names_where(lambda table: sa.exists().select_from(tables.shadows[table.name]))
+
+
+@tx.main.reader
+def _filled(context: Context, names: sa.CompoundSelect[Any]) -> set[str]:
+    """Return the names that the statement gives.
+
+    Cost: 1 statement.
+    """
+    return set(current(context).scalars(names))
 
 
 # -- one batch --------------------------------------------------------------------------------------------------------
@@ -92,14 +106,19 @@ def _find(table: sa.Table, behind: bool, before: bool, fitting: bool, dialect: D
     """
     key = _key(table)
     referring = (sa.exists().where(other.parent == other.column) for other in _references(table))
-    where = [_is_dead(table), *(~exists for exists in referring)]
-    if behind:
-        where.append(key > arg("behind"))
-    if before:
-        where.append(table.c.deleted_at < arg("before"))
+    where = [_is_dead(table), *(~exists for exists in referring), *_within(table, behind, before)]
     if fitting:
         where += _fits(table)
     return dialect.lock_free_row(sa.select(key).where(*where).order_by(key).limit(arg("limit")))
+
+
+def _within(table: sa.Table, behind: bool, before: bool) -> list[sa.ColumnElement[bool]]:
+    clauses: list[sa.ColumnElement[bool]] = []
+    if behind:
+        clauses.append(_key(table) > arg("behind"))
+    if before:
+        clauses.append(table.c.deleted_at < arg("before"))
+    return clauses
 
 
 def _fits(table: sa.Table) -> list[sa.ColumnElement[bool]]:
@@ -109,8 +128,8 @@ def _fits(table: sa.Table) -> list[sa.ColumnElement[bool]]:
     for column in _shared_columns(table):
         length = getattr(shadow.c[column.name].type, "length", None)
         if isinstance(column.type, types.String) and length is not None and length < column.type.length:
-            too_long = column.like("_" * (length + 1) + "%")
-            clauses.append(sa.func.coalesce(too_long, sa.false()) == sa.false())
+            one_more = "_" * (length + 1) + "%"
+            clauses.append(sa.or_(column.is_(None), column.not_like(one_more)))
     return clauses
 
 
@@ -172,6 +191,39 @@ def _archive_batch(context: Context, table: sa.Table, limit: int, fitting: bool,
 # -- all batches ------------------------------------------------------------------------------------------------------
 
 
+class _Pace(NamedTuple):
+    """How the work is cut into batches."""
+
+    #: rows
+    batch: int = BATCH
+    #: seconds of rest between two batches
+    pause: float = 0
+    #: is told the table and the rows of every batch
+    progress: Callable[[str, int], Any] | None = None
+
+    def work(self, table: sa.Table, move: Callable[[int, Row], list[Any]], limit: int | None, bounds: Row) -> int:
+        """Call ``move(size, bounds)``, which returns the keys of what it has moved, until it moves less than that.
+
+        ``bounds`` are what it may move; after a batch only what lies behind it.
+        """
+        moved = 0
+        while limit is None or moved < limit:
+            size = self.batch if limit is None else min(self.batch, limit - moved)
+            keys = move(size, bounds)
+            if keys:
+                moved += len(keys)
+                bounds = bounds | {"behind": keys[-1]}  # the last: text has another order here than on the server
+                if self.progress is not None:
+                    self.progress(table.name, len(keys))
+            if len(keys) < size:
+                break
+            time.sleep(self.pause)
+        return moved
+
+
+_DEFAULT: Final = _Pace()
+
+
 def archive_deleted_rows(
     max_rows: int | None = None,
     *,
@@ -185,7 +237,7 @@ def archive_deleted_rows(
     ``max_rows`` limits the sum, None does not. ``before``: only rows deleted before that time. ``pause``: seconds to
     rest after each batch. ``progress`` is called after each batch with the table's name and the rows moved.
 
-    A row that others refer to, or whose key the shadow table holds already, stays and does not keep others from moving.
+    A row that others refer to, or that its shadow table does not take, stays and does not keep others from moving.
     Cost: 1 statement; for each table with soft-deleted rows 3 more per batch, 1 on PostgreSQL.
     Lock: the rows of one batch at a time.
     Raises: ValueError if ``max_rows`` is negative. What has moved before an error stays moved.
@@ -194,27 +246,15 @@ def archive_deleted_rows(
         raise ValueError(f"max_rows is a number from 0 on, or None; got {max_rows}")
     if max_rows == 0:
         return {}
-    filled = set(_tables_with_work(get_admin_context()))
+    pace = _Pace(batch, pause, progress)
+    filled = _filled(get_admin_context(), _DEAD)
     counts: dict[str, int] = {}
     for table in ORDER:
-        if table.name not in filled:
-            continue
         left = None if max_rows is None else max_rows - sum(counts.values())
-        if left == 0:
-            break
-        moved = _archive_table(table, left, before, batch, pause, progress)
+        moved = _archive_table(table, left, before, pace) if table.name in filled and left != 0 else 0
         if moved:
             counts[table.name] = moved
     return counts
-
-
-@tx.main.reader
-def _tables_with_work(context: Context) -> list[str]:
-    """Return the names of the tables that have soft-deleted rows.
-
-    Cost: 1 statement.
-    """
-    return current(context).scalars(_FILLED)
 
 
 def _archive_deleted_rows_for_table(tablename: str, max_rows: int | None) -> int:
@@ -227,35 +267,81 @@ def _archive_deleted_rows_for_table(tablename: str, max_rows: int | None) -> int
 
 
 def _archive_table(
-    table: sa.Table,
-    max_rows: int | None,
-    before: datetime.datetime | None = None,
-    batch: int = BATCH,
-    pause: float = 0,
-    progress: Callable[[str, int], Any] | None = None,
+    table: sa.Table, max_rows: int | None, before: datetime.datetime | None = None, pace: _Pace = _DEFAULT
 ) -> int:
-    moved = 0
     fitting = False
-    bounds: dict[str, Any] = {} if before is None else {"before": before}
-    while max_rows is None or moved < max_rows:
-        size = batch if max_rows is None else min(batch, max_rows - moved)
+
+    def move(size: int, bounds: Row) -> list[Any]:
+        nonlocal fitting
         try:
-            keys = _archive_batch(get_admin_context(), table, size, fitting, **bounds)
+            return _archive_batch(get_admin_context(), table, size, fitting, **bounds)
         except (exceptions.DBDuplicateEntry, exceptions.DBDataError) as error:
             if fitting:
                 raise
             fitting = True
             logger.warning("%s: rows stay that its shadow table does not take: %s", table.name, error)
-            continue
+            return move(size, bounds)
         except exceptions.DBReferenceError as error:
             logger.warning("IntegrityError detected when archiving table %s: %s", table.name, error)
-            break
-        if keys:
-            moved += len(keys)
-            bounds["behind"] = keys[-1]  # text sorts otherwise here than on the server
-            if progress is not None:
-                progress(table.name, len(keys))
-        if len(keys) < size:
-            break
-        time.sleep(pause)
-    return moved
+            return []
+
+    return pace.work(table, move, max_rows, _before(before))
+
+
+def _before(moment: datetime.datetime | None) -> Row:
+    return {} if moment is None else {"before": moment}
+
+
+# -- purging ----------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=256)
+def _find_archived(shadow: sa.Table, behind: bool, before: bool, dialect: Dialect) -> sa.Select[Any]:
+    key = _key(shadow)
+    return dialect.lock_free_row(
+        sa.select(key).where(*_within(shadow, behind, before)).order_by(key).limit(arg("limit"))
+    )
+
+
+@tx.main.writer
+def _purge_batch(context: Context, shadow: sa.Table, limit: int, **bounds: Any) -> list[Any]:
+    """Delete at most ``limit`` archived rows and return their keys in order.
+
+    Cost: 2 statements.
+    Lock: the rows.
+    """
+    transaction = current(context)
+    statement = _find_archived(shadow, "behind" in bounds, "before" in bounds, transaction.dialect)
+    keys = transaction.scalars(statement, limit=limit, **bounds)
+    if keys:
+        transaction.execute(_delete(shadow), keys=keys)
+    return keys
+
+
+def purge_archived_rows(
+    before: datetime.datetime | None = None,
+    *,
+    batch: int = BATCH,
+    pause: float = 0,
+    progress: Callable[[str, int], Any] | None = None,
+) -> dict[str, int]:
+    """Delete rows from the shadow tables for good and return how many of each main table.
+
+    ``before``: only rows that had been deleted before that time. The others as for ``archive_deleted_rows``.
+    Cost: 1 statement; for each shadow table with rows 2 more per batch.
+    Lock: the rows of one batch at a time.
+    """
+    pace = _Pace(batch, pause, progress)
+    filled = _filled(get_admin_context(), _ARCHIVED)
+    counts: dict[str, int] = {}
+    for table in ORDER:
+        if table.name in filled:
+            counts[table.name] = _purge_table(table, before, pace)
+    return {name: count for name, count in counts.items() if count}
+
+
+def _purge_table(table: sa.Table, before: datetime.datetime | None, pace: _Pace) -> int:
+    def purge(size: int, bounds: Row) -> list[Any]:
+        return _purge_batch(get_admin_context(), tables.shadows[table.name], size, **bounds)
+
+    return pace.work(table, purge, None, _before(before))

@@ -492,12 +492,12 @@ def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any],
 def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> _claims.Claim:
     """Return the claim of the oldest free row: one of the network or one of no network, each found by its own arm."""
 
-    def pick(names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
-        wanted = tuple(dict.fromkeys((*names, "id", "updated_at")))
+    def pick(wanted: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
+        fields = tuple(dict.fromkeys((*wanted, "id", "updated_at")))
         kinds = (True, False) if has_network else (False,)
-        arms = (_oldest(dialect, in_network, wanted, lock).subquery() for in_network in kinds)
+        arms = (_oldest(dialect, in_network, fields, lock).subquery() for in_network in kinds)
         oldest = sa.union_all(*(sa.select(arm) for arm in arms)).subquery()
-        return sa.select(*(oldest.c[name] for name in names)).order_by(*_age(dialect, oldest)).limit(1)
+        return sa.select(*(oldest.c[name] for name in wanted)).order_by(*_age(dialect, oldest)).limit(1)
 
     free = (_in_network(t, has_network), *_free(t))
     return _claims.claim(dialect, t, pick, free, _taken(names, has_network))

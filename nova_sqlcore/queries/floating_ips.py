@@ -338,10 +338,10 @@ def _claim(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> _claims.Cl
     with 65,536 addresses, the last tenth of them free: 9.5 against 0.1 ms), and MariaDB intersects three indexes.
     """
 
-    def pick(names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
+    def pick(wanted: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
         candidate = t.alias()
         nulls = dialect.all_null(candidate.c.fixed_ip_id, candidate.c.project_id)
-        fields = (candidate.c[name] for name in names)
+        fields = (candidate.c[name] for name in wanted)
         found = sa.select(*fields).where(*_free(candidate, shape)).order_by(*nulls).limit(1)
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 

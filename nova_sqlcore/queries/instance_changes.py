@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore import values as stored_values
-from nova_sqlcore.context import apart, require_context
+from nova_sqlcore.context import apart, require_context, scopes_of
 from nova_sqlcore.queries import _instance_rows, constraints, instance_metadata, security_groups
 from nova_sqlcore.queries._lookups import Shape, bulk_changes, equal, shape_of, soft_delete_by
 from nova_sqlcore.queries._shared import (
@@ -187,10 +187,11 @@ def _insert(transaction: Transaction, given: Row, children: Mapping[str, Mapping
 def _groups(context: Context, names: Sequence[str]) -> list[Row]:
     """Return the project's groups with these names, by id, each once; see that it has a default group in any case.
 
-    As long as the caller's transaction has not begun the groups are read apart, so that sqlite too can make the default
-    group in a transaction of its own, which stays even if no instance is made.
+    As long as no transaction of the caller's has begun this is done apart, so that sqlite too has another transaction
+    for the default group, which stays even if no instance is made. Later it is a part of the caller's transaction:
+    another one might wait for what that one holds.
     """
-    asker = apart(context) if not current(context).statements else context
+    asker = context if any(transaction.begun for transaction in scopes_of(context).open) else apart(context)
     try:
         found = _read_groups(asker, [_DEFAULT, *names])
     except exceptions.SecurityGroupNotFoundForProject as error:
@@ -319,7 +320,8 @@ def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> 
     seen, key = _key(context, instance_uuid)
     row = None
     if all(change.expected.values()):  # no value is among none
-        shape, params = _condition(change)
+        wanted = {name: constraints.equal_any(*values) for name, values in change.expected.items()}
+        shape, params = constraints.shape_of(wanted)
         row = current(context).update_row(
             _update(seen, tuple(change.given), shape),
             _BY_UUID,
@@ -341,10 +343,6 @@ def _key(context: Context, instance_uuid: str) -> tuple[_Seen, Row]:
     project = owner(context)
     key = {"by_uuid": instance_uuid} | ({} if project is None else {"by_project": project})
     return _Seen(context.read_deleted, project is not None), key
-
-
-def _condition(change: _Change) -> tuple[constraints.Shape, Row]:
-    return constraints.shape_of({name: constraints.equal_any(*wanted) for name, wanted in change.expected.items()})
 
 
 def _conflict(

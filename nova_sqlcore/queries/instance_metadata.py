@@ -1,7 +1,8 @@
 """Metadata of instances: what their users (metadata) and the services (system metadata) note about them, by key.
 
 Tables ``instance_metadata`` and ``instance_system_metadata``. No unique key keeps a key from having two rows, so every
-writer that may insert locks the instance's row first. Of two rows with one key the later is the one that counts.
+writer that may insert locks the instance's row first. Where no lock reaches, on another node of a cluster, two rows may
+come about all the same: the later one counts, and the next change of the key removes the other.
 """
 
 from __future__ import annotations

@@ -394,9 +394,9 @@ def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.Colum
 
 @functools.lru_cache(maxsize=32)
 def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> _claims.Claim:
-    def pick(names: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
+    def pick(wanted: Sequence[str], lock: _claims.Lock) -> sa.Select[Any]:
         candidate = t.alias()
-        fields = (candidate.c[name] for name in names)
+        fields = (candidate.c[name] for name in wanted)
         return lock(sa.select(*fields).where(*_unowned(candidate, one, only_first)).order_by(candidate.c.id).limit(1))
 
     return _claims.claim(dialect, t, pick, _unowned(t, one, only_first), assigned(t, names))

@@ -285,7 +285,7 @@ def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChi
     Raises: Forbidden() for a missing group of a context that is neither an admin's nor a complete user's.
     """
     outer = scopes_of(context).innermost(tx.main)
-    if outer is not None and not outer.statements:
+    if outer is not None and not outer.begun:
         context = apart(context)  # a lookup that began the caller's transaction would leave sqlite no other one
     group = _find_default(context) or _create_default(context) or _read_default(context)
     return cast("rows.SecurityGroupWithChildren", group)

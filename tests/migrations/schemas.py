@@ -33,7 +33,7 @@ class Table:
     #: by name
     constraints: dict[str, list[str]]
     unique_indexes: dict[str, list[str]]
-    #: by name; a column with the length of its prefix if it has one
+    #: by name; a column with the length of its prefix if it has one, and at last the condition of a partial index
     indexes: dict[str, list[str]]
     #: (name, columns, table and columns referred to)
     foreign_keys: list[tuple[Any, ...]]
@@ -162,9 +162,12 @@ def _table(inspector: sa.Inspector, name: str, columns: list[Any], storage: tupl
 
 
 def _indexed(key: Any) -> Iterator[str]:
-    lengths = key.get("dialect_options", {}).get("mysql_length", {})
+    options = {name.partition("_")[2]: value for name, value in key.get("dialect_options", {}).items()}
+    lengths = options.get("length", {})
     for name in key["column_names"]:
         yield f"{name}({lengths[name]})" if name in lengths else name
+    if "where" in options:
+        yield f"where {options['where']}".replace("!=", "<>")
 
 
 def _sqlite_columns(connection: sa.Connection, names: Iterable[str]) -> dict[str, list[Any]]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, get_admin_context, tables, tx, types
 from nova_sqlcore.queries import archive
+from tests.migrations import dumps
 from tests.queries import instance_factory
 from tests.queries.processes import eight_processes
 
@@ -357,6 +358,48 @@ class TestOptions:
         archive.archive_deleted_rows(batch=2, pause=1.5, progress=lambda *told: seen.append(told))
         assert seen == [("instance_id_mappings", 2), ("instance_id_mappings", 2), ("instance_id_mappings", 1)]
         assert pauses == [1.5, 1.5]
+
+
+class TestPurge:
+    def test_archived_rows_go_for_good(self, sql_count: SqlCount) -> None:
+        mappings(0, 2, 3, 4)
+        put(tables.s3_images, {"id": 1, "uuid": "u", "deleted": 1})
+        archive.archive_deleted_rows()
+        with sql_count(1 + 2 * 2 + 2):
+            assert archive.purge_archived_rows(batch=2) == {"instance_id_mappings": 3, "s3_images": 1}
+        assert (filled(), keys(MAPPINGS)) == ({}, [1])
+        with sql_count(1):
+            assert archive.purge_archived_rows() == {}
+
+    def test_before(self) -> None:
+        moments = (datetime.datetime(2016, 1, 1), datetime.datetime(2016, 1, 2), None)
+        put(shadow(MAPPINGS), *({"id": place, "uuid": "u", "deleted_at": at} for place, at in enumerate(moments, 1)))
+        seen: list[tuple[str, int]] = []
+        moment = datetime.datetime(2016, 1, 2)
+        counts = archive.purge_archived_rows(moment, progress=lambda *told: seen.append(told))
+        assert counts == {"instance_id_mappings": 1}
+        assert seen == [("instance_id_mappings", 1)]
+        assert keys(shadow(MAPPINGS)) == [2, 3]
+
+
+def test_a_database_of_the_reference(backend: Backend) -> None:
+    """Every row is in one of the two tables afterwards, and nothing is left that could move."""
+    with backend.new_database() as url:
+        dumps.load(url)
+        tx.close()
+        tx.configure(url)
+        try:
+            before = {table.name: keys(table) for table in archive.ORDER}
+            counts = archive.archive_deleted_rows(batch=50)
+            assert counts["instances"] > 1
+            for table in archive.ORDER:
+                moved = keys(shadow(table))
+                assert len(moved) == counts.get(table.name, 0)
+                assert sorted([*keys(table), *moved]) == before[table.name]
+            assert archive.archive_deleted_rows() == {}
+        finally:
+            tx.close()
+            tx.configure(backend.url)
 
 
 class TestCost:

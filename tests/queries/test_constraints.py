@@ -1,4 +1,4 @@
-"""Constraints as data (01-core 8); test_instances_destroy shows what they do."""
+"""Constraints as data (01-core 8); test_instance_changes shows what they do."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from nova_sqlcore.queries.constraints import (
     constraint,
     equal_any,
     not_equal,
+    shape_of,
+    where,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +51,19 @@ def test_shapes() -> None:
     assert type(equal_any("a")) is EqualityCondition
     assert type(not_equal("a")) is InequalityCondition
     assert texts(EqualityCondition(iter("ab"))) == texts(equal_any("a", "b"))
+
+
+def test_the_shape_of_a_statement_holds_no_values() -> None:
+    one, params = shape_of({"user_id": equal_any("a", None), "file_name": not_equal("b")})
+    other, _ = shape_of({"user_id": equal_any("x", None), "file_name": not_equal("y")})
+    assert one == other
+    assert one != shape_of({"user_id": equal_any("a", "b"), "file_name": not_equal("b")})[0]
+    assert params == {"user_id_is_0": "a", "file_name_is_0": "b"}
+    statement = sa.select(T.c.id).where(*where(T, one))
+    assert str(statement.compile()).partition("WHERE ")[2] == (
+        "(certificates.user_id = :user_id_is_0 OR certificates.user_id IS NULL) "
+        "AND certificates.file_name != :file_name_is_0"
+    )
 
 
 def test_an_unknown_column_fails_when_it_is_applied() -> None:

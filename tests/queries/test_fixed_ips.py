@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries import fixed_ips
 from nova_sqlcore.settings import settings
-from tests.queries import instance_factory
+from tests.queries import instance_factory, races
 from tests.queries.instance_factory import insert
 
 if TYPE_CHECKING:
@@ -527,7 +528,7 @@ class TestAssociate:
         pool: bool,
     ) -> None:
         row, owner = fixed_ip(network_id=1), instance()["uuid"]
-        attempts = lose(monkeypatch, losses, error)
+        attempts = races.lose(monkeypatch, losses, error)
 
         def call() -> Row:
             if pool:
@@ -566,42 +567,10 @@ class TestAssociate:
     def test_a_swap_that_is_overtaken_is_lost(self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
         fixed_ip()
         first, second = instance()["uuid"], instance()["uuid"]
-        raced: list[int] = []
-        execute = tx.Transaction.execute
-
-        def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
-            if not raced:
-                raced.append(1)
-                fixed_ips.fixed_ip_associate(get_admin_context(), A, second)
-            return execute(self, statement, **params)
-
-        monkeypatch.setattr(tx.Transaction, "execute", overtaken)
+        races.overtake(monkeypatch, functools.partial(fixed_ips.fixed_ip_associate, get_admin_context(), A, second))
         with pytest.raises(exceptions.FixedIpAlreadyInUse):
             fixed_ips.fixed_ip_associate(admin, A, first)
         assert fixed_ips.fixed_ip_get_by_address(admin, A)["instance_uuid"] == second
-
-
-def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[int]:
-    """Let that many attempts to take an address fail, or match nothing; the list grows with every attempt."""
-    attempts: list[int] = []
-    perform = tx.Transaction._perform
-
-    def losing(self: tx.Transaction, action: Any, statement: Any, params: Any) -> Any:
-        if not getattr(statement, "is_update", False):
-            return perform(self, action, statement, params)
-        mark = id(self)
-        if mark not in seen:
-            seen[mark] = self
-            attempts.append(1)
-        if len(attempts) > losses:
-            return perform(self, action, statement, params)
-        if error is not None:
-            raise error
-        return [] if action.__name__ == "_fetch" else 0
-
-    seen: dict[int, Any] = {}
-    monkeypatch.setattr(tx.Transaction, "_perform", losing)
-    return attempts
 
 
 class TestPool:
@@ -760,16 +729,8 @@ class TestDisassociate:
     def test_a_newer_association_stays(self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
         old, new = instance()["uuid"], instance()["uuid"]
         row = fixed_ip(instance_uuid=old)
-        execute = tx.Transaction.execute
-        raced: list[int] = []
-
-        def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
-            if not raced:
-                raced.append(1)
-                fixed_ips.fixed_ip_update(get_admin_context(), A, {"instance_uuid": new})
-            return execute(self, statement, **params)
-
-        monkeypatch.setattr(tx.Transaction, "execute", overtaken)
+        again = functools.partial(fixed_ips.fixed_ip_update, get_admin_context(), A, {"instance_uuid": new})
+        races.overtake(monkeypatch, again)
         fixed_ips.fixed_ip_disassociate(ctxt, A)
         assert stored(row)["instance_uuid"] == new
 

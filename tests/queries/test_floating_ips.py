@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries import floating_ips, quota_usages, quotas
 from nova_sqlcore.settings import settings
-from tests.queries import instance_factory
+from tests.queries import instance_factory, races
 from tests.queries.instance_factory import insert
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ class TestAllocate:
         self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None
     ) -> None:
         row = floating_ip(pool="p")
-        attempts = lose(monkeypatch, losses, error)
+        attempts = races.lose(monkeypatch, losses, error)
         if losses < 6:
             assert floating_ips.floating_ip_allocate_address(admin, "project", "p") == A
             assert len(attempts) == losses + 1
@@ -402,35 +402,13 @@ class TestAllocate:
         insert("fixed_ips", address="10.0.0.1")
         floating_ip(A, project_id="p")
         floating_ip(B)
-        attempts = lose(monkeypatch, losses, exceptions.DBDeadlock)
+        attempts = races.lose(monkeypatch, losses, exceptions.DBDeadlock)
         if losses < 6:
             assert call(admin) == result
         else:
             with pytest.raises(exceptions.DBDeadlock):
                 call(admin)
         assert len(attempts) == min(losses + 1, 6)
-
-
-def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[int]:
-    """Let that many attempts to change something fail, or match nothing; the list grows with every attempt."""
-    attempts: list[int] = []
-    seen: list[tx.Transaction] = []
-    perform = tx.Transaction._perform
-
-    def losing(self: tx.Transaction, action: Any, statement: Any, params: Any) -> Any:
-        if not getattr(statement, "is_update", False):
-            return perform(self, action, statement, params)
-        if self not in seen:
-            seen.append(self)
-            attempts.append(1)
-        if len(attempts) > losses:
-            return perform(self, action, statement, params)
-        if error is not None:
-            raise error
-        return [] if action.__name__ == "_fetch" else 0
-
-    monkeypatch.setattr(tx.Transaction, "_perform", losing)
-    return attempts
 
 
 class TestDeallocate:
@@ -543,17 +521,12 @@ class TestBinding:
     def test_a_newer_binding_is_seen(self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         fixed = [insert("fixed_ips", address=f"10.0.0.{number}") for number in range(7)]
         row = floating_ip(fixed_ip_id=fixed[0]["id"])
-        execute = tx.Transaction.execute
-        raced: list[int] = []
+        newer = iter(fixed[1:])
 
-        def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
-            if len(raced) < times and params.get("by_fixed_ip_id"):
-                raced.append(1)
-                new = {"fixed_ip_id": fixed[len(raced)]["id"]}
-                floating_ips.floating_ip_update(get_admin_context(), A, new)
-            return execute(self, statement, **params)
+        def bind() -> None:
+            floating_ips.floating_ip_update(get_admin_context(), A, {"fixed_ip_id": next(newer)["id"]})
 
-        monkeypatch.setattr(tx.Transaction, "execute", overtaken)
+        races.overtake(monkeypatch, bind, times)
         if times < 6:
             found: Row = floating_ips.floating_ip_disassociate(admin, A)
             assert found["address"] == "10.0.0.1"
@@ -757,7 +730,7 @@ class TestBulkDestroy:
         self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         floating_ip()
-        attempts = lose(monkeypatch, 1, exceptions.DBDeadlock)
+        attempts = races.lose(monkeypatch, 1, exceptions.DBDeadlock)
         floating_ips.floating_ip_bulk_destroy(admin, ({"address": address} for address in (A,)))
         assert len(attempts) == 2
         with pytest.raises(exceptions.NoFloatingIpsDefined):

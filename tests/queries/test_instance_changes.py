@@ -283,6 +283,14 @@ class TestSecurityGroupsOfANewInstance:
             raise ZeroDivisionError
         assert rows("security_groups") == rows("instances") == []
 
+    @pytest.mark.parametrize("inner", [tx.writer, tx.writer.independent])
+    def test_a_connection_that_the_caller_has_taken_is_a_beginning(self, ctxt: RequestContext, inner: Any) -> None:
+        with tx.writer(ctxt) as transaction:
+            transaction.connection.exec_driver_sql("SELECT 1")
+            with inner(ctxt):
+                create(ctxt, security_groups=["default"])
+        assert len(rows("security_groups")) == len(rows("instances")) == 1
+
     def test_what_the_transaction_holds_does_not_stop_it(self, ctxt: RequestContext) -> None:
         whose = {"project_id": "project", "user_id": "user", "resource": "security_groups"}
         usage = insert("quota_usages", **whose, in_use=0, reserved=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries import fixed_ips, networks
-from tests.queries import instance_factory
+from tests.queries import instance_factory, races
 from tests.queries.instance_factory import insert
 
 if TYPE_CHECKING:
@@ -432,7 +433,7 @@ class TestSetHost:
         self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None
     ) -> None:
         row = network()
-        attempts = lose(monkeypatch, losses, error)
+        attempts = races.lose(monkeypatch, losses, error)
         if losses < 6:
             networks.network_set_host(admin, row["id"], "h")
             assert networks.network_get(admin, row["id"])["host"] == "h"
@@ -444,23 +445,6 @@ class TestSetHost:
         assert len(attempts) == 6
         if error is None:
             assert raised.value.kwargs["network_id"] == row["id"]
-
-
-def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[int]:
-    """Let that many writing statements match nothing, or fail; the list grows with every writing statement."""
-    attempts: list[int] = []
-    execute = tx.Transaction.execute
-
-    def losing(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
-        attempts.append(1)
-        if len(attempts) > losses:
-            return execute(self, statement, **params)
-        if error is not None:
-            raise error
-        return 0
-
-    monkeypatch.setattr(tx.Transaction, "execute", losing)
-    return attempts
 
 
 class TestAssociate:
@@ -601,16 +585,8 @@ class TestDelete:
     ) -> None:
         row = network()
         address = fixed_ip(row, address="10.0.0.1")
-        execute = tx.Transaction.execute
-        allocated: list[int] = []
-
-        def allocate_first(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
-            if not allocated:
-                allocated.append(1)
-                fixed_ips.fixed_ip_update(get_admin_context(), "10.0.0.1", {"allocated": True})
-            return execute(self, statement, **params)
-
-        monkeypatch.setattr(tx.Transaction, "execute", allocate_first)
+        allocate = functools.partial(fixed_ips.fixed_ip_update, get_admin_context(), "10.0.0.1", {"allocated": True})
+        races.overtake(monkeypatch, allocate)
         with pytest.raises(exceptions.NetworkInUse):
             networks.network_delete_safe(admin, row["id"])
         assert networks.network_get(admin, row["id"]) == row

@@ -33,9 +33,9 @@ def node(backend: Backend) -> int:
     return new_node("host")
 
 
-def new_node(host: str) -> int:
+def new_node(host: str, context: RequestContext | None = None) -> int:
     given = {"host": host, "hypervisor_hostname": host, "hypervisor_type": "QEMU", "cpu_info": "", **NODE}
-    return compute_nodes.compute_node_create(get_admin_context(), given)["id"]
+    return compute_nodes.compute_node_create(context or get_admin_context(), given)["id"]
 
 
 def fields(node: int, address: str = "0000:01:00.0", **more: Any) -> Row:
@@ -225,17 +225,13 @@ def test_a_cell(admin: RequestContext, backend: Backend, node: int) -> None:
         cell = tx.create_context_manager(url)
         tables.metadata.create_all(cell.engine)
         admin.db_connection = cell
-        there = new_node("elsewhere")
-        with tx.writer(admin):
-            row = device_in(admin, compute_nodes.compute_node_create(admin, {
-                "host": "h", "hypervisor_hostname": "h", "hypervisor_type": "QEMU", "cpu_info": "", **NODE
-            })["id"])  # fmt: skip
+        there = new_node("host", admin)
+        row = pci_devices.pci_device_update(admin, there, "0000:01:00.0", fields(there))
         assert pci_devices.pci_device_get_by_id(admin, row["id"]) == row
-        assert pci_devices.pci_device_get_all_by_node(get_admin_context(), there) == []
-
-
-def device_in(context: RequestContext, node: int) -> Any:
-    return pci_devices.pci_device_update(context, node, "0000:01:00.0", fields(node))
+        pci_devices.pci_device_destroy(admin, there, row["address"])
+        assert pci_devices.pci_device_get_all_by_node(admin, there) == []
+        cell.close()
+    assert pci_devices.pci_device_get_all_by_node(get_admin_context("yes"), node) == []
 
 
 def _report(number: int, node: int) -> None:

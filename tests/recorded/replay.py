@@ -37,14 +37,14 @@ class Replay:
         self._clock = clock
         self._names = names or Names()
 
-    def mismatches(self, recorded: list[dict[str, Any]]) -> Iterator[str]:
-        """Make every call and yield a line for each wrong answer."""
+    def mismatches(self, recorded: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+        """Make every call and yield number and description of each wrong answer."""
         for record in recorded:
             self._clock.now = datetime.datetime.fromisoformat(record["now"])
             outcome = self._call(record)
             why = self._check(record, outcome)
             if why:
-                yield f"#{record['n']} {record['function']}: {why}"
+                yield record["n"], f"#{record['n']} {record['function']}: {why}"
 
     def _call(self, record: dict[str, Any]) -> Any:
         args = decode(record["args"], self._names, self._api)

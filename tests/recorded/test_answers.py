@@ -23,7 +23,8 @@ def test_an_adopted_database_gives_the_recorded_answers(backend: Backend, frozen
             tx.close()
             tx.configure(url)
             try:
-                wrong[state] = list(Replay(api, backend.name, frozen_clock).mismatches(calls))
+                replay = Replay(api, backend.name, frozen_clock)
+                wrong[state] = [why for _, why in replay.mismatches(calls)]
             finally:
                 tx.close()
                 tx.configure(backend.url)

@@ -20,8 +20,7 @@ CREATE INDEX aggregates_name_deleted_idx ON aggregates (name, deleted)
 CREATE INDEX instance_groups_project_id_deleted_idx ON instance_groups (project_id, deleted)
     ALGORITHM = INPLACE LOCK = NONE;
 
-CREATE INDEX migrations_dest_compute_status_updated_at_idx
-    ON migrations (dest_compute, status, updated_at)
+CREATE INDEX migrations_dest_compute_status_updated_at_idx ON migrations (dest_compute, status, updated_at)
     ALGORITHM = INPLACE LOCK = NONE;
 CREATE INDEX migrations_source_compute_idx ON migrations (source_compute)
     ALGORITHM = INPLACE LOCK = NONE;

@@ -291,8 +291,8 @@ CREATE TABLE services (
     forced_down BOOLEAN,
     version INTEGER,
     PRIMARY KEY (id),
-    CONSTRAINT uniq_services0host0binary0deleted UNIQUE (host, binary, deleted),
     CONSTRAINT uniq_services0host0topic0deleted UNIQUE (host, topic, deleted),
+    CONSTRAINT uniq_services0host0binary0deleted UNIQUE (host, binary, deleted),
     CHECK (disabled IN (0, 1))
 );
 

@@ -2,7 +2,28 @@
 --
 -- depends: 0001.reference-schema
 
+CREATE INDEX IF NOT EXISTS instances_dead_idx ON instances (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_extra_dead_idx ON instance_extra (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_info_caches_dead_idx ON instance_info_caches (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_metadata_dead_idx ON instance_metadata (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_system_metadata_dead_idx ON instance_system_metadata (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_faults_dead_idx ON instance_faults (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_actions_dead_idx ON instance_actions (id) WHERE deleted <> 0;
+
 CREATE INDEX IF NOT EXISTS instance_actions_events_action_id_idx ON instance_actions_events (action_id);
+CREATE INDEX IF NOT EXISTS instance_actions_events_dead_idx ON instance_actions_events (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS instance_id_mappings_dead_idx ON instance_id_mappings (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS block_device_mapping_dead_idx ON block_device_mapping (id) WHERE deleted <> 0;
+
+CREATE INDEX IF NOT EXISTS virtual_interfaces_dead_idx ON virtual_interfaces (id) WHERE deleted <> 0;
 
 CREATE INDEX IF NOT EXISTS services_binary_deleted_disabled_idx ON services (binary, deleted, disabled);
 CREATE INDEX IF NOT EXISTS services_topic_deleted_disabled_idx ON services (topic, deleted, disabled);
@@ -14,8 +35,7 @@ CREATE INDEX IF NOT EXISTS aggregates_name_deleted_idx ON aggregates (name, dele
 
 CREATE INDEX IF NOT EXISTS aggregate_hosts_aggregate_id_idx ON aggregate_hosts (aggregate_id);
 
-CREATE INDEX IF NOT EXISTS instance_groups_project_id_deleted_idx
-    ON instance_groups (project_id, deleted);
+CREATE INDEX IF NOT EXISTS instance_groups_project_id_deleted_idx ON instance_groups (project_id, deleted);
 
 CREATE INDEX IF NOT EXISTS instance_group_member_group_id_deleted_idx
     ON instance_group_member (group_id, deleted);
@@ -23,6 +43,7 @@ CREATE INDEX IF NOT EXISTS instance_group_member_group_id_deleted_idx
 CREATE INDEX IF NOT EXISTS instance_group_policy_group_id_deleted_idx
     ON instance_group_policy (group_id, deleted);
 
+CREATE INDEX IF NOT EXISTS migrations_dead_idx ON migrations (id) WHERE deleted <> 0;
 CREATE INDEX IF NOT EXISTS migrations_dest_compute_status_updated_at_idx
     ON migrations (dest_compute, status, updated_at);
 CREATE INDEX IF NOT EXISTS migrations_instance_uuid_status_idx ON migrations (instance_uuid, status);
@@ -34,17 +55,19 @@ CREATE INDEX IF NOT EXISTS volume_usage_cache_volume_id_idx ON volume_usage_cach
 
 CREATE INDEX IF NOT EXISTS quota_usages_project_id_deleted_idx ON quota_usages (project_id, deleted);
 
+CREATE INDEX IF NOT EXISTS reservations_dead_idx ON reservations (id) WHERE deleted <> 0;
 CREATE INDEX IF NOT EXISTS reservations_usage_id_idx ON reservations (usage_id);
 
 CREATE INDEX IF NOT EXISTS fixed_ips_free_idx
     ON fixed_ips (network_id, deleted, reserved, leased, instance_uuid, host, updated_at, id);
 
+CREATE INDEX IF NOT EXISTS security_group_instance_association_dead_idx
+    ON security_group_instance_association (id) WHERE deleted <> 0;
 CREATE INDEX IF NOT EXISTS security_group_instance_association_security_group_id_idx
     ON security_group_instance_association (security_group_id);
 
 CREATE INDEX IF NOT EXISTS security_group_rules_group_id_idx ON security_group_rules (group_id);
-CREATE INDEX IF NOT EXISTS security_group_rules_parent_group_id_idx
-    ON security_group_rules (parent_group_id);
+CREATE INDEX IF NOT EXISTS security_group_rules_parent_group_id_idx ON security_group_rules (parent_group_id);
 
 CREATE INDEX IF NOT EXISTS s3_images_uuid_idx ON s3_images (uuid);
 

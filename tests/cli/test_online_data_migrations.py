@@ -1,0 +1,101 @@
+"""The command ``nova-sqlcore online-data-migrations``: what it does and prints, and how it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+
+from nova_sqlcore import tables, tx
+from nova_sqlcore.cli import online_data_migrations
+from nova_sqlcore.cli.app import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> sa.Engine:
+    """A database without rows."""
+    tx.close()  # the command says which database it is
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/nova.sqlite", poolclass=sa.NullPool)
+    tables.metadata.create_all(engine)
+    return engine
+
+
+def run(engine: sa.Engine, *arguments: str) -> Result:
+    environment = {"NOVA_SQLCORE_URL": engine.url.render_as_string(hide_password=False)}
+    return CliRunner(env=environment).invoke(app, ["online-data-migrations", *arguments])
+
+
+class Script:
+    """A migration that gives prepared answers, and notes the numbers that it is called with."""
+
+    def __init__(self, name: str, *answers: Any) -> None:
+        self.__name__ = name
+        self.answers = list(answers)
+        self.counts: list[int] = []
+
+    def __call__(self, context: Any, max_count: int) -> tuple[int, int]:
+        assert context.is_admin
+        self.counts.append(max_count)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]  # a pair of numbers
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> None:
+    monkeypatch.setattr(online_data_migrations, "MIGRATIONS", scripts)
+
+
+def test_the_real_ones(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(tables.aggregates.insert(), [{"name": str(number)} for number in range(60)])
+        for binary in ("nova-conductor", "nova-api"):
+            connection.execute(tables.services.insert(), {"binary": binary, "version": 4})
+    result = run(engine)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "Running batches of 50 until complete",
+        "50 rows matched query aggregate_uuids_online_data_migration, 50 migrated",
+        "10 rows matched query aggregate_uuids_online_data_migration, 10 migrated",
+    ]
+    assert run(engine).stdout == "Running batches of 50 until complete\n"
+    names = [migrate.__name__ for migrate in online_data_migrations.MIGRATIONS]
+    assert [name.partition("_")[0] for name in names] == ["pcidevice", "computenode", "aggregate"]
+
+
+def test_the_limit_goes_for_all_together(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = Script("first", (5, 4)), Script("second", (6, 6)), Script("third")
+    use(monkeypatch, first, second, third)
+    result = run(engine, "--max-count", "10")
+    assert result.stdout.splitlines() == [
+        "5 rows matched query first, 4 migrated",
+        "6 rows matched query second, 6 migrated",
+    ]
+    assert (first.counts, second.counts, third.counts) == ([10], [6], [])
+    assert result.exit_code == 1  # one row was found and not changed
+
+
+def test_without_limit_until_nothing_is_done(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script("only", (50, 50), (40, 40), (30, 30), (0, 0))
+    use(monkeypatch, script)
+    assert run(engine).exit_code == 0
+    assert script.counts == [50] * 4
+
+
+def test_a_failure_does_not_stop_the_others(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing, working = Script("failing", *[ValueError("a secret")] * 2), Script("working", (1, 1), (0, 0))
+    use(monkeypatch, failing, working)
+    result = run(engine)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1:] == ["1 rows matched query working, 1 migrated"]
+    assert result.stderr.splitlines() == ["Error attempting to run failing"] * 2
+
+
+@pytest.mark.parametrize("number", ["-1", "x"])
+def test_nonsense(engine: sa.Engine, number: str) -> None:
+    assert run(engine, "--max-count", number).exit_code == 2

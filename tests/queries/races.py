@@ -1,0 +1,47 @@
+"""Races that are lost on purpose: what retries and compare-and-swap are tested with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nova_sqlcore import tx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[tx.Transaction]:
+    """Let the UPDATEs of that many transactions fail with ``error``, or match nothing; the list grows with each one."""
+    attempts: list[tx.Transaction] = []
+    perform = tx.Transaction._perform
+
+    def losing(self: tx.Transaction, action: Any, statement: Any, params: Any) -> Any:
+        if not getattr(statement, "is_update", False):
+            return perform(self, action, statement, params)
+        if self not in attempts:
+            attempts.append(self)
+        if len(attempts) > losses:
+            return perform(self, action, statement, params)
+        if error is not None:
+            raise error
+        return [] if action.__name__ == "_fetch" else 0
+
+    monkeypatch.setattr(tx.Transaction, "_perform", losing)
+    return attempts
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any], times: int = 1) -> None:
+    """Let ``call`` happen just before each of the next writing statements; on sqlite it would wait for ever."""
+    execute = tx.Transaction.execute
+    state = {"left": times, "inside": False}
+
+    def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
+        if state["left"] and not state["inside"]:
+            state.update(left=state["left"] - 1, inside=True)
+            call()
+            state["inside"] = False
+        return execute(self, statement, **params)
+
+    monkeypatch.setattr(tx.Transaction, "execute", overtaken)
