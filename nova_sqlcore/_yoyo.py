@@ -7,7 +7,9 @@ SQLAlchemy's dialect finds in its URL.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import glob
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import yoyo
@@ -113,10 +115,19 @@ def locked(url: sa.URL, seconds: float) -> Iterator[Any]:
 
     Raises: yoyo's LockTimeout, as ``LockTimeout``. The driver's errors.
     """
+    _name_user()
     with _BACKENDS[url.get_backend_name()](url, default_migration_table) as backend:
         backend.init_database()
         with backend.lock(seconds):
             yield backend
+
+
+def _name_user() -> None:
+    """Name a user who has no name, as in a container: yoyo logs it, and would fail after a migration has run."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 LockTimeout = errors.LockTimeout

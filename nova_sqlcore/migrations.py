@@ -65,7 +65,7 @@ def status(url: str | sa.URL) -> list[Migration]:
     Raises: DBError for a URL or a server that is no good.
     """
     with _database(url) as database:
-        marks = set(database.rows(sa.select(_MARKS.c.migration_id)))
+        marks = set(database.rows(_MARKS))
         return [Migration(migration.id, (migration.id,) in marks) for migration in database.migrations]
 
 
@@ -95,9 +95,10 @@ def adopt(url: str | sa.URL) -> list[str]:
     to adopt. DBError for a URL or a server that is no good.
     """
     with _database(url) as database:
-        if not _schema_check.present(database.connection):
-            raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
-        comparison = _schema_check.compare(database.connection, ignored=_BOOKKEEPING)
+        with _ended(database.connection):
+            if not _schema_check.present(database.connection):
+                raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
+            comparison = _schema_check.compare(database.connection, ignored=_BOOKKEEPING)
         if comparison.differences:
             raise _differs("the database is not what the reference makes", comparison)
         with database.locked() as backend:
@@ -141,17 +142,16 @@ class _Database:
         except self._yoyo.LockTimeout as error:
             raise exceptions.DBMigrationError(self._who_locks()) from error
 
-    def rows(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    def rows(self, table: sa.TableClause) -> list[tuple[Any, ...]]:
         """Return the rows of one of yoyo's tables; none if there is no such table yet."""
-        (source,) = statement.get_final_froms()
         with _ended(self.connection):
-            if not sa.inspect(self.connection).has_table(source.name):  # type: ignore[attr-defined]  # it is a table
+            if not sa.inspect(self.connection).has_table(table.name):
                 return []
-            return [tuple(row) for row in self.connection.execute(statement)]
+            return [tuple(row) for row in self.connection.execute(sa.select(table))]
 
     def lock_holder(self) -> tuple[int, datetime.datetime] | None:
         """Return the process that holds the lock, and since when."""
-        for pid, since in self.rows(sa.select(_LOCK.c.pid, _LOCK.c.ctime)):
+        for pid, since in self.rows(_LOCK):
             return int(pid), since
         return None
 

@@ -467,12 +467,8 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
     return _claims.take(transaction, claim, key, given, exceptions.NoMoreNetworks())
 
 
-@tx.main.reader
-def _of_project(context: Context, project_id: str) -> list[Row]:
-    return rows_by(current(context), t, "no", project_id=project_id)
-
-
 @require_context
+@tx.main.writer
 def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[rows.Network]:
     """Return the live networks of the project, by id; if it has none and ``associate``, one that it is given now.
 
@@ -480,7 +476,7 @@ def project_get_networks(context: Context, project_id: str, associate: bool = Tr
     Lock: none if the project has networks; else as ``network_associate``.
     Raises: NoMoreNetworks().
     """
-    found = _of_project(context, project_id)
+    found = rows_by(current(context), t, "no", project_id=project_id)
     if not found and associate:
         found = [_take_first(context, project_id)]
     return cast("list[rows.Network]", found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pwd
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,18 @@ def test_an_installation_without_migrations_is_no_success(url: sa.URL, sql: Path
     shutil.rmtree(sql)
     with pytest.raises(exceptions.DBMigrationError, match=r"no migrations in .*: the installation is broken"):
         migrations.migrate(url)
+
+
+def test_a_user_without_a_name_can_migrate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container that runs under a number; yoyo would fail after the tables are made."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")
+    assert migrations.migrate(f"sqlite:///{tmp_path}/nova.sqlite") == [FIRST, SECOND]
 
 
 # -- one at a time ----------------------------------------------------------------------------------------------------

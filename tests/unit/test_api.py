@@ -109,6 +109,27 @@ def test_incomplete_contexts_are_refused(name: str, context: RequestContext) -> 
     assert not hasattr(context, "transaction")
 
 
+def takes(name: str, names: list[str]) -> bool:
+    """Tell whether a function takes these keywords, whatever it makes of None."""
+    try:
+        getattr(api, name)(ADMIN, **dict.fromkeys(names))
+    except TypeError as error:
+        return "keyword argument" not in str(error) and "missing" not in str(error)
+    except Exception:
+        return True
+    return True
+
+
+@pytest.mark.only_on("sqlite", why="how arguments are named is the same everywhere")
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("name", [name for name, about in SIGNATURES.items() if "public_face_names" in about])
+def test_the_names_of_the_public_face_are_keywords_too(name: str) -> None:
+    _, *face = (one for one, _ in recorded(SIGNATURES[name]["public_face_names"]))
+    assert takes(name, face)
+    assert takes(name, [one for one, _ in ours(getattr(api, name))][1:])
+    assert not takes(name, [*face, "no_such_name"])
+
+
 def test_the_back_end_is_the_namespace() -> None:
     assert api.get_backend() is api
     assert api.MAX_INT == 0x7FFFFFFF
