@@ -1,4 +1,4 @@
-"""A Sphinx directive, ``statement-table``: every function of the API with the cost that its docstring states."""
+"""What Sphinx is taught: a table of every function's cost, and the sections of our docstrings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _COST = re.compile(r"Cost: (.*?)\.?$(?=\n\S|\n?\Z)", re.DOTALL | re.MULTILINE)
+_SECTION = re.compile(r"(Cost|Lock|Raises): (.*)")
 
 
 def costs() -> list[tuple[str, str]]:
@@ -54,7 +55,16 @@ def _row(*cells: Any) -> Any:
     return row
 
 
+def _apart(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Let each section of a docstring be a paragraph of its own."""
+    for place in reversed(range(len(lines))):
+        section = _SECTION.match(lines[place])
+        if section:
+            lines[place : place + 1] = ["", f"**{section.group(1)}** {section.group(2)}"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
     app.add_directive("statement-table", StatementTable)
+    app.connect("autodoc-process-docstring", _apart)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -34,7 +34,7 @@ class Transaction:
     """An open transaction: the only way in which queries run statements.
 
     It begins with its first statement. Statements are SQLAlchemy Core objects of fixed shape, parameters are keywords
-    named as their ``bindparam``s, rows are plain dicts. A statement that fails outside a savepoint leaves a
+    with the names of their bind parameters, rows are plain dicts. A statement that fails outside a savepoint leaves a
     transaction that can only roll back.
     """
 
