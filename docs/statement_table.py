@@ -14,7 +14,7 @@ from nova_sqlcore import api
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-_COST = re.compile(r"Cost: (.*?)\.?$(?=\n\S|\n?\Z)", re.DOTALL | re.MULTILINE)
+_COST = re.compile(r"^Cost: (.*?)\.?\s*(?=^(?:Lock|Raises): |^$|\Z)", re.DOTALL | re.MULTILINE)
 _SECTION = re.compile(r"(Cost|Lock|Raises): (.*)")
 
 
