@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import queue
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from nova_sqlcore.demo import cloud, invariants, measures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.queues import Queue
+    from multiprocessing.queues import SimpleQueue
 
     import sqlalchemy as sa
 
@@ -63,7 +62,7 @@ def _work(
     url: str | sa.URL, scene: cloud.Scene, servers: int, workers: int, progress: Callable[[int], object]
 ) -> list[Outcome]:
     spawn = multiprocessing.get_context("spawn")  # a forked child would share the parent's connections
-    done: Queue[int] = spawn.Queue()
+    done: SimpleQueue[int] = spawn.SimpleQueue()
     with ProcessPoolExecutor(workers, spawn, _take_queue, (done,)) as pool:
         futures = [pool.submit(_worker, url, scene, number, servers) for number in range(workers)]
         pending: set[Future[Outcome]] = set(futures)
@@ -74,23 +73,22 @@ def _work(
                 if future.exception() is not None:
                     pool.shutdown(wait=False, cancel_futures=True)
                     future.result()
+        progress(_drained(done))
         return [future.result() for future in futures]
 
 
-def _drained(done: Queue[int]) -> int:
+def _drained(done: SimpleQueue[int]) -> int:
     """Return how many servers have been reported since the last look."""
     count = 0
-    while True:
-        try:
-            count += done.get_nowait()
-        except queue.Empty:
-            return count
+    while not done.empty():
+        count += done.get()
+    return count
 
 
-_done: Queue[int]
+_done: SimpleQueue[int]
 
 
-def _take_queue(done: Queue[int]) -> None:
+def _take_queue(done: SimpleQueue[int]) -> None:
     global _done  # noqa: PLW0603  # what a worker process starts with
     _done = done
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import platform
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pymysql
@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the controlling process, and no worker, keep the run's record."""
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = Run()
+        config.pluginmanager.register(_Counter(config.stash[_RUN]), "back-end-counter")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -137,9 +138,37 @@ def pytest_runtest_makereport(
     return report
 
 
-class _Reports:
-    """Takes what the controlling process is told."""
+class _Counter:
+    """Counts tests by back-end, from the reports that reach the controlling process."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test that was really run."""
+        if report.when == "call" and not report.skipped:
+            self._run.tests[dict(report.user_properties).get("backend", "")] += 1  # type: ignore[index]  # our own property
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Do nothing."""
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a run fail that left a back-end out, if CI is set to true."""
+    config = session.config
+    if _RUN not in config.stash or session.exitstatus != pytest.ExitCode.OK:
+        return
+    if os.environ.get("CI") == "true" and config.stash[_RUN].left_out():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Tell in the last lines what the tests ran on, and what they did not run on."""
+    run = config.stash.get(_RUN, None)
+    if run is None or config.option.collectonly:
+        return
+    terminalreporter.write_sep("-", "back-ends")
+    for line in run.summary():
+        terminalreporter.write_line(line)
+    left_out = run.left_out()
+    if left_out:
+        terminalreporter.write_line(f"NOT TESTED ON: {', '.join(left_out)}", red=True, bold=True)

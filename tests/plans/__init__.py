@@ -1,0 +1,1 @@
+"""The plans that servers make for the hot statements, in a database of the size of a busy cloud's."""
