@@ -35,4 +35,4 @@ def test_elsewhere_it_is_told_only() -> None:
 def test_a_name_that_is_no_back_end() -> None:
     outcome = run("--backends", "sqlite,oracle", ci="")
     assert outcome.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "no back-end is called oracle: take sqlite,mysql,postgresql" in outcome.stderr
+    assert "no back-end is called oracle: take sqlite, mysql, postgresql" in outcome.stderr
