@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road bench lint docs servers clean
+.PHONY: help .venv demo test test-core-road bench bench-pools lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ test: $(VENV)/installed  ## Run the tests on sqlite, MySQL/MariaDB and PostgreSQ
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
 	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
 
-bench: $(VENV)/installed  ## Run the benchmarks against private servers
+bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+bench-pools: $(VENV)/installed  ## Time allocations from address pools of three sizes, on private servers
+	$(PYTHON_IN_VENV) -m benchmarks.pools $(ARGS)
 
 lint: $(VENV)/installed  ## Check style, format and types
 	@status=0; set -x; \
