@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from nova_sqlcore import exceptions, types
 
@@ -112,6 +114,17 @@ class Dialect:
         """Return ``column`` in a form that a column of type ``kind`` takes in INSERT ... SELECT."""
         return column
 
+    def as_key(self, column: sa.ColumnElement[Any], key: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """Return ``column`` in a form in which an index on ``key``, a column of another table, finds it."""
+        return column
+
+    def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the term to sort by ``column`` for which no index is read, where the server misjudges that.
+
+        PostgreSQL judges well.
+        """
+        return column
+
     def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
         """Return the ORDER BY term for ``column`` with NULL as the smallest value."""
         return column.desc() if direction == "desc" else column.asc()
@@ -152,6 +165,13 @@ class Sqlite(Dialect):
     single_writer = True
     begin_writer = "BEGIN IMMEDIATE"
 
+    _TEXTS: ClassVar[dict[str, str]] = {
+        "database is locked": "SQLITE_BUSY",
+        "database table is locked": "SQLITE_LOCKED",
+        "UNIQUE constraint failed": "SQLITE_CONSTRAINT_UNIQUE",
+        "FOREIGN KEY constraint failed": "SQLITE_CONSTRAINT_FOREIGNKEY",
+    }
+
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Let the library begin and commit, and keep many statements prepared."""
         return {
@@ -191,14 +211,22 @@ class Sqlite(Dialect):
             index_elements=list(keys), set_=_assigned(assignments, insert.excluded), where=only_if
         )
 
+    def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Put a plus sign before it."""
+        return vague(column)
+
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_group_array(json_array(...))."""
         return sa.func.json_group_array(sa.func.json_array(*columns.values()), type_=sa.Text())
 
     def translate(self, error: BaseException) -> exceptions.DBError:
-        """Translate by sqlite's extended result code; its text is the only source of names."""
-        code = getattr(error, "sqlite_errorname", "") or ""
+        """Translate by sqlite's extended result code; its text is the only source of names.
+
+        An error that did not come from the driver, as in fault injection, has no code: then the text tells it.
+        """
         text = str(error)
+        told = (code for start, code in self._TEXTS.items() if text.startswith(start))
+        code = getattr(error, "sqlite_errorname", None) or next(told, "")
         if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
             names = [name.strip().rpartition(".")[2] for name in text.partition(":")[2].split(",")]
             return exceptions.DBDuplicateEntry(columns=names, inner_exception=error)
@@ -276,6 +304,14 @@ class MySQL(Dialect):
     def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
         """FOR UPDATE; the wider lock is taken where a server knows no OF."""
         return statement.with_for_update()
+
+    def as_key(self, column: sa.ColumnElement[Any], key: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """Cast to the charset of the other table: else an index is of no use where charsets differ."""
+        return sa.cast(column, mysql.CHAR(key.type.length, charset=key.table.kwargs["mysql_charset"]))
+
+    def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Wrap it in COALESCE: with LIMIT the family rather reads many rows in order than it sorts a few."""
+        return sa.func.coalesce(column)
 
     def by_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
         """FORCE INDEX."""
@@ -469,6 +505,32 @@ def _columns_of(diag: Any) -> list[str]:
     if name.startswith("uniq_") or found is None:
         return exceptions.columns_of_key(name)
     return [column.strip() for column in found.group(1).split(",")]
+
+
+class vague(FunctionElement[Any]):  # noqa: N801  # named like the functions of SQL
+    """A column whose values say too little for an index to be worth it.
+
+    sqlite has no statistics and takes any index for a good one, such as that of the mark of soft delete, which finds
+    all live rows; a plus sign keeps it from that. Other servers know better.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any]) -> None:
+        """Stand for ``column``."""
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(vague)
+def _plain(element: vague, compiler: Any, **options: Any) -> str:
+    text: str = compiler.process(element.clauses.clauses[0], **options)
+    return text
+
+
+@compiles(vague, "sqlite")
+def _with_plus(element: vague, compiler: Any, **options: Any) -> str:
+    return f"+{_plain(element, compiler, **options)}"
 
 
 @functools.cache

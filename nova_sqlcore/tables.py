@@ -1093,6 +1093,7 @@ added_index(aggregates.c.name, aggregates.c.deleted)
 added_index(compute_nodes.c.service_id)
 added_index(compute_nodes.c.uuid)
 added_index(instance_groups.c.project_id, instance_groups.c.deleted)
+added_index(instances.c.updated_at)
 added_index(migrations.c.dest_compute, migrations.c.status, migrations.c.updated_at)
 added_index(migrations.c.source_compute)
 added_index(quota_usages.c.project_id, quota_usages.c.deleted)
@@ -1102,6 +1103,14 @@ added_index(services.c.topic, services.c.deleted, services.c.disabled)
 added_index(snapshot_id_mappings.c.uuid)
 added_index(volume_id_mappings.c.uuid)
 added_index(volume_usage_cache.c.volume_id)
+
+# All live instances, newest first: there NULL is the greatest value, and the reference's index has it at the wrong end.
+only_on(
+    ("postgresql",),
+    added_index(
+        instances.c.deleted, instances.c.created_at.nulls_first(), instances.c.id, name="instances_newest_idx"
+    ),
+)
 
 # The free addresses of a network, that which nobody has touched for the longest time first: NULL is the oldest time.
 _OLDEST_FIRST = {("postgresql",): fixed_ips.c.updated_at.nulls_first(), ("sqlite", *MYSQL): fixed_ips.c.updated_at}

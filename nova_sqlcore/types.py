@@ -9,6 +9,7 @@ import datetime
 import decimal
 import functools
 import ipaddress
+import socket
 import uuid
 from typing import Any, Final
 
@@ -263,11 +264,12 @@ class CIDR(_Inet):
 
 @functools.lru_cache(maxsize=4096)
 def _short_address(text: str) -> str:
+    """Return an IPv6 address in the form that servers show, with dots where it holds one of IPv4; other text as is."""
     if ":" not in text:
         return text
     try:
-        return str(ipaddress.IPv6Address(text))
-    except ValueError:
+        return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
+    except (OSError, ValueError):
         return text
 
 

@@ -2,7 +2,8 @@
 
 A claim is one UPDATE whose subquery locks the row that it picks and steps over rows that others have locked; or,
 without UPDATE ... RETURNING, a SELECT that does so and an UPDATE by id. When nothing else is free a second SELECT waits
-for those rows, for their holders may give them up. On sqlite the whole database is locked instead.
+for those rows, for their holders may give them up: then the claim starts over. On sqlite the whole database is locked
+instead.
 
 The row must be picked from an index: the MySQL family locks every row that it sorts, and everybody else waits.
 """
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 class Claim(NamedTuple):
     """The statements of a claim."""
 
-    #: takes a row that nobody has locked; None without UPDATE ... RETURNING
+    #: takes a row that nobody has locked, and returns it; None without UPDATE ... RETURNING
     at_once: sa.sql.expression.Executable | None
     #: finds and locks a row that nobody has locked
     free: sa.Select[Any]
+    #: takes the row that was found
+    update: sa.Update
     #: finds and locks a row, and waits for those who have locked it
     any: sa.Select[Any]
-    #: takes the row that was found
-    update: sa.sql.expression.Executable
 
 
 def claim(
@@ -53,14 +54,17 @@ def claim(
     ``free`` says once more, about ``table``, what makes a row free; pick and free take the same parameters.
     """
     update = sa.update(table).where(*free).values(**assignments)
-    by_id = update.where(table.c.id == arg("by_id"))
     fields = columns(table)
-    if not dialect.update_returning:
-        names = [column.name for column in fields]
-        return Claim(None, pick(names, dialect.lock_free_row), pick(names, dialect.lock_row), by_id)
-    steps_over, waits = (pick(["id"], lock) for lock in (dialect.lock_free_row, dialect.lock_row))
-    at_once = update.where(table.c.id == steps_over.scalar_subquery())
-    return Claim(at_once.returning(*fields), steps_over, waits, by_id.returning(*fields))
+    at_once = None
+    if dialect.update_returning:
+        picked = pick(["id"], dialect.lock_free_row).scalar_subquery()
+        at_once = update.where(table.c.id == picked).returning(*fields)
+    return Claim(
+        at_once,
+        free=pick([column.name for column in fields], dialect.lock_free_row),
+        update=update.where(table.c.id == arg("by_id")),
+        any=pick(["id"], dialect.lock_row),
+    )
 
 
 def take(
@@ -70,31 +74,23 @@ def take(
 
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row.
-    Raises: RetryRequest(failure) if a row was free and is not any more.
+    Raises: RetryRequest(failure) if a row was free and is not any more, or was taken and is free again.
     """
     if claim.at_once is not None:
         row = transaction.row(claim.at_once, **key, **given)
     else:
-        row = _take(transaction, claim, claim.free, key, given, failure)
-    return row or _take(transaction, claim, claim.any, key, given, failure)
-
-
-def _take(
-    transaction: Transaction,
-    claim: Claim,
-    find: sa.Select[Any],
-    key: Mapping[str, Any],
-    given: Row,
-    failure: exceptions.NovaException,
-) -> Row | None:
-    found = transaction.row(find, **key)
-    if found is None:
-        return None
-    row: Row | None
-    if claim.at_once is not None:
-        row = transaction.row(claim.update, by_id=found["id"], **key, **given)
-    else:
-        row = found | given if transaction.execute(claim.update, by_id=found["id"], **key, **given) else None
-    if row is None:
+        row = _take_found(transaction, claim, key, given, failure)
+    if row is None and transaction.row(claim.any, **key) is not None:
         raise exceptions.RetryRequest(failure)
     return row
+
+
+def _take_found(
+    transaction: Transaction, claim: Claim, key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
+) -> Row | None:
+    found = transaction.row(claim.free, **key)
+    if found is None:
+        return None
+    if not transaction.execute(claim.update, by_id=found["id"], **key, **given):
+        raise exceptions.RetryRequest(failure)
+    return found | given

@@ -54,6 +54,8 @@ _EXACT = (
     "task_state",
     "system_metadata",
 )
+#: Those that have an index and few rows for each value.
+_SELECTIVE = ("project_id", "uuid", "host", "task_state")
 _COLLECTIONS = (list, tuple, set, frozenset)
 #: They end every comparison: no two instances share one.
 _UNIQUE = ("id", "uuid")
@@ -420,7 +422,7 @@ def _page(
     clauses = _clauses(shape, dialect)
     if nulls is not None:
         clauses.append(_behind(order, nulls))
-    terms = _order(t, order, dialect)
+    terms = _order(t, order, dialect, by_index=not _finds_few(shape))
     if not limited:
         return _instance_rows.select(form).where(*clauses).order_by(*terms)
     limit = arg("limit", type_=sa.BigInteger())
@@ -431,11 +433,20 @@ def _page(
     return _instance_rows.select(form, found).order_by(*_order(found, order, dialect))
 
 
-def _order(source: sa.FromClause, order: Order, dialect: Dialect) -> list[sa.ColumnElement[Any]]:
+def _finds_few(shape: Iterable[Condition]) -> bool:
+    """Tell whether a condition has an index that finds few rows: they are to be sorted, not to be found in order."""
+    return any(kind in ("equal", "in") and details[0] in _SELECTIVE for kind, *details in shape)
+
+
+def _order(
+    source: sa.FromClause, order: Order, dialect: Dialect, *, by_index: bool = True
+) -> list[sa.ColumnElement[Any]]:
     """Return the terms of ORDER BY: NULL is the smallest value everywhere."""
     terms = []
     for key, direction in order:
         column = _sortable(source.c[key])
+        if not by_index:
+            column = dialect.unindexed(column)
         if t.c[key].nullable:
             terms.append(dialect.nulls_smallest(column, direction))
         else:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, tables, tx, types, values
 from nova_sqlcore.context import is_user_context
+from nova_sqlcore.dialects import vague
 from nova_sqlcore.types import MAX_INT
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ arg = sa.bindparam
 #: Longest IN list of one statement: far below sqlite's limit of 32,766 parameters, and long enough that chunks cost
 #: nothing.
 CHUNK: Final = 500
-
+#: Digits of an id in a string, zeros in front included; Python itself refuses 4,300.
+_MOST_DIGITS: Final = 1000
 
 #: What ``deleted`` is in a live row where it is no number: in DNS domains and volume snapshots.
 _LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
@@ -39,19 +41,27 @@ def arg_list(name: str) -> sa.BindParameter[Any]:
 def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the clauses that leave the rows that ``read_deleted`` shows: live ones, all, or soft-deleted ones.
 
+    They go with others, which find the rows: no index that begins with ``deleted`` is meant.
     Raises: ValueError for any other word, and for a table without soft delete.
     """
     if "deleted" not in table.c:
         raise ValueError(f"{table} has no soft delete")
     live = _LIVE.get(type(table.c.deleted.type), 0)
+    source = table if isinstance(table, sa.Table) else table.element  # type: ignore[attr-defined]  # an alias has one
+    deleted = vague(table.c.deleted) if _leads_an_index(source) else table.c.deleted
     match read_deleted:
         case "no":
-            return (table.c.deleted == live,)
+            return (deleted == live,)
         case "only":
-            return (table.c.deleted != live,)
+            return (deleted != live,)
         case "yes":
             return ()
     raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {read_deleted!r}")
+
+
+@functools.cache
+def _leads_an_index(table: sa.Table) -> bool:
+    return any(index.columns[0] is table.c.deleted for index in table.indexes)
 
 
 def owner(context: Any) -> str | None:
@@ -73,11 +83,16 @@ def split(row: Row, prefix: str) -> Row | None:
     return None if part.get("id") is None else part
 
 
+def is_number(value: Any) -> bool:
+    """Tell whether ``value`` is a whole number, or the digits of one."""
+    return type(value) is int or (isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit())
+
+
 def as_id(value: Any, limit: int = MAX_INT) -> int | None:
     """Return the number that an id stands for; None for text and out-of-range numbers: no row has that id."""
     if type(value) is int:
         return value if -limit - 1 <= value <= limit else None
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit():
+    if is_number(value) and len(value) <= _MOST_DIGITS:
         return as_id(int(value), limit)
     return None
 

@@ -375,14 +375,13 @@ def _candidate(has_network: bool, shape: Shape) -> sa.Select[Any]:
     return sa.select(*columns(t)).where(*where).order_by(t.c.id).limit(1)
 
 
-@functools.lru_cache(maxsize=64)
 def _associate(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
     where = (*equal(t, shape, "by_"), _in_network(t, has_network), *visible(t, "no"), t.c.instance_uuid.is_(None))
     return sa.update(t).where(*where).values(**_taken(names, has_network))
 
 
 @functools.lru_cache(maxsize=64)
-def _associate_returning(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.sql.expression.Executable:
+def _associate_at_once(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.sql.expression.Executable:
     return _associate(has_network, names, shape).returning(*columns(t))
 
 
@@ -422,20 +421,20 @@ def fixed_ip_associate(
     shape, key = shape_of({"address": address, "reserved": reserved}, "by_")
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid)
     key |= network
+    form = (bool(network), tuple(given), shape)
+    # NULL is no key: an UPDATE by it alone would hit every such row
+    at_once = transaction.dialect.update_returning and address is not None
     row = None
     if is_network and _addresses.is_comparable(transaction, address):
-        # NULL is no key: an UPDATE by it alone would hit every such row
-        if transaction.dialect.update_returning and address is not None:
-            taken = transaction.row(_associate_returning(bool(network), tuple(given), shape), **key, **given)
-            if taken is not None:
-                return cast("rows.FixedIP", taken)
+        taken = transaction.row(_associate_at_once(*form), **key, **given) if at_once else None
+        if taken is not None:
+            return cast("rows.FixedIP", taken)
         row = transaction.row(_candidate(bool(network), shape), **key)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
     if row["instance_uuid"] is not None:
         raise exceptions.FixedIpAlreadyInUse(address=address, instance_uuid=instance_uuid)
-    update = _associate_by_id(bool(network), tuple(given), shape)
-    if not transaction.execute(update, by_id=row["id"], **key, **given):
+    if at_once or not transaction.execute(_associate_by_id(*form), by_id=row["id"], **key, **given):
         raise exceptions.RetryRequest(exceptions.FixedIpAssociateFailed(net=network_id))
     return cast("rows.FixedIP", _with_network(row | given, network))
 
@@ -548,15 +547,25 @@ def _free_of(instance: bool) -> sa.Update:
 
 @functools.cache
 def _release_untouched(shape: Shape) -> sa.Update:
-    """Return the UPDATE that releases what is not in use; ``by_time`` keeps microseconds, a column may not."""
-    on_host = sa.or_(
-        sa.and_(*equal(instances, shape, "by_"), networks.c.multi_host == sa.true()), *equal(networks, shape, "by_")
+    """Return the UPDATE that releases what is not in use; ``by_time`` keeps microseconds, a column may not.
+
+    Instances are looked up one by one: PostgreSQL would read all of them for a join (measured with 100,000 instances:
+    TIMES ms).
+    """
+    holder = sa.select(instances.c.id).where(instances.c.uuid == t.c.instance_uuid)
+    on_host = holder.where(*equal(instances, shape, "by_"))
+    multi_host = sa.select(networks.c.id).where(networks.c.multi_host == sa.true())
+    of_host = sa.select(networks.c.id).where(*equal(networks, shape, "by_"))
+    owned = sa.or_(
+        *(
+            sa.and_(t.c.network_id.in_(network), instance.scalar_subquery().is_not(None))
+            for network, instance in ((multi_host, on_host), (of_host, holder))
+        )
     )
-    owned = sa.exists().where(networks.c.id == t.c.network_id, instances.c.uuid == t.c.instance_uuid, on_host)
     untouched = t.c.updated_at < sa.bindparam("by_time", type_=sa.DateTime())
     return (
         sa.update(t)
-        .where(*visible(t, "no"), t.c.allocated == sa.false(), untouched, owned)
+        .where(t.c.deleted == 0, t.c.allocated == sa.false(), untouched, owned)
         .values(instance_uuid=sa.null(), leased=sa.false())
     )
 

@@ -28,6 +28,7 @@ from nova_sqlcore.queries._shared import (
     changes,
     chunks,
     columns,
+    is_number,
     now,
     owner,
     rows_in,
@@ -56,8 +57,6 @@ _FOREIGN: Final = ("instance_uuid",)
 #: Addresses whose rows a bulk destroy locks with one statement.
 _BLOCK: Final = 256
 _POOL_INDEX: Final = "floating_ips_pool_deleted_fixed_ip_id_project_id_idx"
-#: Beyond the range of any column.
-_HUGE: Final = 10**4000
 _FIXED, _INSTANCE, _NETWORK = "fixed_ip__", "instance__", "network__"
 
 
@@ -153,7 +152,7 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
     Raises: FloatingIpNotFound(id); InvalidID(id) for a number that no column holds, or if the lookup fails.
     """
     number = as_id(id)
-    if number is None and as_id(id, _HUGE) is not None:
+    if number is None and is_number(id):
         raise exceptions.InvalidID(id=id)
     if number is None:
         raise exceptions.FloatingIpNotFound(id=id)

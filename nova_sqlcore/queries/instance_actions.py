@@ -77,11 +77,16 @@ def _by_request(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 @functools.lru_cache(maxsize=256)
 def _finish(read_deleted: str, shape: Shape, names: tuple[str, ...]) -> sa.Update:
-    """Write to the only action of a request; to none if it has several."""
+    """Write to the only action of a request; to none if it has several.
+
+    The key stands twice, for the MySQL family would look for the id in the whole table (measured with 50,000 actions:
+    25 in place of 0.4 ms).
+    """
+    key = (*equal(t, shape, BY), *visible(t, read_deleted))
     only = sa.case((sa.func.count() == 1, sa.func.min(t.c.id))).label("id")
     # MySQL updates no table that it reads in a subquery, but one that it reads two levels down
-    found = sa.select(only).where(*equal(t, shape, BY), *visible(t, read_deleted)).subquery("found")
-    return sa.update(t).where(t.c.id == sa.select(found.c.id).scalar_subquery()).values(assigned(t, names))
+    found = sa.select(only).where(*key).subquery("found")
+    return sa.update(t).where(*key, t.c.id == sa.select(found.c.id).scalar_subquery()).values(assigned(t, names))
 
 
 # -- actions ----------------------------------------------------------------------------------------------------------

@@ -64,9 +64,10 @@ def _texts(names: Sequence[str]) -> tuple[str, ...]:
 @also_named(updates="values")
 @tx.writer
 def instance_extra_update_by_uuid(context: Context, instance_uuid: str, values: Mapping[str, Any]) -> int:
-    """Write the given columns, and ``updated_at`` in any case, and return the number of rows; store one if there is none.
+    """Write the given columns, and ``updated_at`` in any case, and return the number of rows.
 
-    A row that the context may not see, such as a soft-deleted one, stays the only one as it is: the number is 0 then.
+    If the instance has none, one is stored. A row that the context may not see, such as a soft-deleted one, stays the
+    only one, and as it is: the number is 0 then.
     Cost: 1 statement; 2 for a new row on sqlite, else 3.
     Raises: DBError for an unknown column; DBReferenceError for an instance that doesn't exist, not on sqlite.
     """

@@ -21,7 +21,7 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries import _children, _instance_filters, _instance_rows
 from nova_sqlcore.queries._instance_filters import Filters
-from nova_sqlcore.queries._shared import Row, arg, as_id, chunks, is_uuid_like, owner, visible
+from nova_sqlcore.queries._shared import Row, arg, as_id, chunks, is_number, is_uuid_like, owner, visible
 from nova_sqlcore.tables import fixed_ips, floating_ips
 from nova_sqlcore.tables import instances as t
 from nova_sqlcore.tx import current
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Instances in memory at a time while a stream is read.
 CHUNK: Final = 500
-#: Beyond the range of any column.
-_HUGE: Final = 10**4000
 _DEFAULT_JOINS: Final = ("metadata", "system_metadata", "info_cache", "security_groups")
 #: Joins that a list reads after its instances, with conditions of their own.
 _MANUAL: Final = ("metadata", "system_metadata", "pci_devices")
@@ -90,7 +88,7 @@ def instance_get(
     Raises: InstanceNotFound(instance_id); InvalidID(id) for a number that no column holds.
     """
     number = as_id(instance_id)
-    if number is None and as_id(instance_id, _HUGE) is not None:
+    if number is None and is_number(instance_id):
         raise exceptions.InvalidID(id=instance_id)
     form = _instance_rows.form_of_one(columns_to_join, columns)
     row = None if number is None else _instance_rows.get(context, current(context), "id", number, form)

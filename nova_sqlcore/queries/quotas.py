@@ -646,7 +646,7 @@ _EXPIRED_AT_ONCE: Final = 500
 # with ``now`` in whole seconds it would not be over before the next second
 _EXPIRED = (
     sa.select(reservations.c.id, reservations.c.usage_id)
-    .where(reservations.c.expire < sa.bindparam("now", type_=sa.DateTime()), *visible(reservations, "no"))
+    .where(reservations.c.expire < sa.bindparam("now", type_=sa.DateTime()), reservations.c.deleted == 0)
     .order_by(reservations.c.expire)
     .limit(_EXPIRED_AT_ONCE)
 )

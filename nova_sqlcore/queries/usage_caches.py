@@ -60,10 +60,12 @@ def _bandwidth(shape: Shape) -> sa.Select[Any]:
 
 @functools.cache
 def _update_bandwidth(shape: Shape, names: tuple[str, ...]) -> sa.Update:
+    """Write to the first row; its key stands twice, for the MySQL family would look for the id in the whole table."""
     t = bw_usage_cache
+    key = equal(t, shape, BY)
     # MySQL updates no table that it reads in a subquery, but one that it reads two levels down
-    first = sa.select(sa.func.min(t.c.id).label("id")).where(*equal(t, shape, BY)).subquery("first")
-    return sa.update(t).where(t.c.id == sa.select(first.c.id).scalar_subquery()).values(assigned(t, names))
+    first = sa.select(sa.func.min(t.c.id).label("id")).where(*key).subquery("first")
+    return sa.update(t).where(*key, t.c.id == sa.select(first.c.id).scalar_subquery()).values(assigned(t, names))
 
 
 # -- bandwidth --------------------------------------------------------------------------------------------------------

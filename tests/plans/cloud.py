@@ -31,6 +31,8 @@ RESOURCES: Final = 10
 END: Final = datetime.datetime(2016, 4, 7, 12)
 _MOMENTS: Final = 1_000
 _STEP: Final = datetime.timedelta(hours=1)
+#: As wide as the JSON that describes a network or a flavor.
+_WIDE: Final = "[" + " " * 500 + "]"
 #: Has no divisor in common with SIZE: its multiples take every place once.
 _STRIDE: Final = 7_919
 
@@ -130,8 +132,8 @@ def _contents() -> Iterator[tuple[sa.Table, int, dict[str, Any]]]:
         },
     )
     of_instance = {"instance_uuid": _uuid()}
-    yield tables.instance_info_caches, HALF, {**of_instance, "network_info": sa.literal("[]")}
-    yield tables.instance_extra, HALF, {**of_instance, "flavor": sa.literal("{}")}
+    yield tables.instance_info_caches, HALF, {**of_instance, "network_info": sa.literal(_WIDE)}
+    yield tables.instance_extra, HALF, {**of_instance, "flavor": sa.literal(_WIDE)}
     for table in (tables.instance_metadata, tables.instance_system_metadata):
         key = {"key": _named("key", n % 20), "value": _named("value", n % 7)}
         yield table, SIZE, {"instance_uuid": _uuid(n // 2), **key}
@@ -183,7 +185,15 @@ def _of_hosts(always: Any) -> Iterator[tuple[sa.Table, int, dict[str, Any]]]:
     room = {name: sa.literal(64) for name in ("vcpus", "memory_mb", "local_gb")}
     room |= {name: sa.literal(8) for name in ("vcpus_used", "memory_mb_used", "local_gb_used", "hypervisor_version")}
     words = {"hypervisor_type": sa.literal("QEMU"), "cpu_info": sa.literal("{}"), "hypervisor_hostname": _HOST}
+    words["uuid"] = _uuid(n, "77777777")
     yield tables.compute_nodes, HOSTS, {"host": _HOST, "service_id": n + 1, **room, **words, "live": always}
+    provider = {"uuid": _uuid(n, "77777777"), "name": _HOST}
+    yield tables.resource_providers, HOSTS, provider
+    stock = {name: sa.literal(8) for name in ("total", "reserved", "min_unit", "max_unit", "step_size")}
+    kind = {"resource_provider_id": n // 3 + 1, "resource_class_id": n % 3}
+    yield tables.inventories, 3 * HOSTS, {**kind, **stock, "allocation_ratio": sa.literal(1.5)}
+    taken = {"resource_provider_id": n % HOSTS + 1, "resource_class_id": n % 3, "used": sa.literal(1)}
+    yield tables.allocations, SMALL, {**taken, "consumer_id": _uuid()}
     device = {"product_id": sa.literal("1521"), "vendor_id": sa.literal("8086"), "dev_type": sa.literal("type-VF")}
     device |= {"label": sa.literal("label"), "status": _one_in(2, "allocated", "available")}
     place = {"compute_node_id": n % HOSTS + 1, "address": sa.literal("0000:") + _text(n // HOSTS)}
@@ -273,7 +283,7 @@ class Cloud:
             if connection.dialect.name == "mysql":
                 names = ", ".join(table.name for table, *_ in _contents())
                 connection.exec_driver_sql(f"ANALYZE TABLE {names}").fetchall()
-            else:
+            elif connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("ANALYZE")
 
 

@@ -111,12 +111,13 @@ def _of_mysql(statement: str, rows: Sequence[Any], aliases: dict[str, str]) -> P
     """Read the table of EXPLAIN: id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra."""
     accesses, sorts = [], 0
     for row in rows:
-        name, kind, key, count, extra = row[2], row[3], row[5], row[8], row[-1] or ""
+        name, kind, key, extra = row[2], row[3].partition("|")[0] if row[3] else "", row[5], row[-1] or ""
+        count = str(row[8] or 0).split()[0]
         table = aliases.get(name, name)
         if "filesort" in extra:
             sorts = max(sorts, int(count or 0))
         if table in _TABLES:
-            for index in (key or "").split(","):
+            for index in (key or "").partition("|")[0].split(","):
                 accesses.append(Access(table, index or None, kind in _SCANS, int(count or 0)))
     return Plan(statement, tuple(accesses), sorts, "\n".join(str(row) for row in rows))
 

@@ -17,6 +17,7 @@ UUID: Final = instance_uuid(NUMBER)
 UUIDS: Final = [instance_uuid(number) for number in range(3_000, 3_100)]
 HOST: Final = "compute-42"
 PROJECT: Final = "project-234"
+MARK: Final = instance_uuid(NUMBER + 13*500*8)
 USER: Final = RequestContext("user-234", PROJECT)
 VOLUME: Final = UUID.replace("00000000-", "22222222-", 1)
 
@@ -32,6 +33,10 @@ class Hot:
     #: the most rows that may be sorted, read from one index, or scanned
     rows: int
 
+
+def inside(f, *a):
+    from nova_sqlcore import tx
+    with tx.writer(USER): return f(USER, *a)
 
 HOT: Final[list[Hot]] = []
 
@@ -60,14 +65,15 @@ hot("instances of a node", lambda: api.instance_get_all_by_host_and_node(ADMIN, 
 hot("instances of a host, not type", lambda: api.instance_get_all_by_host_and_not_type(ADMIN, HOST, 3), instances="host|uuid")
 hot("uuids of a host", lambda: api._instance_get_all_uuids_by_host(ADMIN, HOST) if hasattr(api, "_instance_get_all_uuids_by_host") else None, instances="host")
 LIST = {"deleted": False}
-hot("project list", lambda: api.instance_get_all_by_filters_sort(USER, LIST, limit=1000), instances="project_id deleted|uuid", **OF_INSTANCE)
-hot("project page", lambda: api.instance_get_all_by_filters_sort(USER, LIST, limit=20, marker=UUID, columns_to_join=["extra", "info_cache"]), instances="project_id deleted|uuid")
-hot("project page by name", lambda: api.instance_get_all_by_filters_sort(USER, {"deleted": False, "display_name": "server"}, limit=20, marker=UUID, sort_keys=["display_name"], sort_dirs=["asc"]), instances="project_id deleted|uuid")
+hot("project list", lambda: api.instance_get_all_by_filters_sort(USER, LIST, limit=100), instances="project_id deleted|uuid", **OF_INSTANCE)
+hot("project page 20", lambda: api.instance_get_all_by_filters_sort(USER, LIST, limit=20), instances="project_id deleted|uuid", **OF_INSTANCE)
+hot("project page", lambda: api.instance_get_all_by_filters_sort(USER, LIST, limit=20, marker=MARK, columns_to_join=["extra", "info_cache"]), instances="project_id deleted|uuid")
+hot("project page by name", lambda: api.instance_get_all_by_filters_sort(USER, {"deleted": False, "display_name": "server"}, limit=20, marker=MARK, sort_keys=["display_name"], sort_dirs=["asc"]), instances="project_id deleted|uuid")
 hot("project changes since", lambda: api.instance_get_all_by_filters(USER, {"changes-since": moment(3)}), instances="project_id|uuid")
 hot("all changes since", lambda: api.instance_get_all_by_filters(ADMIN, {"changes-since": moment(3)}), instances="updated_at|uuid", rows=2000)
 hot("all changes since, by updated_at", lambda: api.instance_get_all_by_filters(ADMIN, {"changes-since": moment(3)}, "updated_at", "asc"), instances="updated_at|uuid", rows=2000)
-hot("all pages", lambda: api.instance_get_all_by_filters_sort(ADMIN, LIST, limit=1000), instances="deleted created_at|uuid")
-hot("all pages, marker", lambda: api.instance_get_all_by_filters_sort(ADMIN, LIST, limit=1000, marker=instance_uuid(90_042)), instances="deleted created_at|uuid")
+hot("all pages", lambda: api.instance_get_all_by_filters_sort(ADMIN, LIST, limit=100), instances="deleted created_at|uuid")
+hot("all pages, marker", lambda: api.instance_get_all_by_filters_sort(ADMIN, LIST, limit=100, marker=instance_uuid(90_042)), instances="deleted created_at|uuid")
 hot("deleted of a host", lambda: api.instance_get_all_by_filters(ADMIN, {"deleted": True, "soft_deleted": False, "host": HOST, "cleaned": False}), instances="host")
 hot("deleted project list", lambda: api.instance_get_all_by_filters(USER, {"deleted": True}, limit=100), instances="project_id")
 hot("by uuids", lambda: api.instance_get_all_by_filters(ADMIN, {"uuid": UUIDS, "deleted": False}), instances="uuid")
@@ -144,18 +150,18 @@ hot("task log", lambda: api.task_log_get(ADMIN, "instance_usage_audit", moment(5
 hot("task logs", lambda: api.task_log_get_all(ADMIN, "instance_usage_audit", moment(500), moment(500)), task_log="task_name|period_beginning|period_ending")
 hot("task end", lambda: api.task_log_end_task(ADMIN, "instance_usage_audit", moment(1000), moment(1000), "compute-42", 0), task_log="task_name|period_beginning|period_ending|host")
 # migrations
-hot("migrations in progress of node", lambda: api.migration_get_in_progress_by_host_and_node(ADMIN, HOST, HOST), migrations="source_compute|dest_compute", instances="uuid")
+hot("migrations in progress of node", lambda: api.migration_get_in_progress_by_host_and_node(ADMIN, HOST, HOST), migrations="source_compute|dest_compute|deleted source_compute", instances="uuid")
 hot("migrations in progress of instance", lambda: api.migration_get_in_progress_by_instance(ADMIN, UUID), migrations="instance_uuid|deleted instance_uuid")
 hot("migration of instance with status", lambda: api.migration_get_by_instance_and_status(ADMIN, UUID, "confirmed"), migrations="instance_uuid")
 hot("migration by id and instance", lambda: api.migration_get_by_id_and_instance(ADMIN, NUMBER + 1, UUID), migrations="id|instance_uuid|deleted instance_uuid")
 hot("unconfirmed migrations", lambda: api.migration_get_unconfirmed_by_dest_compute(ADMIN, 60, HOST), migrations="dest_compute status updated_at")
-hot("migrations by host and status", lambda: api.migration_get_all_by_filters(ADMIN, {"host": HOST, "status": ["running", "queued"]}), migrations="source_compute|dest_compute")
+hot("migrations by host and status", lambda: api.migration_get_all_by_filters(ADMIN, {"host": HOST, "status": ["running", "queued"]}), migrations="source_compute|dest_compute|deleted source_compute")
 hot("migrations by source and status", lambda: api.migration_get_all_by_filters(ADMIN, {"source_compute": HOST, "status": "running"}), migrations="source_compute|deleted source_compute")
 hot("migration update", lambda: api.migration_update(ADMIN, 42, {"memory_total": 1}), migrations="id")
 # quotas
-hot("usages of project", lambda: api.quota_usage_get_all_by_project(USER, PROJECT), quota_usages="project_id")
-hot("usages of project and user", lambda: api.quota_usage_get_all_by_project_and_user(USER, PROJECT, "user-2341"), quota_usages="project_id")
-hot("usage", lambda: api.quota_usage_get(USER, PROJECT, "resource-1", "user-2341"), quota_usages="project_id")
+hot("usages of project", lambda: api.quota_usage_get_all_by_project(USER, PROJECT), quota_usages="project_id|user_id")
+hot("usages of project and user", lambda: api.quota_usage_get_all_by_project_and_user(USER, PROJECT, "user-2341"), quota_usages="project_id|user_id")
+hot("usage", lambda: api.quota_usage_get(USER, PROJECT, "resource-1", "user-2341"), quota_usages="project_id|user_id")
 hot("limits of project", lambda: api.quota_get_all_by_project(USER, PROJECT), quotas="project_id")
 hot("limits of user", lambda: api.quota_get_all_by_project_and_user(USER, PROJECT, "user-2341"), project_user_quotas="user_id|project_id")
 class Res:
@@ -163,17 +169,17 @@ class Res:
 def _reserve():
     d = {"resource-1": 1}
     made = api.quota_reserve(USER, {"resource-1": Res}, {"resource-1": -1}, {"resource-1": -1}, d, END, None, None, user_id="user-2341")
-    api.reservation_commit(USER, made, user_id="user-2341")
+    api.reservation_commit(USER, made, PROJECT, "user-2341")
     made = api.quota_reserve(USER, {"resource-1": Res}, {"resource-1": -1}, {"resource-1": -1}, d, END, None, None, user_id="user-2341")
-    api.reservation_rollback(USER, made, user_id="user-2341")
+    api.reservation_rollback(USER, made, PROJECT, "user-2341")
 hot("reserve commit rollback", _reserve, quota_usages="project_id|id", reservations="uuid|id")
 hot("reservations expire", lambda: api.reservation_expire(ADMIN), quota_usages="id", reservations="deleted expire|id")
 from nova_sqlcore.queries import quota_usages as _qu
-hot("sync instances", lambda: _qu._instance_data_get_for_user(USER, PROJECT, "user-234"), instances="project_id")
-hot("sync fixed ips", lambda: _qu._sync_fixed_ips(USER, PROJECT, None), instances="project_id", fixed_ips="instance_uuid")
-hot("sync floating ips", lambda: _qu._sync_floating_ips(USER, PROJECT, None), floating_ips="project_id")
-hot("sync sgs", lambda: _qu._sync_security_groups(USER, PROJECT, USER.user_id), security_groups="project_id")
-hot("sync server groups", lambda: _qu._sync_server_groups(USER, PROJECT, USER.user_id), instance_groups="project_id")
+hot("sync instances", lambda: inside(_qu._instance_data_get_for_user, PROJECT, "user-234"), instances="project_id")
+hot("sync fixed ips", lambda: inside(_qu._sync_fixed_ips, PROJECT, None), instances="project_id", fixed_ips="instance_uuid")
+hot("sync floating ips", lambda: inside(_qu._sync_floating_ips, PROJECT, None), floating_ips="project_id")
+hot("sync sgs", lambda: inside(_qu._sync_security_groups, PROJECT, USER.user_id), security_groups="project_id")
+hot("sync server groups", lambda: inside(_qu._sync_server_groups, PROJECT, USER.user_id), instance_groups="project_id")
 # networks
 hot("fixed ip by address", lambda: api.fixed_ip_get_by_address(ADMIN, "10.0.1.7"), fixed_ips="address|id")
 hot("fixed ip by address with all", lambda: api.fixed_ip_get_by_address(ADMIN, "10.0.1.7", ["network", "instance", "virtual_interface", "floating_ips"]), fixed_ips="address|id", instances="uuid", virtual_interfaces="id", floating_ips="fixed_ip_id")

@@ -22,7 +22,7 @@ from nova_sqlcore import tables, tx
 from tests import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _numbers = itertools.count(1)
 
@@ -155,6 +155,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if tx.main.url != found.url:
         tx.close()
     databases.clean(found.name)
+
+
+@pytest.fixture
+def empty_tables(request: pytest.FixtureRequest, backend: Backend) -> Callable[[], None]:
+    """Return a function that empties the database again, for a test that tries many examples."""
+    return functools.partial(request.config.stash[_DATABASES].clean, backend.name)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[tx.Transaction]:
-    """Let the UPDATEs of that many transactions fail with ``error``, or match nothing; the list grows with each one."""
+    """Let that many UPDATEs fail with ``error``, or match nothing; the list grows with the transaction of each UPDATE.
+
+    A function that sends one UPDATE per attempt has as many attempts.
+    """
     attempts: list[tx.Transaction] = []
     perform = tx.Transaction._perform
 
     def losing(self: tx.Transaction, action: Any, statement: Any, params: Any) -> Any:
         if not getattr(statement, "is_update", False):
             return perform(self, action, statement, params)
-        if self not in attempts:
-            attempts.append(self)
+        attempts.append(self)
         if len(attempts) > losses:
             return perform(self, action, statement, params)
         if error is not None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 Row = Any
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
-NO_IDS = (77777, "fake", 10**40, -1)
+NO_IDS = (77777, "fake", 10**40, "9" * 5000, -1)
 #: texts that no address column holds; of them PostgreSQL can't even look for the first ones
 NO_ADDRESSES = ("no address", "10.0.0.999", "10.0.0.77", "fe80::77")
 
@@ -65,7 +65,14 @@ class TestCreate:
         assert given["virtual_interface_id"] == "12"
 
     @pytest.mark.parametrize(
-        ("given", "text"), [("2001:DB8:0:0::1", "2001:db8::1"), ("10.0.0.1", "10.0.0.1"), (None, None)]
+        ("given", "text"),
+        [
+            ("2001:DB8:0:0::1", "2001:db8::1"),
+            ("::FFFF:0A00:1", "::ffff:10.0.0.1"),
+            ("::a00:1", "::10.0.0.1"),
+            ("10.0.0.1", "10.0.0.1"),
+            (None, None),
+        ],
     )
     def test_addresses(self, admin: RequestContext, given: str | None, text: str | None) -> None:
         row = fixed_ip(given)

@@ -158,7 +158,7 @@ class TestGet:
             floating_ips.floating_ip_get(admin, identity)
         assert raised.value.kwargs["id"] == identity
 
-    @pytest.mark.parametrize("identity", [10**40, 2**31, str(10**40)])
+    @pytest.mark.parametrize("identity", [10**40, 2**31, str(10**40), "9" * 5000])
     def test_an_id_that_no_column_holds(self, admin: RequestContext, identity: Any, sql_count: SqlCount) -> None:
         with sql_count(0), pytest.raises(exceptions.InvalidID) as raised:
             floating_ips.floating_ip_get(admin, identity)

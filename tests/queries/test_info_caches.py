@@ -29,7 +29,10 @@ def instance() -> str:
 def cache(network_info: str | None = "[]", **more: Any) -> Row:
     """Store a cache, for a new instance if none is named."""
     return instance_factory.insert(
-        "instance_info_caches", **{"instance_uuid": more.pop("uuid", None) or instance()}, network_info=network_info, **more
+        "instance_info_caches",
+        **{"instance_uuid": more.pop("uuid", None) or instance()},
+        network_info=network_info,
+        **more,
     )
 
 
@@ -51,9 +54,9 @@ class TestGet:
     def test_the_row(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         row = cache('[{"id": 1}]')
         cache()
+        assert set(row) == set(tables.instance_info_caches.c.keys())
         with sql_count(1):
             assert info_caches.instance_info_cache_get(ctxt, row["instance_uuid"]) == row
-        assert set(row) == set(tables.instance_info_caches.c.keys())
 
     def test_there_is_none(self, ctxt: RequestContext) -> None:
         cache()

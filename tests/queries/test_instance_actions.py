@@ -82,10 +82,10 @@ class TestStart:
     )
     def test_the_start(self, start: Any) -> None:
         uuid = instance()
-        given = {"instance_uuid": uuid, "request_id": "req", "start_time": start, "event": "e"}
+        given = {"instance_uuid": uuid, "request_id": "req", "start_time": start}
         context = get_admin_context()
         moment = datetime.datetime(2016, 1, 2, 3, 4, 5)
-        assert instance_actions.action_start(context, given | {"event": None})["start_time"] == moment
+        assert instance_actions.action_start(context, given)["start_time"] == moment
         assert instance_actions.action_event_start(context, given)["start_time"] == moment
         assert given["start_time"] is start
 
@@ -301,7 +301,7 @@ class TestStartEvent:
 class TestFinishEvent:
     def test_success(self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount) -> None:
         uuid = instance()
-        row, its = action(uuid), None
+        row = action(uuid)
         its, other = event(uuid), event(uuid, name="other")
         now = frozen_clock.advance(5)
         given = {"instance_uuid": uuid, "request_id": "req", "event": "spawn", "message": "m", "result": "Success"}
@@ -417,7 +417,9 @@ def test_a_cell() -> None:
         its = instance_actions.action_event_start(context, given)
         assert instance_actions.action_event_get_by_id(context, row["id"], its["id"]) is not None
         assert instance_actions.action_event_finish(context, given)["result"] == "Error"
-        assert instance_actions.action_finish(context, {"instance_uuid": "u", "request_id": "req"})["message"] == "Error"
+        assert (
+            instance_actions.action_finish(context, {"instance_uuid": "u", "request_id": "req"})["message"] == "Error"
+        )
         assert len(instance_actions.action_events_get(context, row["id"])) == 1
         assert instance_actions.action_get_by_request_id(context, "u", "req") is not None
     assert instance_actions.actions_get(get_admin_context("yes"), "u") == []

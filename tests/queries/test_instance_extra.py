@@ -49,7 +49,9 @@ def ids(uuid: str) -> list[int]:
     """Return the ids of all rows of the instance."""
     with tx.reader(get_admin_context()) as transaction:
         table = tables.instance_extra
-        found: list[int] = transaction.scalars(table.select().with_only_columns(table.c.id).where(table.c.instance_uuid == uuid))
+        found: list[int] = transaction.scalars(
+            table.select().with_only_columns(table.c.id).where(table.c.instance_uuid == uuid)
+        )
     return found
 
 
@@ -148,7 +150,10 @@ class TestUpdate:
         row = get(ctxt, uuid)
         assert row is not None
         assert (row["flavor"], row["deleted"], row["created_at"], row["updated_at"]) == (
-            "m1", 0, frozen_clock.now, None,
+            "m1",
+            0,
+            frozen_clock.now,
+            None,
         )
         assert given == {"flavor": "m1"}
 

@@ -110,7 +110,7 @@ class TestGet:
         instance_factory.instance(uuid="12")
         row = fault("12")
         number = cast("str", 12)
-        assert instance_faults.instance_fault_get_by_instance_uuids(ctxt, [number]) == {12: [row]}
+        assert instance_faults.instance_fault_get_by_instance_uuids(ctxt, [number]) == {number: [row]}
 
     def test_long_lists_go_in_chunks(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         uuid = instance()

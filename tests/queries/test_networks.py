@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 Row = Any
 
-NO_IDS = (77777, "fake", 10**40, -1)
+NO_IDS = (77777, "fake", 10**40, "9" * 5000, -1)
 
 
 def network(**values: Any) -> Row:

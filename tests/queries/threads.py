@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nova_sqlcore import RequestContext
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 #: Seconds in which a call gets as far as the lock that it has to wait for.
 _HEAD_START = 0.15
@@ -34,12 +35,12 @@ def at_once(calls: Sequence[Callable[[RequestContext], T]]) -> list[T]:
         return [future.result(timeout=60) for future in futures]
 
 
-def one_inside_the_other(first: Callable[[RequestContext], T], second: Callable[[RequestContext], T]) -> tuple[T, T]:
+def one_inside_the_other(first: Callable[[RequestContext], T], second: Callable[[RequestContext], U]) -> tuple[T, U]:
     """Return what both calls give if the second begins while the transaction of the first is open."""
     context = get_admin_context()
     with ThreadPoolExecutor(1) as pool:
         with tx.writer(context):
             outer = first(context)
-            inner: Future[T] = pool.submit(second, get_admin_context())
+            inner: Future[U] = pool.submit(second, get_admin_context())
             time.sleep(_HEAD_START)
         return outer, inner.result(timeout=60)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sqlite3
+from typing import TYPE_CHECKING, Any
 
+import psycopg
+import pymysql
 import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, tables, tx
+
+if TYPE_CHECKING:
+    from tests.plugins.backend import Backend
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -45,6 +51,33 @@ def test_a_conflict_runs_the_whole_transaction_again(admin: RequestContext) -> N
     flaky = Flaky(exceptions.DBDeadlock(), exceptions.DBDeadlock())
     assert _decorated(flaky)(admin) == "done"
     assert (flaky.calls, _count(admin)) == (3, 1)
+
+
+@pytest.mark.parametrize("losses", [2, 6])
+def test_a_conflict_that_a_listener_injects(admin: RequestContext, backend: Backend, losses: int) -> None:
+    conflicts = {
+        "sqlite": sqlite3.OperationalError("database is locked"),
+        "mysql": pymysql.OperationalError(1213, "Deadlock found when trying to get lock"),
+        "postgresql": psycopg.errors.DeadlockDetected("deadlock detected"),
+    }
+    flaky = Flaky()
+    engine = tx.main.engine
+
+    def inject(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT") and flaky.calls <= losses:
+            raise conflicts[backend.name]
+
+    sa.event.listen(engine, "before_cursor_execute", inject)
+    try:
+        if losses < 6:
+            assert _decorated(flaky)(admin) == "done"
+        else:
+            with pytest.raises(exceptions.DBDeadlock):
+                _decorated(flaky)(admin)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", inject)
+        engine._has_events = False  # as ``statements_sent``
+    assert flaky.calls == min(losses + 1, 6)
 
 
 def test_six_attempts_then_the_conflict_itself(admin: RequestContext) -> None:

@@ -15,3 +15,4 @@ DROP INDEX compute_nodes_uuid_idx ON compute_nodes;
 DROP INDEX compute_nodes_service_id_idx ON compute_nodes;
 DROP INDEX services_topic_deleted_disabled_idx ON services;
 DROP INDEX services_binary_deleted_disabled_idx ON services;
+DROP INDEX instances_updated_at_idx ON instances;

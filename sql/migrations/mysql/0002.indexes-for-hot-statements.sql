@@ -4,6 +4,9 @@
 -- depends: 0001.reference-schema
 -- transactional: false
 
+CREATE INDEX instances_updated_at_idx ON instances (updated_at)
+    ALGORITHM = INPLACE LOCK = NONE;
+
 CREATE INDEX services_binary_deleted_disabled_idx ON services (`binary`, deleted, disabled)
     ALGORITHM = INPLACE LOCK = NONE;
 CREATE INDEX services_topic_deleted_disabled_idx ON services (topic, deleted, disabled)

@@ -37,4 +37,6 @@ DROP INDEX instance_system_metadata_dead_idx;
 DROP INDEX instance_metadata_dead_idx;
 DROP INDEX instance_info_caches_dead_idx;
 DROP INDEX instance_extra_dead_idx;
+DROP INDEX instances_updated_at_idx;
+DROP INDEX instances_newest_idx;
 DROP INDEX instances_dead_idx;

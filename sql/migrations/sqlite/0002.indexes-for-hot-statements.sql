@@ -3,6 +3,7 @@
 -- depends: 0001.reference-schema
 
 CREATE INDEX IF NOT EXISTS instances_dead_idx ON instances (id) WHERE deleted <> 0;
+CREATE INDEX IF NOT EXISTS instances_updated_at_idx ON instances (updated_at);
 
 CREATE INDEX IF NOT EXISTS instance_extra_dead_idx ON instance_extra (id) WHERE deleted <> 0;
 

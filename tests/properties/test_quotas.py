@@ -1,0 +1,263 @@
+"""Quotas: limits, usages and reservations of two projects and their users, beside a few dicts."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, MultipleResults, initialize, invariant, multiple, rule
+
+from nova_sqlcore import RequestContext, api
+from nova_sqlcore.exceptions import (
+    OverQuota,
+    ProjectQuotaNotFound,
+    ProjectUserQuotaNotFound,
+    QuotaExists,
+    QuotaUsageNotFound,
+)
+from tests.properties.machines import PROJECTS, SELDOM, Machine, Row, refusing, undone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hypothesis.strategies import SearchStrategy
+
+#: The last one belongs to projects as a whole.
+RESOURCES = ("cores", "ram", "fixed_ips")
+#: What a count finds, whoever's it is.
+COUNTED = 2
+#: The limit of whom none has been set for.
+UNSET = 10
+
+#: A project, a user of it or None for the whole, and a resource.
+Key = tuple[str, str | None, str]
+
+
+class Reservation(NamedTuple):
+    """What is reserved, and until when."""
+
+    key: Key
+    user: str
+    delta: int
+    expire: datetime.datetime | None
+
+
+class Resource(NamedTuple):
+    """A resource as the quota engine registers it."""
+
+    sync: Callable[..., dict[str, int]]
+
+
+def counting(resource: str) -> Callable[..., dict[str, int]]:
+    return lambda context, project, user: {resource: COUNTED}
+
+
+REGISTRY = {resource: Resource(counting(resource)) for resource in RESOURCES}
+PROJECT = st.sampled_from(PROJECTS)
+USER = st.sampled_from(["ann", "bob"])
+RESOURCE = st.sampled_from(RESOURCES)
+DELTAS = st.dictionaries(RESOURCE, st.integers(-4, 4), min_size=1)
+SECONDS = st.sampled_from([None, 0, 10, 60])
+
+
+def parts_of(batch: SearchStrategy[list[str]]) -> SearchStrategy[list[str]]:
+    """Return a strategy for some of a batch of reservations, one of them perhaps twice."""
+    return batch.flatmap(lambda uuids: st.lists(st.sampled_from(uuids), min_size=1, max_size=4))
+
+
+def key_of(project: str, user: str, resource: str) -> Key:
+    return project, None if resource == "fixed_ips" else user, resource
+
+
+class Quotas(Machine):
+    """The model: limits, what is in use, and open reservations; what is reserved is their sum."""
+
+    batches: Bundle[list[str]] = Bundle("batches")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: dict[Key, int] = {}
+        self.in_use: dict[Key, int] = {}
+        self.open: dict[str, Reservation] = {}
+        #: stays reserved, for its reservations went with their user
+        self.stuck: dict[Key, int] = {}
+
+    def reserved(self, key: Key) -> int:
+        deltas = [one.delta for one in self.open.values() if one.key == key and one.delta > 0]
+        return sum(deltas) + self.stuck.get(key, 0)
+
+    def numbers(self, in_use: dict[Key, int], keys: Iterable[Key]) -> dict[str, Row]:
+        """Return the sums over these keys, by resource."""
+        sums: dict[str, Row] = {}
+        for key in keys:
+            total = sums.setdefault(key[2], {"in_use": 0, "reserved": 0})
+            total["in_use"] += in_use[key]
+            total["reserved"] += self.reserved(key)
+        return sums
+
+    # -- limits -------------------------------------------------------------------------------------------------------
+
+    @rule(project=PROJECT, user=USER | st.none(), resource=RESOURCE, limit=st.integers(-1, 12))
+    def create_limit(self, project: str, user: str | None, resource: str, limit: int) -> None:
+        key = key_of(project, user, resource) if user else (project, None, resource)
+        with refusing(QuotaExists(project_id=project, resource=resource) if key in self.limits else None):
+            row = api.quota_create(self.admin, project, resource, limit, user)
+            assert (row["hard_limit"], row.get("user_id")) == (limit, key[1])
+        self.limits.setdefault(key, limit)
+
+    @rule(project=PROJECT, user=USER | st.none(), resource=RESOURCE, limit=st.integers(-1, 12))
+    def update_limit(self, project: str, user: str | None, resource: str, limit: int) -> None:
+        key = key_of(project, user, resource) if user else (project, None, resource)
+        error: Any = None
+        if key not in self.limits:
+            error = ProjectQuotaNotFound(project_id=project)
+            if key[1]:
+                error = ProjectUserQuotaNotFound(project_id=project, user_id=user)
+        with refusing(error):
+            api.quota_update(self.admin, project, resource, limit, user)
+        if not error:
+            self.limits[key] = limit
+
+    # -- reserving ----------------------------------------------------------------------------------------------------
+
+    @initialize(target=batches)
+    def reserve_some(self) -> MultipleResults[list[str]]:
+        deltas = dict.fromkeys(RESOURCES, 1)
+        return multiple(*(self.reserve(project, "ann", deltas, 10) for project in PROJECTS))
+
+    @rule(target=batches, project=PROJECT, user=USER, deltas=DELTAS, seconds=SECONDS)
+    def reserve(
+        self, project: str, user: str, deltas: dict[str, int], seconds: int | None
+    ) -> list[str] | MultipleResults[list[str]]:
+        context = RequestContext(user, project)
+        expire = None if seconds is None else self.clock.now + datetime.timedelta(seconds=seconds)
+        of_project = api.quota_get_all_by_project(context, project)
+        of_user = of_project | api.quota_get_all_by_project_and_user(context, project, user)
+        limits = [{name: stored.get(name, UNSET) for name in deltas} for stored in (of_project, of_user)]
+
+        in_use = dict(self.in_use)
+        for resource in deltas:
+            key = key_of(project, user, resource)
+            if in_use.get(key, -1) < 0:  # missing, or below zero: counted
+                in_use[key] = COUNTED
+        whole = self.numbers(in_use, [key for key in in_use if key[0] == project])
+        own = self.numbers(in_use, [key for key in in_use if key[0] == project and key[1] in (user, None)])
+        overs = [
+            name
+            for name, delta in deltas.items()
+            if any(
+                delta >= 0 and 0 <= limit[name] < sum(usage[name].values()) + delta
+                for limit, usage in zip(limits, (whole, own), strict=True)
+            )
+        ]
+        error = None
+        if overs:
+            usages = whole if limits[0] == limits[1] else own
+            error = OverQuota(overs=sorted(overs), quotas=limits[1], usages=usages)
+        with refusing(error):
+            uuids = api.quota_reserve(context, REGISTRY, *limits, deltas, expire, 0, 0)
+        if error:
+            return multiple()
+        self.in_use = in_use
+        for uuid, (resource, delta) in zip(uuids, deltas.items(), strict=True):
+            self.open[uuid] = Reservation(key_of(project, user, resource), user, delta, expire)
+        return uuids
+
+    @rule(uuids=parts_of(batches), used=st.booleans(), stranger=st.booleans())
+    def settle(self, uuids: list[str], used: bool, stranger: bool) -> None:
+        """Commit or roll back; nothing happens to reservations that are over, and a stranger has no use for others'."""
+        settle = api.reservation_commit if used else api.reservation_rollback
+        live = {uuid: self.open[uuid] for uuid in uuids if uuid in self.open}
+        project, user = next(((one.key[0], one.user) for one in live.values()), ("red", "ann"))
+        if stranger:
+            user = "eve"
+        if any(one.key[1] not in (user, None) for one in live.values()):
+            with pytest.raises(KeyError):
+                settle(self.admin, uuids, project, user)
+            return
+        settle(self.admin, uuids, project, user)
+        for uuid, one in live.items():
+            del self.open[uuid]
+            if used:
+                self.in_use[one.key] += one.delta
+
+    @rule(uuids=parts_of(batches), deltas=DELTAS)
+    def do_all_and_roll_back(self, uuids: list[str], deltas: dict[str, int]) -> None:
+        unlimited = dict.fromkeys(deltas, -1)
+        owners = [(self.open[uuid].key[0], self.open[uuid].user) for uuid in uuids if uuid in self.open]
+        if owners:
+            with undone(self.admin):
+                more = api.quota_reserve(self.admin, REGISTRY, unlimited, unlimited, deltas, None, 0, 0, *owners[0])
+                api.reservation_commit(self.admin, [*more, *uuids], *owners[0])
+                api.quota_destroy_all_by_project(self.admin, owners[0][0])
+
+    @rule(seconds=st.sampled_from([1, 10, 60]))
+    def expire(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        api.reservation_expire(self.admin)
+        now = self.clock.now
+        self.open = {uuid: one for uuid, one in self.open.items() if one.expire is None or one.expire >= now}
+
+    # -- usages -------------------------------------------------------------------------------------------------------
+
+    @rule(project=PROJECT, user=USER, resource=RESOURCE, in_use=st.integers(-1, 9))
+    def update_usage(self, project: str, user: str, resource: str, in_use: int) -> None:
+        key = key_of(project, user, resource)
+        with refusing(None if key in self.in_use else QuotaUsageNotFound(project_id=project)):
+            api.quota_usage_update(self.admin, project, user, resource, in_use=in_use)
+            self.in_use[key] = in_use
+
+    @rule(project=PROJECT, user=USER, really=SELDOM)
+    def destroy_user(self, project: str, user: str, really: bool) -> None:
+        if not really:
+            return
+        api.quota_destroy_all_by_project_and_user(self.admin, project, user)
+        gone = {uuid for uuid, one in self.open.items() if (one.key[0], one.user) == (project, user)}
+        whole = (project, None, "fixed_ips")
+        reserved = self.reserved(whole)
+        self.open = {uuid: one for uuid, one in self.open.items() if uuid not in gone}
+        self.stuck[whole] = self.stuck.get(whole, 0) + reserved - self.reserved(whole)
+        self.limits = {key: limit for key, limit in self.limits.items() if key[:2] != (project, user)}
+        self.in_use = {key: number for key, number in self.in_use.items() if key[:2] != (project, user)}
+
+    @rule(project=PROJECT, really=SELDOM)
+    def destroy_project(self, project: str, really: bool) -> None:
+        if not really:
+            return
+        api.quota_destroy_all_by_project(self.admin, project)
+        self.open = {uuid: one for uuid, one in self.open.items() if one.key[0] != project}
+        self.stuck = {key: number for key, number in self.stuck.items() if key[0] != project}
+        self.limits = {key: limit for key, limit in self.limits.items() if key[0] != project}
+        self.in_use = {key: number for key, number in self.in_use.items() if key[0] != project}
+
+    @rule(project=PROJECT, user=USER, resource=RESOURCE)
+    def look_at_one(self, project: str, user: str, resource: str) -> None:
+        key = key_of(project, user, resource)
+        with refusing(None if key in self.in_use else QuotaUsageNotFound(project_id=project)):
+            row = api.quota_usage_get(self.admin, project, resource, user)
+            assert (row["in_use"], row["reserved"]) == (self.in_use[key], self.reserved(key))
+            assert row["total"] == row["in_use"] + row["reserved"]
+
+    @invariant()
+    def the_same_numbers(self) -> None:
+        for project in PROJECTS:
+            keys = [key for key in self.in_use if key[0] == project]
+            limits = {key[1:]: limit for key, limit in self.limits.items() if key[0] == project}
+            found = api.quota_usage_get_all_by_project(self.admin, project)
+            assert found == {"project_id": project} | self.numbers(self.in_use, keys)
+            found = api.quota_get_all_by_project(self.admin, project)
+            assert found == {"project_id": project} | {name: n for (user, name), n in limits.items() if user is None}
+            rows = api.quota_get_all(self.admin, project)
+            assert {(row["user_id"], row["resource"]): row["hard_limit"] for row in rows} == {
+                key: limit for key, limit in limits.items() if key[0] is not None
+            }
+            for user in ("ann", "bob"):
+                own = [key for key in keys if key[1] in (user, None)]
+                found = api.quota_usage_get_all_by_project_and_user(self.admin, project, user)
+                assert found == {"project_id": project, "user_id": user} | self.numbers(self.in_use, own)
+
+
+def test_quotas(drive: Callable[[type[Machine]], None]) -> None:
+    drive(Quotas)
