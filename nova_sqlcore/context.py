@@ -97,9 +97,14 @@ def current(context: Any) -> Transaction:
 
 
 def apart(context: Any) -> Any:
-    """Return a copy of the context that joins none of the transactions that the context has open."""
+    """Return a copy of the context that joins none of the transactions that the context has open.
+
+    What it writes keeps the context off the replicas all the same.
+    """
     other = copy.copy(context)
-    setattr(other, _HOLDER, Scopes())
+    holder = Scopes()
+    holder.wrote = scopes_of(context).wrote
+    setattr(other, _HOLDER, holder)
     return other
 
 
@@ -228,14 +233,19 @@ class RequestContext:
         )
 
 
-def elevated(context: Any) -> Any:
-    """Return a copy of a context of any class, with admin rights, that joins the context's open transaction."""
+def elevated(context: Any, read_deleted: str | None = None) -> Any:
+    """Return a copy of a context of any class, with admin rights, that joins the context's open transaction.
+
+    It sees what ``read_deleted`` shows, by default what the context sees.
+    """
     elevate = getattr(context, "elevated", None)
     if elevate is None:
         other = copy.copy(context)
         other.is_admin = True
     else:
         other = elevate()
+    if read_deleted is not None:
+        other.read_deleted = read_deleted
     setattr(other, _HOLDER, scopes_of(context))
     return other
 

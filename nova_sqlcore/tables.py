@@ -621,7 +621,7 @@ instance_types = _table(
     Column("swap", Integer, nullable=False, default=0),
     Column("vcpu_weight", Integer),
     Column("flavorid", String(255)),
-    Column("rxtx_factor", Float, default=1),
+    Column("rxtx_factor", Float, default=1.0),
     *columns(Integer, "root_gb", "ephemeral_gb"),
     Column("disabled", Boolean, default=False),
     Column("is_public", Boolean, default=True),
@@ -1107,9 +1107,7 @@ added_index(volume_usage_cache.c.volume_id)
 # All live instances, newest first: there NULL is the greatest value, and the reference's index has it at the wrong end.
 only_on(
     ("postgresql",),
-    added_index(
-        instances.c.deleted, instances.c.created_at.nulls_first(), instances.c.id, name="instances_newest_idx"
-    ),
+    added_index(instances.c.deleted, instances.c.created_at.nulls_first(), instances.c.id, name="instances_newest_idx"),
 )
 
 # The free addresses of a network, that which nobody has touched for the longest time first: NULL is the oldest time.

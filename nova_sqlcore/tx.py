@@ -78,6 +78,7 @@ class Scope:
     _may_join_async: bool = False
     _gives_connection: bool = False
     _retry_on: tuple[type[Exception], ...] = ()
+    _name: str | None = None
 
     @overload
     def __call__(self, target: Callable[P, R]) -> Callable[P, R]: ...
@@ -147,6 +148,10 @@ class Scope:
         """
         return self._writer_only("retrying", _retry_on=errors)
 
+    def named(self, name: str) -> Scope:
+        """Return the scope whose transactions bear ``name``: that of a public function which opens them in parts."""
+        return dataclasses.replace(self, _name=name)
+
     def __getattr__(self, name: str) -> Scope:
         """Give the reference's ``async``, a keyword by now, through ``getattr``."""
         if name == "async":
@@ -168,7 +173,7 @@ class Scope:
 
     def _decorate(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return ``function`` so that it runs in this scope, on its first argument as the context."""
-        name = function.__name__
+        name = self._name or function.__name__
         run = self._write if self.mode == "writer" else self._read
 
         @functools.wraps(function)
@@ -288,7 +293,7 @@ def pause_or_raise(error: Exception, attempt: int, name: str, retry_on: tuple[ty
 class Report:
     """What became of one transaction, for metrics and logs."""
 
-    #: the public function that opened it, or "block"
+    #: the public function that opened it, or "block" unless the scope is ``named``
     name: str
     mode: Mode
     outcome: Outcome
@@ -336,7 +341,7 @@ class Block:
         outer = self._scopes.innermost(database)
         self._owns = outer is None or scope._independent
         if self._owns:
-            self._transaction = scope.open(database, outer, "block", self._scopes)
+            self._transaction = scope.open(database, outer, scope._name or "block", self._scopes)
         else:
             assert outer is not None
             scope.check(outer)

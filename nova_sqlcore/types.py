@@ -11,6 +11,7 @@ import functools
 import ipaddress
 import socket
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -85,7 +86,7 @@ class CountedPart(Integer):
 
 
 class Float(sa.TypeDecorator[float]):
-    """A floating point number; single precision on the MySQL family."""
+    """A floating point number; on the MySQL family of single precision, and rounded to the six digits that it shows."""
 
     impl = sa.Float
     cache_ok = True
@@ -95,16 +96,22 @@ class Float(sa.TypeDecorator[float]):
         return sa.Double() if dialect.name == "postgresql" else self.impl_instance
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> float | None:
-        """Return the float that ``value`` stands for."""
-        if value is None or type(value) is float:
-            return value
+        """Return the float that ``value`` stands for, in the precision that the server shows."""
+        if value is None:
+            return None
         try:
-            return float(value)
+            number = float(value)
         except (TypeError, ValueError):
             raise UnstorableValue("a number", value) from None
+        return float(f"{number:.6g}") if dialect.name in ("mysql", "mariadb") else number
 
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> None:
-        """Take what the driver gives: every one of them gives a float."""
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], float | None] | None:
+        """Take what the driver gives; but sqlite's RETURNING gives whole numbers as int."""
+        return _float if dialect.name == "sqlite" else None
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 class Boolean(sa.TypeDecorator[bool]):
@@ -264,29 +271,32 @@ class CIDR(_Inet):
 
 @functools.lru_cache(maxsize=4096)
 def _short_address(text: str) -> str:
-    """Return an IPv6 address in the form that servers show, with dots where it holds one of IPv4; other text as is."""
-    if ":" not in text:
+    if ":" not in text or "%" in text:
         return text
     try:
-        return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, text))
-    except (OSError, ValueError):
+        return _spelled(ipaddress.IPv6Address(text))
+    except ValueError:
         return text
 
 
 @functools.lru_cache(maxsize=4096)
 def _short_network(text: str) -> str:
-    if ":" not in text:
-        return text
-    try:
-        return str(ipaddress.IPv6Network(text, strict=False))
-    except ValueError:
-        return text
+    return network_text(text) if ":" in text else text
 
 
 @functools.lru_cache(maxsize=4096)
 def network_text(text: str) -> str:
     """Return ``text`` as the text of a network; what is no network stays as it is."""
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return text
+    return f"{_spelled(network.network_address)}/{network.prefixlen}"
+
+
+def _spelled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Return an address as PostgreSQL and the reference spell it: ``::ffff:192.0.2.1``.
+
+    To Python that is ``::ffff:c000:201`` up to 3.12: stored text must not change with its version.
+    """
+    return str(address) if address.version == 4 else socket.inet_ntop(socket.AF_INET6, address.packed)

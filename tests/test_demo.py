@@ -59,7 +59,7 @@ def finished(backend: Backend) -> tuple[cloud.Scene, list[cloud.Tally]]:
         api.flavor_create(get_admin_context(), flavor)
     scene = cloud.Scene.new()
     cloud.prepare(scene, 1, SERVERS)
-    worker = cloud.Worker(scene, 0)
+    worker = cloud.Worker(scene, 0, measures.Measures())
     for turn in range(SERVERS):
         worker.serve(turn)
     assert invariants.broken(scene, [worker.tally]) == []

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nova_sqlcore import tx
 from nova_sqlcore.cli.app import url_option
-from nova_sqlcore.queries.archive import BATCH, archive_deleted_rows, purge_archived_rows
+from nova_sqlcore.queries.archive import BATCH, MAX_BATCH, archive_deleted_rows, purge_archived_rows
 from nova_sqlcore.types import MAX_INT
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @url_option
 @click.option("--max-rows", type=click.IntRange(0, MAX_INT), metavar="N", help="Move no more rows than this.")
 @click.option("--before", type=click.DateTime(), help="Only rows that were deleted before this time, in UTC.")
-@click.option("--batch", type=click.IntRange(1, 30_000), default=BATCH, show_default=True, help="Rows per transaction.")
+@click.option(
+    "--batch", type=click.IntRange(1, MAX_BATCH), default=BATCH, show_default=True, help="Rows per transaction."
+)
 @click.option("--sleep", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Rest after each batch.")
 @click.option("--purge", is_flag=True, help="Delete archived rows for good, instead of moving rows to them.")
 @click.option("--verbose", is_flag=True, help="Show how many rows of each table have moved.")

@@ -71,7 +71,7 @@ def _show(console: Console, result: Result, servers: int) -> None:
     for name, measure in sorted(result.measures.items(), key=lambda item: -sum(item[1].seconds)):
         times = (f"{1000 * seconds:.2f}" for seconds in (measure.median, measure.p95))
         numbers = (f"{measure.calls:,}", f"{measure.statements_per_call:.1f}", *times, f"{measure.conflicts:,}")
-        table.add_row("(blocks)" if name == "block" else name, *numbers)
+        table.add_row(name, *numbers)
     console.print(table)
     console.print(f"{servers} servers in {result.seconds:.1f} s: {servers / result.seconds:.1f} per second.")
     sums = {

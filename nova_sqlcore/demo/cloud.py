@@ -15,6 +15,8 @@ from nova_sqlcore import RequestContext, api, clock, exceptions, get_admin_conte
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore.demo.measures import Measures
+
 COUNTED: Final = ("instances", "cores", "ram")
 #: What the quota functions want to know about a resource: how its use is counted.
 RESOURCES: Final = {name: types.SimpleNamespace(name=name, sync="_sync_instances") for name in COUNTED}
@@ -77,18 +79,19 @@ def prepare(scene: Scene, workers: int, servers: int) -> None:
 class Worker:
     """A compute host with its service: boots servers, one after the other."""
 
-    def __init__(self, scene: Scene, number: int) -> None:
-        """Report in as host ``number``."""
+    def __init__(self, scene: Scene, number: int, measures: Measures) -> None:
+        """Report in as host ``number``; ``measures`` passes all calls on to the API."""
+        self._db = measures
         self.host = scene.host(number)
         self.tally = Tally()
         self._scene = scene
         self._admin = get_admin_context()
         self._user = scene.context()
         service = {"host": self.host, "binary": "nova-compute", "topic": "compute"}
-        self._service = api.service_create(self._admin, service)["id"]
-        self._node = api.compute_node_create(self._admin, self._capacity())["id"]
-        self._flavors = [row for row in api.flavor_get_all(self._user) if row["vcpus"] <= 4]
-        limits = api.quota_get_all_by_project(self._user, self._scene.project)
+        self._service = self._db.service_create(self._admin, service)["id"]
+        self._node = self._db.compute_node_create(self._admin, self._capacity())["id"]
+        self._flavors = [row for row in self._db.flavor_get_all(self._user) if row["vcpus"] <= 4]
+        limits = self._db.quota_get_all_by_project(self._user, self._scene.project)
         self._limits = {name: limits[name] for name in COUNTED}
 
     def serve(self, turn: int) -> None:
@@ -131,10 +134,10 @@ class Worker:
             "system_metadata": {f"image_property_{number}": "x" * 20 for number in range(10)},
             "extra": {"flavor": "{}"},
         }
-        instance: str = api.instance_create(self._user, values)["uuid"]
+        instance: str = self._db.instance_create(self._user, values)["uuid"]
         self._commit(reservations)
         request = {"instance_uuid": instance, "request_id": self._user.request_id}
-        api.action_start(
+        self._db.action_start(
             self._user, {**request, "action": "create", "user_id": self._scene.user, "project_id": self._scene.project}
         )
         return instance
@@ -142,19 +145,19 @@ class Worker:
     def _boot(self, instance: str, *, fails: bool) -> None:
         """Go through the task states, each by compare-and-swap."""
         event = {"instance_uuid": instance, "request_id": self._user.request_id, "event": "compute_run"}
-        api.action_event_start(self._user, event)
+        self._db.action_event_start(self._user, event)
         for before, after in itertools.pairwise(STEPS):
             change: dict[str, Any] = {"task_state": after, "expected_task_state": before}
             if after == "networking":
                 change |= {"host": self.host, "node": self.host}
-                api.instance_info_cache_update(self._user, instance, {"network_info": "[]"})
+                self._db.instance_info_cache_update(self._user, instance, {"network_info": "[]"})
             if after is None:
                 change |= {"vm_state": "error" if fails else "active", "launched_at": clock.utcnow(), "power_state": 1}
-            api.instance_update(self._user, instance, change)
-        api.action_event_finish(self._user, {**event, "result": "Error" if fails else "Success"})
+            self._db.instance_update(self._user, instance, change)
+        self._db.action_event_finish(self._user, {**event, "result": "Error" if fails else "Success"})
         if fails:
             fault = {"instance_uuid": instance, "code": 500, "message": "on purpose", "host": self.host}
-            api.instance_fault_create(self._user, fault)
+            self._db.instance_fault_create(self._user, fault)
             self.tally.failed += 1
         else:
             self.tally.booted += 1
@@ -163,37 +166,45 @@ class Worker:
         """Double the cores, if nobody has changed the server's state meanwhile."""
         reservations = self._reserve({"cores": flavor["vcpus"]})
         change = {"vcpus": 2 * flavor["vcpus"], "expected_vm_state": "active", "expected_task_state": None}
-        api.instance_update(self._user, instance, change)
+        self._db.instance_update(self._user, instance, change)
         self._commit(reservations)
         self.tally.resized += 1
 
     def _mistake(self, instance: str) -> None:
         """Expect a wrong state: the library must refuse and change nothing."""
         try:
-            api.instance_update(self._user, instance, {"task_state": "lost", "expected_task_state": "no such state"})
+            self._db.instance_update(
+                self._user, instance, {"task_state": "lost", "expected_task_state": "no such state"}
+            )
         except exceptions.UnexpectedTaskStateError:
             self.tally.refused_swaps += 1
 
     def _delete(self, instance: str) -> None:
         """Delete the server and give its quota back, in one transaction."""
-        api.instance_update(self._user, instance, {"task_state": "deleting", "expected_task_state": None})
-        for attempt in tx.attempts(self._user):
-            with attempt:
-                row = api.instance_destroy(self._user, instance)
-                cores, ram = row["vcpus"] or 0, row["memory_mb"] or 0
-                self._commit(self._reserve({"instances": -1, "cores": -cores, "ram": -ram}))
+        self._db.instance_update(self._user, instance, {"task_state": "deleting", "expected_task_state": None})
+        with self._db.measured("deletion and quota, one transaction"):
+            for attempt in tx.attempts(self._user):
+                with attempt:
+                    self._destroy(instance)
         self.tally.deleted += 1
+
+    def _destroy(self, instance: str) -> None:
+        row = api.instance_destroy(self._user, instance)
+        back = {"instances": -1, "cores": -(row["vcpus"] or 0), "ram": -(row["memory_mb"] or 0)}
+        reservations = api.quota_reserve(self._user, RESOURCES, {}, {}, back, _in_an_hour(), 0, 0)
+        api.reservation_commit(self._user, reservations, project_id=self._scene.project, user_id=self._scene.user)
 
     # -- quota ----------------------------------------------------------------------------------------------------
 
     def _reserve(self, deltas: dict[str, int]) -> list[str]:
         limits = {name: self._limits[name] for name in deltas}
-        expire = clock.utcnow() + datetime.timedelta(hours=1)
-        reservations: list[str] = api.quota_reserve(self._user, RESOURCES, limits, limits, deltas, expire, 0, 0)
+        reservations: list[str] = self._db.quota_reserve(
+            self._user, RESOURCES, limits, limits, deltas, _in_an_hour(), 0, 0
+        )
         return reservations
 
     def _commit(self, reservations: Sequence[str]) -> None:
-        api.reservation_commit(self._user, reservations, project_id=self._scene.project, user_id=self._scene.user)
+        self._db.reservation_commit(self._user, reservations, project_id=self._scene.project, user_id=self._scene.user)
 
     def _ask_for_too_much(self) -> None:
         """Ask for one server more than the project may ever have; and give back what was reserved in vain."""
@@ -202,17 +213,19 @@ class Worker:
         except exceptions.OverQuota:
             self.tally.refused_over_quota += 1
         in_vain = self._reserve({"instances": 1})
-        api.reservation_rollback(self._user, in_vain, project_id=self._scene.project, user_id=self._scene.user)
+        self._db.reservation_rollback(self._user, in_vain, project_id=self._scene.project, user_id=self._scene.user)
 
     # -- what all workers change, and what a host tells -----------------------------------------------------------
 
     def _count_up(self) -> None:
         """Advance the shared counter by compare-and-swap, and leave a key of our own in the shared metadata."""
         while True:
-            before = api.instance_get_by_uuid(self._user, self._scene.shared, columns=("task_state",))["task_state"]
+            before = self._db.instance_get_by_uuid(self._user, self._scene.shared, columns=("task_state",))[
+                "task_state"
+            ]
             after = f"step-{int(before.removeprefix('step-')) + 1}"
             try:
-                api.instance_update(
+                self._db.instance_update(
                     self._user, self._scene.shared, {"task_state": after, "expected_task_state": before}
                 )
             except exceptions.UnexpectedTaskStateError:
@@ -221,22 +234,26 @@ class Worker:
                 break
         self.tally.counted += 1
         key = f"{self.host}-{self.tally.counted}"
-        api.instance_metadata_update(self._user, self._scene.shared, {key: after}, False)
+        self._db.instance_metadata_update(self._user, self._scene.shared, {key: after}, False)
         self.tally.metadata_keys.append(key)
 
     def _heartbeat(self, count: int, flavor: Mapping[str, Any]) -> None:
-        api.service_update(self._admin, self._service, {"report_count": count})
+        self._db.service_update(self._admin, self._service, {"report_count": count})
         used = {"running_vms": count, "vcpus_used": count * flavor["vcpus"]}
-        api.compute_node_update(self._admin, self._node, used)
+        self._db.compute_node_update(self._admin, self._node, used)
 
     def _look_at_a_page(self) -> None:
         """List the project's newest servers, and one page more."""
-        page = api.instance_get_all_by_filters(self._user, {"deleted": False}, limit=PAGE)
+        page = self._db.instance_get_all_by_filters(self._user, {"deleted": False}, limit=PAGE)
         if len(page) == PAGE:
-            api.instance_get_all_by_filters(self._user, {"deleted": False}, limit=PAGE, marker=page[-1]["uuid"])
+            self._db.instance_get_all_by_filters(self._user, {"deleted": False}, limit=PAGE, marker=page[-1]["uuid"])
 
     def _capacity(self) -> dict[str, Any]:
         sizes = {"vcpus": 64, "memory_mb": 262144, "local_gb": 4096}
         used = {"vcpus_used": 0, "memory_mb_used": 0, "local_gb_used": 0}
         about = {"hypervisor_type": "QEMU", "hypervisor_version": 2005000, "cpu_info": "{}"}
         return {"host": self.host, "hypervisor_hostname": self.host, **sizes, **used, **about}
+
+
+def _in_an_hour() -> datetime.datetime:
+    return clock.utcnow() + datetime.timedelta(hours=1)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import functools
 import statistics
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
+
+from nova_sqlcore import api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from nova_sqlcore.tx import Report
 
@@ -21,12 +26,12 @@ class Measure:
     statements: int = 0
     #: attempts that met a conflict and were made again
     conflicts: int = 0
-    #: of every call that was not a conflict, in the order of their ends
+    #: of every call, conflicts and pauses included
     seconds: list[float] = dataclasses.field(default_factory=list)
 
     @property
     def calls(self) -> int:
-        """How many calls came to an end, well or badly."""
+        """How many calls were made, whatever came of them."""
         return len(self.seconds)
 
     @property
@@ -48,20 +53,37 @@ class Measure:
 
 
 class Measures:
-    """The measures of a process, by function; an observer for ``tx.observe``."""
+    """The measures of a process, by the function called; ``note`` is an observer for ``tx.observe``."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.by_name: dict[str, Measure] = collections.defaultdict(Measure)
+        #: takes what happens outside all calls, and is not shown
+        self._running = Measure()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Give a function of the API that is measured when it is called."""
+        return functools.partial(self._call, getattr(api, name))
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self.measured(function.__name__):
+            return function(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """Measure the block as one call, with all transactions in it."""
+        outer, self._running = self._running, self.by_name[name]
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._running.seconds.append(time.perf_counter() - begin)
+            self._running = outer
 
     def note(self, report: Report) -> None:
         """Take the report of one transaction."""
-        measure = self.by_name[report.name]
-        measure.statements += report.statements
-        if report.outcome == "conflict":
-            measure.conflicts += 1
-        else:
-            measure.seconds.append(report.seconds)
+        self._running.statements += report.statements
+        self._running.conflicts += report.outcome == "conflict"
 
 
 def total(parts: Iterable[dict[str, Measure]]) -> dict[str, Measure]:

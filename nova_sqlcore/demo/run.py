@@ -99,7 +99,7 @@ def _worker(url: str | sa.URL, scene: cloud.Scene, number: int, servers: int) ->
     found = measures.Measures()
     tx.observe(found.note)
     try:
-        worker = cloud.Worker(scene, number)
+        worker = cloud.Worker(scene, number, found)
         for turn in range(servers):
             worker.serve(turn)
             _done.put(1)

@@ -255,7 +255,7 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
         _write_items(transaction, row["id"], {**metadata, **zone}, set_delete=True)
     elif _ZONE in values:
         _write_items(transaction, row["id"], {_ZONE: values[_ZONE]})
-    found = _get(transaction, "yes", row["id"])
+    found = _get(transaction, "yes", given.get("id", row["id"]))
     return cast("rows.AggregateWithChildren", found)
 
 

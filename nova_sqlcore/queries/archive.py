@@ -10,10 +10,11 @@ not. So the tables come children first.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -35,6 +36,8 @@ Row = dict[str, Any]
 
 #: Rows per transaction: long enough that a transaction costs little per row, short enough that nobody waits for it.
 BATCH: Final = 1000
+#: The most that may be asked for: sqlite takes 32,766 parameters.
+MAX_BATCH: Final = 30_000
 
 
 def _references(table: sa.Table) -> list[sa.ForeignKey]:
@@ -79,19 +82,26 @@ def _names_where(some: Callable[[sa.Table], sa.Exists]) -> sa.CompoundSelect[Any
     return sa.union_all(*name)
 
 
-#: The names of the tables that have soft-deleted rows.
 _DEAD = _names_where(lambda table: sa.exists().where(_is_dead(table)))
-#: The names of the tables whose shadow tables have rows.
 _ARCHIVED = _names_where(lambda table: sa.exists().select_from(tables.shadows[table.name]))
 
 
-@tx.main.reader
-def _filled(context: Context, names: sa.CompoundSelect[Any]) -> set[str]:
-    """Return the names that the statement gives.
+@tx.main.reader.named("archive_deleted_rows")
+def _dead(context: Context) -> set[str]:
+    """Return the names of the tables that have soft-deleted rows.
 
     Cost: 1 statement.
     """
-    return set(current(context).scalars(names))
+    return set(current(context).scalars(_DEAD))
+
+
+@tx.main.reader.named("purge_archived_rows")
+def _archived(context: Context) -> set[str]:
+    """Return the names of the tables whose shadow tables have rows.
+
+    Cost: 1 statement.
+    """
+    return set(current(context).scalars(_ARCHIVED))
 
 
 # -- one batch --------------------------------------------------------------------------------------------------------
@@ -105,11 +115,22 @@ def _find(table: sa.Table, behind: bool, before: bool, fitting: bool, dialect: D
     takes. Rows that somebody else has locked are left to the next run.
     """
     key = _key(table)
-    referring = (sa.exists().where(other.parent == other.column) for other in _references(table))
-    where = [_is_dead(table), *(~exists for exists in referring), *_within(table, behind, before)]
+    unused = (_is_absent(other.column, other.parent) for other in _references(table))
+    where = [_is_dead(table), *_within(table, behind, before), *unused]
     if fitting:
         where += _fits(table)
     return dialect.lock_free_row(sa.select(key).where(*where).order_by(key).limit(arg("limit")))
+
+
+def _is_absent(own: sa.Column[Any], column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """Return the clause that ``column`` of another table nowhere holds what the row in question has in ``own``.
+
+    For NOT EXISTS PostgreSQL joins the whole of the other tables to all soft-deleted rows, batch after batch (measured
+    with 66,000 soft-deleted instances: up to 6 s for a batch in place of 0.7 s).
+    """
+    number = sa.literal_column("1", sa.Integer)
+    holder = sa.select(number).where(column == own).limit(number)
+    return holder.correlate(own.table).scalar_subquery().is_(None)
 
 
 def _within(table: sa.Table, behind: bool, before: bool) -> list[sa.ColumnElement[bool]]:
@@ -124,7 +145,7 @@ def _within(table: sa.Table, behind: bool, before: bool) -> list[sa.ColumnElemen
 def _fits(table: sa.Table) -> list[sa.ColumnElement[bool]]:
     """Return the clauses that a row can be stored in the shadow table: its key is free, and no text is too long."""
     shadow = tables.shadows[table.name]
-    clauses: list[sa.ColumnElement[bool]] = [~sa.exists().where(_key(shadow) == _key(table))]
+    clauses: list[sa.ColumnElement[bool]] = [_is_absent(_key(table), _key(shadow))]
     for column in _shared_columns(table):
         length = getattr(shadow.c[column.name].type, "length", None)
         if isinstance(column.type, types.String) and length is not None and length < column.type.length:
@@ -169,7 +190,7 @@ def _move_at_once(table: sa.Table, behind: bool, before: bool, fitting: bool, di
     return sa.select(moved.c[key.name]).order_by(moved.c[key.name])
 
 
-@tx.main.writer
+@tx.main.writer.named("archive_deleted_rows")
 def _archive_batch(context: Context, table: sa.Table, limit: int, fitting: bool, **bounds: Any) -> list[Any]:
     """Move at most ``limit`` rows and return their keys in order; ``bounds`` are parameters of ``_find``.
 
@@ -191,7 +212,8 @@ def _archive_batch(context: Context, table: sa.Table, limit: int, fitting: bool,
 # -- all batches ------------------------------------------------------------------------------------------------------
 
 
-class _Pace(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Pace:
     """How the work is cut into batches."""
 
     #: rows
@@ -200,6 +222,10 @@ class _Pace(NamedTuple):
     pause: float = 0
     #: is told the table and the rows of every batch
     progress: Callable[[str, int], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= MAX_BATCH:
+            raise ValueError(f"batch is a number from 1 to {MAX_BATCH}; got {self.batch}")
 
     def work(self, table: sa.Table, move: Callable[[int, Row], list[Any]], limit: int | None, bounds: Row) -> int:
         """Call ``move(size, bounds)``, which returns the keys of what it has moved, until it moves less than that.
@@ -240,14 +266,15 @@ def archive_deleted_rows(
     A row that others refer to, or that its shadow table does not take, stays and does not keep others from moving.
     Cost: 1 statement; for each table with soft-deleted rows 3 more per batch, 1 on PostgreSQL.
     Lock: the rows of one batch at a time.
-    Raises: ValueError if ``max_rows`` is negative. What has moved before an error stays moved.
+    Raises: ValueError if ``max_rows`` is negative or ``batch`` out of range. What has moved before an error stays
+    moved.
     """
     if max_rows is not None and max_rows < 0:
         raise ValueError(f"max_rows is a number from 0 on, or None; got {max_rows}")
+    pace = _Pace(batch, pause, progress)
     if max_rows == 0:
         return {}
-    pace = _Pace(batch, pause, progress)
-    filled = _filled(get_admin_context(), _DEAD)
+    filled = _dead(get_admin_context())
     counts: dict[str, int] = {}
     for table in ORDER:
         left = None if max_rows is None else max_rows - sum(counts.values())
@@ -303,7 +330,7 @@ def _find_archived(shadow: sa.Table, behind: bool, before: bool, dialect: Dialec
     )
 
 
-@tx.main.writer
+@tx.main.writer.named("purge_archived_rows")
 def _purge_batch(context: Context, shadow: sa.Table, limit: int, **bounds: Any) -> list[Any]:
     """Delete at most ``limit`` archived rows and return their keys in order.
 
@@ -332,7 +359,7 @@ def purge_archived_rows(
     Lock: the rows of one batch at a time.
     """
     pace = _Pace(batch, pause, progress)
-    filled = _filled(get_admin_context(), _ARCHIVED)
+    filled = _archived(get_admin_context())
     counts: dict[str, int] = {}
     for table in ORDER:
         if table.name in filled:

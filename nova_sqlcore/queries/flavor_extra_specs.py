@@ -83,7 +83,7 @@ def flavor_extra_specs_update_or_create(
     raise exceptions.FlavorExtraSpecUpdateCreateFailed(id=flavor_id, retries=max_retries)
 
 
-@tx.main.writer.savepoint
+@tx.main.writer.savepoint.named("flavor_extra_specs_update_or_create")
 def _write(context: Context, flavor_id: str, specs: Mapping[str, str]) -> None:
     number = _flavor_get_id_from_flavor(context, flavor_id)
     transaction = current(context)

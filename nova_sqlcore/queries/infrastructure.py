@@ -117,7 +117,7 @@ def select_db_reader_mode(f: Callable[P, R]) -> Callable[P, R]:
         given = parameters.bind(*args, **kwargs)
         given.apply_defaults()
         scope = tx.reader.async_ if given.arguments.get("use_slave") else tx.reader
-        with scope.using(given.arguments["context"]):
+        with scope.named(f.__name__).using(given.arguments["context"]):
             return f(*args, **kwargs)
 
     return selected

@@ -203,12 +203,12 @@ def _groups(context: Context, names: Sequence[str]) -> list[Row]:
     return sorted(wanted.values(), key=lambda group: group["id"])
 
 
-@tx.reader
+@tx.reader.named("instance_create")
 def _read_groups(context: Context, names: Sequence[str]) -> list[Row]:
     return security_groups._security_group_get_by_names(context, context.project_id, names)
 
 
-@tx.writer
+@tx.writer.named("instance_create")
 def _add_default_group(context: Context) -> None:
     """Make the project's default group in the instance's database, unless somebody else has made it meanwhile."""
     security_groups._add_default(context)

@@ -60,7 +60,7 @@ def _floating_addresses(read_deleted: str) -> sa.Select[Any]:
         .join(fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id)
         .where(
             fixed_ips.c.instance_uuid == arg("instance_uuid"),
-            fixed_ips.c.deleted == 0,
+            *visible(fixed_ips, "no"),
             floating_ips.c.deleted == 0,
             *visible(floating_ips, read_deleted),
         )
@@ -371,7 +371,7 @@ def _stream(
             return
 
 
-@tx.reader.snapshot
+@tx.reader.snapshot.named("instance_get_all_iter")
 def _chunk(
     context: Context, filters: Mapping[str, Any] | None, form: Form, manual: list[str], last_id: int, limit: int
 ) -> list[Row]:
@@ -553,7 +553,7 @@ def _children_of(context: Context, instance_uuids: Sequence[str], *relation: Any
 # -- what other nouns ask of instances --------------------------------------------------------------------------------
 
 
-@tx.reader.allow_async
+@tx.main.reader.allow_async
 def _instance_data_get_for_user(context: Context, project_id: str | None, user_id: str | None) -> tuple[int, int, int]:
     """Return how many visible instances the project has, or the user in it, and the sums of their cores and memory.
 

@@ -430,7 +430,6 @@ def network_associate(
     return cast("rows.Network", row)
 
 
-@tx.main.writer
 def _take_first(context: Context, project_id: str, network_id: int | None = None) -> Row:
     """Take a network for a project that seemed to have none, or return the one that another caller has just taken.
 

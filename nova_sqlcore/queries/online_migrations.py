@@ -94,8 +94,12 @@ _VERSIONS = (
 )
 
 
-@tx.main.reader
-def _versions(context: Context) -> dict[str, int]:
+@tx.main.reader.named("should_migrate_data")
+def _versions(context: Context) -> dict[str, int | None]:
+    """Return the lowest version by binary; None where no service has told its own.
+
+    Cost: 1 statement.
+    """
     return {row["binary"]: row["version"] for row in current(context).rows(_VERSIONS)}
 
 
@@ -106,7 +110,7 @@ def should_migrate_data() -> bool:
     Cost: 1 statement.
     """
     versions = _versions(get_admin_context())
-    return all(versions.get(binary, 0) >= _VERSION for binary in _READERS)
+    return all((versions.get(binary) or 0) >= _VERSION for binary in _READERS)
 
 
 @functools.cache

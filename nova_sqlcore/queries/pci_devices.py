@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 # A node's id that can't be one is asked for as NULL, which no device has.
+
+#: Counts as not given.
+_UNMARKED: Final = ("deleted", None)
 
 
 @tx.reader
@@ -92,7 +95,7 @@ def pci_device_update(context: Context, node_id: int, address: str, values: Mapp
     transaction = current(context)
     refuse_unknown(t, values)
     place = {"compute_node_id": as_id(node_id), "address": address}
-    given = changes(t, values, transaction)
+    given = {name: value for name, value in changes(t, values, transaction).items() if (name, value) != _UNMARKED}
     if any(given.get(name, value) != value for name, value in (place | {"deleted": 0}).items()):
         raise exceptions.PciDeviceNotFound(node_id=node_id, address=address)
     written = {"updated_at": clock.utcnow(), **given}

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
-from nova_sqlcore.context import authorize_project_context, require_context
+from nova_sqlcore.context import authorize_project_context, elevated, require_context
+from nova_sqlcore.queries import fixed_ips, floating_ips, instance_groups, instances
 from nova_sqlcore.queries._lookups import BY, Shape, bulk_changes, equal, row_by, shape_of
 from nova_sqlcore.queries._shared import assigned, visible
-from nova_sqlcore.queries.fixed_ips import _fixed_ip_count_by_project
-from nova_sqlcore.queries.floating_ips import _floating_ip_count_by_project
-from nova_sqlcore.tables import instance_groups, instances, security_groups
 from nova_sqlcore.tables import quota_usages as t
+from nova_sqlcore.tables import security_groups
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
@@ -126,48 +125,35 @@ def quota_usage_update(context: Context, project_id: str, user_id: str, resource
 # -- making usages ----------------------------------------------------------------------------------------------------
 
 
-def hold_project(transaction: Transaction, project_id: str | None) -> None:
-    """Let nobody else make usages of the project until this transaction ends, where the servers have such a lock.
+def hold_project(transaction: Transaction, project_id: str | None) -> bool:
+    """Let nobody else make usages of the project until this transaction ends, and return whether that is so.
 
-    No unique key keeps usages from being made twice. On the MySQL family who makes them must look again afterwards;
-    sqlite has one writer anyway.
+    No unique key keeps usages from being made twice. The MySQL family has no such lock: there whoever makes a usage
+    must look again afterwards. sqlite has one writer anyway.
     Cost: 1 statement on PostgreSQL, none elsewhere.
     """
     guard = transaction.dialect.guard()
     if guard is not None:
         transaction.row(guard, guard=f"quota{project_id}")
+    return guard is not None or not transaction.dialect.locks_rows
 
 
 # -- counting anew ----------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _count(table: sa.Table, shape: Shape) -> sa.Select[Any]:
-    return sa.select(sa.func.count().label("count")).where(*equal(table, shape), *visible(table, "no"))
-
-
-@functools.cache
-def _instance_data(shape: Shape) -> sa.Select[Any]:
-    sums = (sa.func.coalesce(sa.func.sum(instances.c[name]), 0).label(name) for name in ("vcpus", "memory_mb"))
-    where = (*equal(instances, shape), *visible(instances, "no"))
-    return sa.select(sa.func.count(instances.c.id).label("count"), *sums).where(*where)
-
-
-def _instance_data_get_for_user(context: Context, project_id: str, user_id: str | None) -> tuple[int, int, int]:
-    """Return number, vcpus and memory (MB) of the project's live instances; of one user if given."""
-    shape, params = shape_of({"project_id": project_id, **({"user_id": user_id} if user_id else {})})
-    count, vcpus, memory = current(context).rows(_instance_data(shape), **params)[0].values()
-    return int(count), int(vcpus), int(memory)
+def _count_groups(shape: Shape) -> sa.Select[Any]:
+    where = (*equal(security_groups, shape), *visible(security_groups, "no"))
+    return sa.select(sa.func.count().label("count")).where(*where)
 
 
 def _sync_instances(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
-    """Count instances, and the cores and the memory that they have.
+    """Count live instances, and the cores and the memory that they have.
 
     Cost: 1 statement.
     """
-    return dict(
-        zip(("instances", "cores", "ram"), _instance_data_get_for_user(context, project_id, user_id), strict=True)
-    )
+    usage = instances._instance_data_get_for_user(elevated(context, read_deleted="no"), project_id, user_id)
+    return dict(zip(("instances", "cores", "ram"), usage, strict=True))
 
 
 def _sync_floating_ips(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
@@ -176,7 +162,7 @@ def _sync_floating_ips(context: Context, project_id: str, user_id: str | None) -
     Cost: 1 statement.
     Raises: Forbidden() to users of another project.
     """
-    return {"floating_ips": _floating_ip_count_by_project(context, project_id)}
+    return {"floating_ips": floating_ips._floating_ip_count_by_project(context, project_id)}
 
 
 def _sync_fixed_ips(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
@@ -185,7 +171,7 @@ def _sync_fixed_ips(context: Context, project_id: str, user_id: str | None) -> d
     Cost: 1 statement.
     Raises: Forbidden() to users of another project.
     """
-    return {"fixed_ips": _fixed_ip_count_by_project(context, project_id)}
+    return {"fixed_ips": fixed_ips._fixed_ip_count_by_project(context, project_id)}
 
 
 def _sync_security_groups(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
@@ -195,7 +181,8 @@ def _sync_security_groups(context: Context, project_id: str, user_id: str | None
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
-    return {"security_groups": _count_of_user(context, security_groups, project_id, user_id)}
+    shape, params = shape_of({"project_id": project_id, "user_id": user_id})
+    return {"security_groups": current(context).scalar(_count_groups(shape), **params)}
 
 
 def _sync_server_groups(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
@@ -203,14 +190,7 @@ def _sync_server_groups(context: Context, project_id: str, user_id: str | None) 
 
     Cost: 1 statement.
     """
-    return {"server_groups": _count_of_user(context, instance_groups, project_id, user_id)}
-
-
-def _count_of_user(context: Context, table: sa.Table, project_id: str, user_id: str | None) -> int:
-    """Return the number of live rows with this project and this user; None is a value like others."""
-    shape, params = shape_of({"project_id": project_id, "user_id": user_id})
-    count: int = current(context).scalar(_count(table, shape), **params)
-    return count
+    return {"server_groups": instance_groups._instance_group_count_by_project_and_user(context, project_id, user_id)}
 
 
 #: By name, the functions that count resources: ``function(context, project_id, user_id)`` gives ``{resource: count}``.

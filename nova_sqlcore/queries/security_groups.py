@@ -291,21 +291,21 @@ def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChi
     return cast("rows.SecurityGroupWithChildren", group)
 
 
-@tx.main.reader
+@tx.main.reader.named("security_group_ensure_default")
 def _find_default(context: Context) -> Row | None:
     with contextlib.suppress(exceptions.NotFound):
         return _security_group_get_by_names(context, context.project_id, [_DEFAULT])[0]
     return None
 
 
-@tx.main.writer.independent
+@tx.main.writer.independent.named("security_group_ensure_default")
 def _read_default(context: Context) -> Row:
     """Read what somebody else has committed, perhaps after the caller's transaction had its snapshot."""
     return cast("Row", security_group_get_by_name(context, context.project_id, _DEFAULT))
 
 
 @require_context
-@tx.main.writer.independent
+@tx.main.writer.independent.named("security_group_ensure_default")
 def _create_default(context: Context) -> Row | None:
     return _add_default(context)
 
@@ -338,26 +338,16 @@ def _copy_default_rules(read_deleted: str) -> sa.Insert:
 
 def _add_usage(transaction: Transaction, whose: Mapping[str, str | None]) -> None:
     """Count one more group of the user in the project."""
-    hold_project(transaction, whose["project_id"])
+    is_alone = hold_project(transaction, whose["project_id"])
     shape, params = shape_of(whose, BY)
     if transaction.execute(_increment(shape), **params):
         return
     first = {"resource": _RESOURCE, "in_use": 1, "reserved": 0, "until_refresh": settings.until_refresh}
     made = transaction.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
-    if _made_twice(transaction, shape, params):
+    # two who look at once wait for each other, and the server ends one of them
+    if not is_alone and len(transaction.rows(_made(transaction.dialect, shape), **params)) > 1:
         transaction.execute(_TAKE_BACK, by_id=made["id"])
         transaction.execute(_increment(shape), **params)
-
-
-def _made_twice(transaction: Transaction, shape: Shape, params: Mapping[str, Any]) -> bool:
-    """Tell whether somebody else has made the same usage meanwhile, where nothing keeps others from it.
-
-    Two who look at once wait for each other, and the server ends one of them.
-    """
-    dialect = transaction.dialect
-    if not dialect.locks_rows or dialect.guard() is not None:
-        return False
-    return len(transaction.rows(_made(dialect, shape), **params)) > 1
 
 
 _TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id == arg("by_id"))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.properties.machines import Machine
+from tests.properties.machines import Machine, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +41,8 @@ SHARE = 4
 def drive(
     backend: Backend, empty_tables: Callable[[], None], frozen_clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[type[Machine]], None]:
-    """Return the function that runs a machine; each example starts from empty tables and at the same moment."""
-    monkeypatch.setattr(Machine, "empty_tables", staticmethod(empty_tables), raising=False)
-    monkeypatch.setattr(Machine, "clock", frozen_clock, raising=False)
+    """Return the function that runs a machine."""
+    monkeypatch.setattr(Machine, "world", World(empty_tables, frozen_clock), raising=False)
     examples = settings().max_examples
     limits = settings(max_examples=examples if backend.name == "sqlite" else max(1, examples // SHARE))
 

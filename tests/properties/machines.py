@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytest
 from hypothesis import strategies as st
@@ -29,16 +29,23 @@ PROJECTS = ("red", "blue")
 SELDOM = st.sampled_from([False, False, False, True])
 
 
-class Machine(RuleBasedStateMachine):
-    """The library and a model of it, side by side."""
+class World(NamedTuple):
+    """What all examples run in."""
 
-    #: both are set by the fixture ``drive``
-    empty_tables: ClassVar[Callable[[], None]]
-    clock: ClassVar[FrozenClock]
+    empty_tables: Callable[[], None]
+    clock: FrozenClock
+
+
+class Machine(RuleBasedStateMachine):
+    """The library and a model of it, side by side; each example starts from empty tables and at the same moment."""
+
+    #: set by the fixture ``drive``
+    world: ClassVar[World]
 
     def __init__(self) -> None:
         super().__init__()
-        self.empty_tables()
+        self.world.empty_tables()
+        self.clock = self.world.clock
         self.clock.now = START
         self.admin = get_admin_context()
         #: who asks: a user of each project, and an admin

@@ -78,7 +78,7 @@ class Aggregates(Machine):
             return
         one = self.live[number]
         one["name"] = values.get("name", one["name"])
-        one["metadetails"] = {**values.get("metadata", one["metadetails"])}
+        one["metadetails"] = dict(values["metadata"] if "metadata" in values else one["metadetails"])
         if "availability_zone" in values:
             one["metadetails"]["availability_zone"] = values["availability_zone"]
         assert shown(row) == one

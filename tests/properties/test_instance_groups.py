@@ -68,9 +68,8 @@ class Groups(Machine):
         with refusing(self.missing(uuid)):
             api.instance_group_update(self.contexts[who], uuid, values)
         if uuid in self.live:
-            one = self.live[uuid]
-            lists = {name: replaced(one[name], values.get(name, one[name])) for name in ("policies", "members")}
-            self.live[uuid] = one | values | lists
+            old, new = self.live[uuid], self.live[uuid] | values
+            self.live[uuid] = new | {name: replaced(old[name], new[name]) for name in ("policies", "members")}
 
     @rule(who=WHO, uuid=UUIDS, really=SELDOM)
     def delete(self, who: str, uuid: str, really: bool) -> None:

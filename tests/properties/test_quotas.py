@@ -122,20 +122,13 @@ class Quotas(Machine):
 
     # -- reserving ----------------------------------------------------------------------------------------------------
 
-    @initialize(target=batches)
-    def reserve_some(self) -> MultipleResults[list[str]]:
-        deltas = dict.fromkeys(RESOURCES, 1)
-        return multiple(*(self.reserve(project, "ann", deltas, 10) for project in PROJECTS))
-
-    @rule(target=batches, project=PROJECT, user=USER, deltas=DELTAS, seconds=SECONDS)
-    def reserve(
-        self, project: str, user: str, deltas: dict[str, int], seconds: int | None
-    ) -> list[str] | MultipleResults[list[str]]:
+    def reserved_by(self, project: str, user: str, deltas: dict[str, int], seconds: int | None) -> list[str]:
+        """Reserve, and return the reservations: none if that would be too much."""
         context = RequestContext(user, project)
         expire = None if seconds is None else self.clock.now + datetime.timedelta(seconds=seconds)
         of_project = api.quota_get_all_by_project(context, project)
         of_user = of_project | api.quota_get_all_by_project_and_user(context, project, user)
-        limits = [{name: stored.get(name, UNSET) for name in deltas} for stored in (of_project, of_user)]
+        of_project, of_user = ({name: known.get(name, UNSET) for name in deltas} for known in (of_project, of_user))
 
         in_use = dict(self.in_use)
         for resource in deltas:
@@ -147,23 +140,28 @@ class Quotas(Machine):
         overs = [
             name
             for name, delta in deltas.items()
-            if any(
-                delta >= 0 and 0 <= limit[name] < sum(usage[name].values()) + delta
-                for limit, usage in zip(limits, (whole, own), strict=True)
-            )
+            for limit, usage in ((of_project[name], whole[name]), (of_user[name], own[name]))
+            if delta >= 0 and 0 <= limit < usage["in_use"] + usage["reserved"] + delta
         ]
-        error = None
-        if overs:
-            usages = whole if limits[0] == limits[1] else own
-            error = OverQuota(overs=sorted(overs), quotas=limits[1], usages=usages)
+        usages = whole if of_project == of_user else own
+        error = OverQuota(overs=sorted(set(overs)), quotas=of_user, usages=usages) if overs else None
+        uuids: list[str] = []
         with refusing(error):
-            uuids = api.quota_reserve(context, REGISTRY, *limits, deltas, expire, 0, 0)
-        if error:
-            return multiple()
-        self.in_use = in_use
-        for uuid, (resource, delta) in zip(uuids, deltas.items(), strict=True):
-            self.open[uuid] = Reservation(key_of(project, user, resource), user, delta, expire)
+            uuids = api.quota_reserve(context, REGISTRY, of_project, of_user, deltas, expire, 0, 0)
+            self.in_use = in_use
+            for uuid, (resource, delta) in zip(uuids, deltas.items(), strict=True):
+                self.open[uuid] = Reservation(key_of(project, user, resource), user, delta, expire)
         return uuids
+
+    @initialize(target=batches)
+    def reserve_some(self) -> MultipleResults[list[str]]:
+        return multiple(*(self.reserved_by(project, "ann", dict.fromkeys(RESOURCES, 1), 10) for project in PROJECTS))
+
+    @rule(target=batches, project=PROJECT, user=USER, deltas=DELTAS, seconds=SECONDS)
+    def reserve(
+        self, project: str, user: str, deltas: dict[str, int], seconds: int | None
+    ) -> list[str] | MultipleResults[list[str]]:
+        return self.reserved_by(project, user, deltas, seconds) or multiple()
 
     @rule(uuids=parts_of(batches), used=st.booleans(), stranger=st.booleans())
     def settle(self, uuids: list[str], used: bool, stranger: bool) -> None:

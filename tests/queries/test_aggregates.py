@@ -272,6 +272,12 @@ class TestUpdate:
         with sql_count(3):
             aggregates.aggregate_update(admin, row["id"], {"availability_zone": "z"})
 
+    def test_another_id(self, admin: RequestContext) -> None:
+        row = aggregate()
+        after = aggregates.aggregate_update(admin, row["id"], {"id": row["id"] + 5})
+        assert after["id"] == row["id"] + 5
+        assert aggregates.aggregate_get_all(admin) == [after]
+
     def test_a_zone_for_an_aggregate_without(self, admin: RequestContext) -> None:
         row = aggregate()
         assert aggregates.aggregate_update(admin, row["id"], {"availability_zone": "z"})["availability_zone"] == "z"

@@ -29,7 +29,7 @@ Row = Any
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 NO_IDS = (77777, "fake", 10**40, "9" * 5000, -1)
 #: texts that no address column holds; of them PostgreSQL can't even look for the first ones
-NO_ADDRESSES = ("no address", "10.0.0.999", "10.0.0.77", "fe80::77")
+NO_ADDRESSES = ("no address", "10.0.0.999", "fe80::77%eth0", "10.0.0.77", "fe80::77")
 
 
 def fixed_ip(address: Any = A, **values: Any) -> Row:
@@ -135,6 +135,13 @@ class TestBulkCreate:
         with pytest.raises(exceptions.FixedIpExists) as raised:
             fixed_ips.fixed_ip_bulk_create(admin, [{"address": address} for address in given])
         assert raised.value.kwargs["address"] == (A if A in given else given[-1].lower())
+        assert fixed_ips.fixed_ip_get_all(admin) == [row]
+
+    def test_a_taken_id(self, admin: RequestContext) -> None:
+        row = fixed_ip()
+        with pytest.raises(exceptions.FixedIpExists) as raised:
+            fixed_ips.fixed_ip_bulk_create(admin, [{"id": row["id"], "address": B}])
+        assert raised.value.kwargs["address"] is None
         assert fixed_ips.fixed_ip_get_all(admin) == [row]
 
     def test_a_taken_address_leaves_the_callers_transaction_alive(self, admin: RequestContext) -> None:
@@ -290,7 +297,7 @@ class TestByAddress:
         self, admin: RequestContext, ctxt: RequestContext, backend: Backend, address: str, call: Callable[..., Any]
     ) -> None:
         fixed_ip()
-        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:2]
+        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:3]
         expected: type[Any] = exceptions.FixedIpInvalid if invalid else exceptions.FixedIpNotFoundForAddress
         for context in (admin, ctxt, get_admin_context("yes")):
             with pytest.raises(expected, match=address) as raised:

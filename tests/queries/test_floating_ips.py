@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 Row = Any
 
 A, B, C = "172.16.0.1", "172.16.0.2", "172.16.0.3"
-NO_ADDRESSES = ("no address", "10.0.0.999", "172.16.0.77", "fe80::77")
+NO_ADDRESSES = ("no address", "10.0.0.999", "fe80::77%eth0", "172.16.0.77", "fe80::77")
 
 
 def floating_ip(address: Any = A, **values: Any) -> Row:
@@ -195,7 +198,7 @@ class TestGet:
         self, admin: RequestContext, backend: Backend, address: str, call: Callable[..., Any]
     ) -> None:
         floating_ip()
-        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:2]
+        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:3]
         expected: type[Any] = exceptions.InvalidIpAddressError if invalid else exceptions.FloatingIpNotFoundForAddress
         with pytest.raises(expected, match=address) as raised:
             call(admin, address)
@@ -388,6 +391,27 @@ class TestAllocate:
             second = floating_ips.floating_ip_allocate_address(get_admin_context(), "project", "p")
         assert sorted((first, second)) == [A, B]
 
+    @pytest.mark.only_on("mysql", "postgresql", why="sqlite locks the whole database")
+    def test_a_row_that_its_holder_gives_up_is_taken(
+        self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        floating_ip(pool="p")
+        allocate, row, looks_again = floating_ips.floating_ip_allocate_address, tx.Transaction.row, threading.Event()
+
+        def watched(self: tx.Transaction, statement: Any, /, **params: Any) -> Row:
+            if self.name == allocate.__name__ and self.statements:
+                looks_again.set()
+            return row(self, statement, **params)
+
+        monkeypatch.setattr(tx.Transaction, "row", watched)
+        with ThreadPoolExecutor(1) as pool:
+            with contextlib.suppress(LookupError), tx.writer(admin):
+                allocate(admin, "project", "p")
+                other = pool.submit(allocate, get_admin_context(), "other", "p")
+                assert looks_again.wait(10)
+                raise LookupError
+            assert other.result(10) == A
+
     @pytest.mark.parametrize("losses", [1, 6])
     @pytest.mark.parametrize(
         ("call", "result"),
@@ -576,6 +600,14 @@ class TestUpdate:
         with pytest.raises(exceptions.Forbidden):
             floating_ips.floating_ip_update(ctxt, A, {"host": "h"})
         assert stored(row) == row
+
+    @pytest.mark.only_on("mysql", "postgresql", why="on sqlite nobody else writes meanwhile")
+    def test_one_that_is_destroyed_meanwhile(self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
+        floating_ip()
+        races.overtake(monkeypatch, lambda: floating_ips.floating_ip_destroy(get_admin_context(), A))
+        with pytest.raises(exceptions.FloatingIpNotFoundForAddress) as raised:
+            floating_ips.floating_ip_update(admin, A, {"host": "h"})
+        assert raised.value.kwargs["address"] == A
 
     def test_what_the_context_sees(self) -> None:
         row = floating_ip()

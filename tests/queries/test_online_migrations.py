@@ -134,6 +134,14 @@ class TestGate:
         service("nova-api", 2, deleted=1)
         assert online_migrations.should_migrate_data()
 
+    def test_services_that_tell_no_version(self) -> None:
+        for binary in ("nova-conductor", "nova-api"):
+            service(binary, 4)
+        with tx.writer(get_admin_context()) as transaction:
+            table = tables.services
+            transaction.execute(sa.update(table).where(table.c.binary == "nova-api").values(version=None))
+        assert not online_migrations.should_migrate_data()
+
     def test_closed(self, admin: RequestContext, caplog: pytest.LogCaptureFixture, sql_count: SqlCount) -> None:
         before = devices('{"phys_function": "p"}')
         with caplog.at_level(logging.ERROR, logger="nova_sqlcore"), sql_count(1):

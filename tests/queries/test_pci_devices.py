@@ -75,6 +75,12 @@ class TestUpdate:
         row = pci_devices.pci_device_update(admin, node, "0000:02:00.0", given)
         assert (row["compute_node_id"], row["address"]) == (node, "0000:02:00.0")
 
+    def test_deleted_given_as_none_is_not_given(self, admin: RequestContext, node: int) -> None:
+        for status in ("available", "claimed"):  # to store it, and to change it
+            row = device(node, status=status, deleted=None)
+            assert (row["status"], row["deleted"]) == (status, 0)
+        assert pci_devices.pci_device_get_all_by_node(admin, node) == [row]
+
     def test_what_is_missing(self, admin: RequestContext, node: int) -> None:
         with pytest.raises(exceptions.DBError):
             pci_devices.pci_device_update(admin, node, "0000:01:00.0", {"status": "available"})

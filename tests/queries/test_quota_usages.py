@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries import quota_usages
+from nova_sqlcore.queries import fixed_ips, floating_ips, instance_groups, instances, quota_usages
 from tests.queries import instance_factory
 
 if TYPE_CHECKING:
@@ -214,6 +214,21 @@ class TestCounts:
         with sql_count(2):
             assert counted(name, admin) == {resource: 2}
             assert counted(name, admin, None) == {resource: 1}
+
+    @pytest.mark.parametrize(
+        ("name", "module", "helper", "answer"),
+        [
+            ("_sync_instances", instances, "_instance_data_get_for_user", (5, 6, 7)),
+            ("_sync_fixed_ips", fixed_ips, "_fixed_ip_count_by_project", 5),
+            ("_sync_floating_ips", floating_ips, "_floating_ip_count_by_project", 5),
+            ("_sync_server_groups", instance_groups, "_instance_group_count_by_project_and_user", 5),
+        ],
+    )
+    def test_what_counts_may_be_replaced(
+        self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, name: str, module: Any, helper: str, answer: Any
+    ) -> None:
+        monkeypatch.setattr(module, helper, lambda *_: answer)
+        assert next(iter(counted(name, admin).values())) == 5
 
     @pytest.mark.parametrize("name", ["_sync_floating_ips", "_sync_fixed_ips", "_sync_security_groups"])
     def test_users_of_other_projects_are_refused(self, ctxt: RequestContext, name: str) -> None:

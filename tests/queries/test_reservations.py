@@ -261,6 +261,15 @@ class TestReserve:
             reserve(ctxt, {"cores": 1})
         assert numbers()["cores", "user"] == (3, 1)
 
+    def test_a_cell_is_not_asked(self, ctxt: RequestContext, backend: Backend) -> None:
+        instance_factory.instance(vcpus=3)
+        with backend.new_database() as elsewhere:
+            ctxt.db_connection = tx.create_context_manager(elsewhere)
+            made = reserve(ctxt, dict.fromkeys(("cores", "fixed_ips"), 1))
+            quotas.reservation_commit(ctxt, made, "project", "user")
+            quotas.reservation_expire(ctxt)
+        assert (numbers()["cores", "user"], numbers()["fixed_ips", None]) == ((4, 0), (1, 0))
+
 
 class _Foreign:
     """A context of another class, that can't be elevated."""
@@ -420,7 +429,8 @@ class TestRefresh:
         usage("ram", 0, until_refresh=1)
         with caplog.at_level(logging.DEBUG, logger="nova_sqlcore.queries.quotas"):
             reserve(ctxt, {"cores": 0, "ram": 0})
-        levels = {record.args[0]: record.levelname for record in caplog.records if isinstance(record.args, tuple)}
+        told = [(record.levelname, record.getMessage()) for record in caplog.records]
+        levels = {name: level for level, text in told for name in ("cores", "ram", "instances") if f"'{name}'" in text}
         assert levels == {"cores": "INFO", "ram": "DEBUG", "instances": "DEBUG"}
 
 
@@ -572,7 +582,7 @@ class TestHelpers:
         assert (usages, calls) == ({"ram": "there", resource: "row"}, [])
 
     def test_need_and_refresh_take_keywords(self) -> None:
-        row: Row = {"in_use": 3, "until_refresh": None, "updated_at": None, "resource": "cores"}
+        row: Row = {"in_use": 3, "until_refresh": None, "updated_at": None}
         assert not quotas._is_quota_refresh_needed(row, max_age=0)
         quotas._refresh_quota_usages(row, until_refresh=4, in_use=5)
         assert (row["in_use"], row["until_refresh"]) == (5, 4)

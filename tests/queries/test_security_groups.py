@@ -679,6 +679,12 @@ class TestEnsureDefaultInsideATransaction:
         assert usages() == [usage()]
         tx.close()
 
+    def test_the_caller_reads_no_replica_afterwards(self, ctxt: RequestContext) -> None:
+        with tx.writer(ctxt):
+            security_groups.security_group_ensure_default(ctxt)
+        with tx.reader(ctxt, replica=True) as transaction:
+            assert transaction.mode == "reader"
+
     def test_a_cell_has_no_groups(self, ctxt: RequestContext, backend: Backend) -> None:
         with backend.new_database() as url:
             ctxt.db_connection = tx.create_context_manager(url)

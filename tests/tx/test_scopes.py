@@ -11,9 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.queries import security_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.plugins.backend import Backend
 
@@ -106,6 +107,43 @@ class TestJoining:
 
     def test_the_old_name_async_is_there_by_getattr(self) -> None:
         assert getattr(tx.main.reader, "async").mode == "async"
+
+
+class TestNames:
+    """What transactions are called in reports: as the public function, whichever part of it opens them."""
+
+    @pytest.fixture
+    def reports(self) -> Iterator[list[tx.Report]]:
+        seen: list[tx.Report] = []
+        tx.observe(seen.append)
+        yield seen
+        tx.observe(None)
+
+    def test_functions_and_blocks(self, admin: RequestContext, reports: list[tx.Report]) -> None:
+        _write(admin, "a")
+        tx.writer.named("public")(_read)(admin)
+        tx.reader.snapshot.named("public").allow_async(_read)(admin)
+        for scope in (tx.writer, tx.main.reader.named("named")):
+            with scope(admin) as transaction:
+                _read(admin)
+                assert transaction.name == ("block" if scope is tx.writer else "named")
+        seen = [(report.name, report.mode, report.outcome, report.statements) for report in reports]
+        assert seen == [
+            ("_write", "writer", "done", 1),
+            ("public", "writer", "done", 1),
+            ("public", "reader", "done", 1),
+            ("block", "writer", "done", 1),
+            ("named", "reader", "done", 1),
+        ]
+
+    def test_parts_of_a_public_function(self, ctxt: RequestContext, reports: list[tx.Report]) -> None:
+        for _ in range(2):
+            security_groups.security_group_ensure_default(ctxt)
+        assert [(report.name, report.mode) for report in reports] == [
+            ("security_group_ensure_default", "reader"),
+            ("security_group_ensure_default", "writer"),
+            ("security_group_ensure_default", "reader"),
+        ]
 
 
 class TestEnds:
