@@ -269,7 +269,7 @@ class MySQL(Dialect):
         {1040, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1184, 1698, 1927}
         | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055, 2059, 2061}
     )
-    _DATA: ClassVar[frozenset[int]] = frozenset({1264, 1265, 1292, 1366, 1367, 1406, 1411, 3140})
+    _DATA: ClassVar[frozenset[int]] = frozenset({1264, 1265, 1267, 1292, 1366, 1367, 1406, 1411, 3140, 3854})
     _FOREIGN_KEY = re.compile(
         r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "
         r"FOREIGN KEY \(.(?P<key>[^`]+).\) REFERENCES .(?P<parent>\w+)."
@@ -493,7 +493,7 @@ class PostgreSQL(Dialect):
             return exceptions.DBConstraintError(diag.table_name, diag.constraint_name, inner_exception=error)
         if state in ("42P01", "42703"):
             return exceptions.DatabaseNotMigrated(error)
-        if state.startswith("22") or state in ("42804", "42846"):
+        if state.startswith("22") or state in ("42804", "42846") or (not state and type(error).__name__ == "DataError"):
             return exceptions.DBDataError(error)
         if state.startswith(self._CONNECTION) or (not state and type(error).__name__ == "OperationalError"):
             return exceptions.DBConnectionError(error)
