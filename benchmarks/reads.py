@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -197,9 +197,9 @@ def _wide_list(driver: Driver) -> Pair:
         return rows
 
     def ours() -> list[Row]:
-        found: list[Row] = instances.instance_get_all_by_filters(
+        found = instances.instance_get_all_by_filters(
             admin, {}, sort_key="id", sort_dir="asc", columns_to_join=["metadata", "system_metadata"]
         )
-        return found
+        return cast("list[Row]", found)
 
     return Pair(f"{INSTANCES} instances with {2 * METADATA_PER_INSTANCE} metadata each", by_hand, ours)

@@ -67,7 +67,7 @@ class EngineOptions:
 class Link:
     """One connection in use: SQLAlchemy's and the driver's own, and one cursor for all statements."""
 
-    __slots__ = ("_shared", "cache", "connection", "cursor", "engine", "errors", "raw", "since")
+    __slots__ = ("_shared", "cache", "connection", "cursor", "engine", "errors", "interrupted", "raw", "since")
 
     def __init__(self, engine: sa.Engine, cache: Cache, shared: bool = False) -> None:
         """Check a connection out of the engine's pool.
@@ -78,6 +78,8 @@ class Link:
         self.cache = cache
         self._shared = shared
         self.since = time.monotonic()
+        #: a signal has cut a statement short: nobody knows what the server's next words belong to
+        self.interrupted = False
         self.connection = engine.connect()
         self.raw = self.connection.connection.dbapi_connection
         self.cursor = self.raw.cursor()  # type: ignore[union-attr]  # a fresh checkout always has one
@@ -132,6 +134,10 @@ class Link:
         with contextlib.suppress(Exception):
             self.cursor.close()
         self.connection.close()
+
+    def interrupt(self) -> None:
+        """Note that a statement was cut short; a database in memory lives in its connection, which has to go on."""
+        self.interrupted = not self._shared
 
     def discard(self) -> None:
         """Throw the connection away: it is broken, or nobody knows in which state it is."""

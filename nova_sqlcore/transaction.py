@@ -242,7 +242,9 @@ class Transaction:
             self._end()
             return
         try:
-            if self._host is not None:
+            if link.interrupted:
+                link.discard()
+            elif self._host is not None:
                 link.command(f"ROLLBACK TO SAVEPOINT {self._savepoint_name}")
                 link.command(f"RELEASE SAVEPOINT {self._savepoint_name}")
             else:
@@ -259,7 +261,9 @@ class Transaction:
         if link is None:
             return
         try:
-            if self._host is None:
+            if link.interrupted:
+                link.discard()
+            elif self._host is None:
                 self._end_snapshot(link)
                 self.database.keep_reader(link)
         except Exception:
@@ -367,6 +371,9 @@ class Transaction:
             self._replace(link)
             self._unlock()
             return self._perform(action, statement, params)
+        except BaseException:
+            link.interrupt()
+            raise
         self.statements += 1
         return result
 

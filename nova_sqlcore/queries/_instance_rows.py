@@ -141,7 +141,7 @@ def _name(template: str, row: Row) -> str:
     except TypeError:  # placeholders with names, or none at all
         pass
     try:
-        return template % row
+        return template % {column: row[column] for column in COLUMNS}  # without children, and without an old name
     except KeyError:
         return str(row["uuid"])
 
@@ -195,12 +195,15 @@ def assemble(rows: list[Row], form: Form) -> list[Row]:
     return rows
 
 
-def trim(rows: list[Row], form: Form) -> list[Row]:
-    """Take out of complete rows what the caller did not ask for, and return them."""
+def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list[Row]:
+    """Take out of complete rows what the caller did not ask for, and return them.
+
+    ``joins`` are the kinds of metadata that he has asked for.
+    """
     if form.only is not None:
-        for name in set(form.reads) - set(form.only):
+        for name in (*(set(form.reads) - set(form.only)), *(set(METADATA) - set(joins))):
             for row in rows:
-                del row[name]
+                row.pop(name, None)
     return rows
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, tx, values
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries._lookups import soft_delete_by
+from nova_sqlcore.queries._lookups import rows_by, soft_delete_by
 from nova_sqlcore.queries._shared import Row, arg, arg_list, assigned, chunks, columns, now, soft_delete, visible
 from nova_sqlcore.tables import instance_metadata, instance_system_metadata, instances
 from nova_sqlcore.tx import current
@@ -33,17 +33,8 @@ _LOCK = sa.select(instances.c.id).where(instances.c.uuid == arg("uuid")).with_fo
 
 
 @functools.cache
-def _pairs(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
-    return (
-        sa.select(*columns(table))
-        .where(table.c.instance_uuid == arg("uuid"), *visible(table, read_deleted))
-        .order_by(table.c.id)
-    )
-
-
-@functools.cache
 def _locked_pairs(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
-    """Return ``_pairs`` as a statement that locks the instance before it reads; without pairs its row is all NULL."""
+    """Return the SELECT of visible pairs that locks the instance first; without pairs its row is all NULL."""
     of_instance = sa.and_(table.c.instance_uuid == instances.c.uuid, *visible(table, read_deleted))
     return (
         sa.select(*columns(table))
@@ -88,7 +79,7 @@ def instance_metadata_get(context: Context, instance_uuid: str) -> dict[str, str
 
     Cost: 1 statement.
     """
-    return _as_mapping(current(context).rows(_pairs(instance_metadata, "no"), uuid=instance_uuid))
+    return _as_mapping(rows_by(current(context), instance_metadata, "no", instance_uuid=instance_uuid))
 
 
 @require_context
@@ -128,7 +119,7 @@ def instance_system_metadata_get(context: Context, instance_uuid: str) -> dict[s
 
     Cost: 1 statement.
     """
-    pairs = current(context).rows(_pairs(instance_system_metadata, context.read_deleted), uuid=instance_uuid)
+    pairs = rows_by(current(context), instance_system_metadata, context.read_deleted, instance_uuid=instance_uuid)
     return _as_mapping(pairs)
 
 
@@ -184,7 +175,7 @@ def replace(
     """
     is_system = table is instance_system_metadata
     if known is None:
-        known = transaction.rows(_pairs(table, "yes" if is_system else "no"), uuid=instance["uuid"])
+        known = rows_by(transaction, table, "yes" if is_system else "no", instance_uuid=instance["uuid"])
     into_deleted = bool(instance["deleted"])
     return _merge(
         transaction, table, instance["uuid"], known, given, delete=True, erase=is_system, into_deleted=into_deleted
@@ -210,7 +201,7 @@ def _read_locked(transaction: Transaction, table: sa.Table, read_deleted: str, i
         rows = transaction.rows(_locked_pairs(table, read_deleted), uuid=instance_uuid)
         return [row for row in rows if row["id"] is not None]
     lock_instance(transaction, instance_uuid)
-    return transaction.rows(_pairs(table, read_deleted), uuid=instance_uuid)
+    return rows_by(transaction, table, read_deleted, instance_uuid=instance_uuid)
 
 
 def _merge(

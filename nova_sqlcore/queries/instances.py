@@ -4,8 +4,8 @@ A row holds the columns of ``instances``, the computed ``name``, the lists ``met
 what ``columns_to_join`` names: ``metadata``, ``system_metadata``, ``info_cache``, ``extra``, ``extra.<column>``,
 ``security_groups``, ``security_groups.rules``, ``pci_devices``, ``tags``, ``services``, ``block_device_mapping``.
 
-Where a function takes ``columns``, a row holds just those columns (``name`` may be one of them) and the joins that are
-named. Every function raises ValueError for a name that is neither.
+With ``columns`` a row holds just those (``name`` may be one of them) and the joins that are named, though its type is
+that of a whole row. A name that is neither is refused with ValueError.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import datetime
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -29,6 +29,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.queries._instance_rows import Form
 
@@ -79,7 +80,7 @@ def instance_get(
     columns_to_join: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> Row:
+) -> rows.InstanceWithChildren:
     """Return the instance with this id, if the context may see it and it is of his project.
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
@@ -94,7 +95,7 @@ def instance_get(
     row = None if number is None else _instance_rows.get(context, current(context), "id", number, form)
     if row is None:
         raise exceptions.InstanceNotFound(instance_id=instance_id)
-    return row
+    return cast("rows.InstanceWithChildren", row)
 
 
 @require_context
@@ -105,7 +106,7 @@ def instance_get_by_uuid(
     columns_to_join: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> Row:
+) -> rows.InstanceWithChildren:
     """Return the instance with this uuid, if the context may see it and it is of his project.
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
@@ -113,9 +114,8 @@ def instance_get_by_uuid(
     Cost: 1 statement, whatever the joins.
     Raises: InstanceNotFound(instance_id).
     """
-    if columns is None:
-        return _instance_get_by_uuid(context, uuid, columns_to_join)
-    return _instance_get_by_uuid(context, uuid, columns_to_join, columns=columns)
+    only = {} if columns is None else {"columns": columns}
+    return cast("rows.InstanceWithChildren", _instance_get_by_uuid(context, uuid, columns_to_join, **only))
 
 
 def _instance_get_by_uuid(
@@ -139,7 +139,7 @@ def _instance_get_by_uuid(
 @tx.reader.snapshot
 def instance_get_all(
     context: Context, columns_to_join: Sequence[str] | None = None, *, columns: Sequence[str] | None = None
-) -> list[Row]:
+) -> list[rows.InstanceWithChildren]:
     """Return the instances that the context may see, by id: all for an admin, else those of the project or user.
 
     Cost: 1 statement, and 1 for each joined collection.
@@ -159,7 +159,7 @@ def instance_get_all_by_filters_sort(
     sort_dirs: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> list[Row]:
+) -> list[rows.InstanceWithChildren]:
     """Return the instances that fulfil all filters, live and deleted ones, in the order of the sort keys.
 
     NULL is the smallest value of every key. ``marker`` is the uuid of any instance: only what comes behind it is
@@ -199,14 +199,14 @@ def instance_get_all_by_filters(
     columns_to_join: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> list[Row]:
+) -> list[rows.InstanceWithChildren]:
     """Return what ``instance_get_all_by_filters_sort`` does, with one key to sort by.
 
     Cost: as there.
     Raises: as there.
     """
     only = {} if columns is None else {"columns": columns}
-    found: list[Row] = instance_get_all_by_filters_sort(
+    return instance_get_all_by_filters_sort(
         context,
         filters,
         limit=limit,
@@ -216,7 +216,6 @@ def instance_get_all_by_filters(
         sort_dirs=[sort_dir],
         **only,
     )
-    return found
 
 
 @require_context
@@ -230,7 +229,7 @@ def instance_get_active_by_window_joined(
     columns_to_join: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> list[Row]:
+) -> list[rows.InstanceWithChildren]:
     """Return the instances, deleted ones too, that ran at some time after ``begin`` and were launched before ``end``.
 
     By id; of any project for everybody, unless one is named.
@@ -254,11 +253,11 @@ def instance_get_all_by_host(
     columns_to_join: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-) -> list[Row]:
+) -> list[rows.InstanceWithChildren]:
     """Return the visible instances of the host, by id, with info cache and security groups.
 
-    Of ``columns_to_join`` both kinds of metadata (they are the default), ``pci_devices``, ``extra`` and
-    ``extra.<column>`` count; other names mean nothing here.
+    Without ``columns``, other names in ``columns_to_join`` than the kinds of metadata (which are the default),
+    ``pci_devices``, ``extra`` and ``extra.<column>`` mean nothing.
 
     Cost: 1 statement, and 1 for each joined collection.
     """
@@ -266,54 +265,64 @@ def instance_get_all_by_host(
         named = _instance_rows.METADATA if columns_to_join is None else columns_to_join
         taken = [name for name in named if name in _MANUAL or name in _instance_rows.EXTRA_JOINS]
         columns_to_join = [*taken, "info_cache", "security_groups"]
-    found = _visible(context)
-    found.equals("host", host)
-    return _read(context, found, *_form_of_list(columns_to_join, columns))
+    return _read(context, _visible(context, host=host), *_form_of_list(columns_to_join, columns))
 
 
 @tx.reader.snapshot
 def instance_get_all_by_host_and_node(
-    context: Context, host: str | None, node: str | None, columns_to_join: Sequence[str] | None = None
-) -> list[Row]:
+    context: Context,
+    host: str | None,
+    node: str | None,
+    columns_to_join: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> list[rows.InstanceWithChildren]:
     """Return the visible instances of the node, by id; without ``columns_to_join`` with info cache and groups.
+
+    Their ``pci_devices`` come in any status, not only allocated ones as in other lists.
 
     Cost: 1 statement, and 1 for each joined collection.
     """
-    others, metadata = None, []
-    if columns_to_join is not None:
-        others = [name for name in columns_to_join if name not in _instance_rows.METADATA]
-        metadata = [name for name in columns_to_join if name in _instance_rows.METADATA]
-    found = _instance_get_all_query(context, joins=others, host=host, node=node)
-    return _instances_fill_metadata(context, found, manual_joins=metadata)
+    joins = columns_to_join or ()
+    others = [name for name in joins if name not in _instance_rows.METADATA]
+    metadata = [name for name in joins if name in _instance_rows.METADATA]
+    if columns is not None:
+        return _read(context, _visible(context, host=host, node=node), _instance_rows.form(others, columns), metadata)
+    fetched = _instance_get_all_query(context, joins=None if columns_to_join is None else others, host=host, node=node)
+    filled = _instances_fill_metadata(context, fetched, manual_joins=metadata)
+    return cast("list[rows.InstanceWithChildren]", filled)
 
 
 @tx.reader.snapshot
-def instance_get_all_by_host_and_not_type(context: Context, host: str | None, type_id: int | None = None) -> list[Row]:
+def instance_get_all_by_host_and_not_type(
+    context: Context, host: str | None, type_id: int | None = None, *, columns: Sequence[str] | None = None
+) -> list[rows.InstanceWithChildren]:
     """Return the visible instances of the host that have another type, or any type if none is named; by id.
 
     With info cache, security groups and metadata.
 
-    Cost: 4 statements; 1 if there are none.
+    Cost: 4 statements; 1 with ``columns``, or if there are none.
     """
-    found = _visible(context)
-    found.equals("host", host)
+    found = _visible(context, host=host)
     number = as_id(type_id)
     if number is None:
         found.add("not null", "instance_type_id")
     else:
         found.add("differs", "instance_type_id", values=[number])
-    return _read(context, found, *_form_of_list(None))
+    return _read(context, found, *_form_of_list(None, columns))
 
 
 @tx.reader.snapshot
-def instance_get_all_by_grantee_security_groups(context: Context, group_ids: Sequence[int]) -> list[Row]:
+def instance_get_all_by_grantee_security_groups(
+    context: Context, group_ids: Sequence[int], *, columns: Sequence[str] | None = None
+) -> list[rows.InstanceWithChildren]:
     """Return the live instances that belong to a group with a rule which grants one of these groups access; by id.
 
     With info cache, security groups and metadata.
 
-    Cost: 4 statements; 1 if there are none, and nothing without ``group_ids``.
+    Cost: 4 statements; 1 with ``columns``, or if there are none; nothing without ``group_ids``.
     """
-    form, manual = _form_of_list(None)
+    form, manual = _form_of_list(None, columns)
     numbers = [number for number in map(as_id, group_ids) if number is not None]
     granted: dict[int, Row] = {}
     for chunk in chunks(numbers):
@@ -324,15 +333,16 @@ def instance_get_all_by_grantee_security_groups(context: Context, group_ids: Seq
 
 
 @tx.reader
-def instance_get_all_hung_in_rebooting(context: Context, reboot_window: float) -> list[Row]:
+def instance_get_all_hung_in_rebooting(
+    context: Context, reboot_window: float, *, columns: Sequence[str] | None = None
+) -> list[rows.InstanceWithChildren]:
     """Return the visible instances that have been rebooting, untouched, for so many seconds at least; by id.
 
     Cost: 1 statement.
     """
-    found = _visible(context)
-    found.equals("task_state", "rebooting")
+    found = _visible(context, task_state="rebooting")
     found.add("untouched since", values=[clock.utcnow() - datetime.timedelta(seconds=reboot_window)])
-    return _read(context, found, *_form_of_list([]))
+    return _read(context, found, *_form_of_list([], columns))
 
 
 @require_context
@@ -343,7 +353,7 @@ def instance_get_all_iter(
     filters: Mapping[str, Any] | None = None,
     columns: Sequence[str] | None = None,
     chunk: int = CHUNK,
-) -> Iterator[Row]:
+) -> Iterator[rows.InstanceWithChildren]:
     """Yield what ``instance_get_all`` returns, or with ``filters`` what ``instance_get_all_by_filters`` does, by id.
 
     ``chunk`` instances are in memory at a time, each chunk from a transaction of its own: an instance that comes or
@@ -352,35 +362,36 @@ def instance_get_all_iter(
     Cost: per chunk 1 statement, and 1 for each joined collection.
     Raises: InvalidInput(reason) for a chunk below 1; for filters as ``instance_get_all_by_filters``, at the first step.
     """
-    if not _instance_filters.check_limit(chunk):
+    size = _instance_filters.check_limit(chunk)
+    if not size:
         raise exceptions.InvalidInput(reason="chunk is a whole number from 1")
     form, manual = _form_of_list(columns_to_join, columns)
-    return _stream(context, filters, form, manual, chunk)
+    return _stream(context, filters, form, manual, size)
 
 
 def _stream(
-    context: Context, filters: Mapping[str, Any] | None, form: Form, manual: list[str], chunk: int
-) -> Iterator[Row]:
+    context: Context, filters: Mapping[str, Any] | None, form: Form, manual: list[str], size: int
+) -> Iterator[rows.InstanceWithChildren]:
     last_id = 0
     while True:
-        found = _chunk(context, filters, form, manual, last_id, chunk)
-        if found:
-            last_id = found[-1]["id"]
-        yield from _instance_rows.trim(found, form)
-        if len(found) < chunk:
+        found, last_id = _chunk(context, filters, form, manual, last_id, size)
+        yield from found
+        if len(found) < size:
             return
 
 
 @tx.reader.snapshot.named("instance_get_all_iter")
 def _chunk(
     context: Context, filters: Mapping[str, Any] | None, form: Form, manual: list[str], last_id: int, limit: int
-) -> list[Row]:
-    """Return the instances behind ``last_id``, with their ids whatever the form says."""
+) -> tuple[list[rows.InstanceWithChildren], int]:
+    """Return the instances behind ``last_id``, and the id of the last one."""
     wanted = _within_scope(context) if filters is None else _translated(context, filters)
     if wanted is None:
-        return []
-    found = _instance_filters.fetch(current(context), form, wanted, marker={"id": last_id}, limit=limit)
-    return _complete(context, found, form, manual)
+        return [], last_id
+    fetched = _instance_filters.fetch(current(context), form, wanted, marker={"id": last_id}, limit=limit)
+    if fetched:
+        last_id = fetched[-1]["id"]
+    return _complete(context, fetched, form, manual), last_id
 
 
 @require_context
@@ -421,19 +432,21 @@ def process_sort_params(
 # -- what lists are made of -------------------------------------------------------------------------------------------
 
 
-def _visible(context: Context) -> Filters:
+def _visible(context: Context, **values: Any) -> Filters:
+    """Return what is visible and has these values in its columns."""
     found = Filters()
     found.add("visible", context.read_deleted)
+    for name, value in values.items():
+        found.equals(name, value)
     return found
 
 
 def _within_scope(context: Context) -> Filters:
     """Return what is visible, for users within their project, or of their own where they have none."""
-    found = _visible(context)
-    if not context.is_admin:
-        name = "project_id" if context.project_id else "user_id"
-        found.equals(name, getattr(context, name))
-    return found
+    if context.is_admin:
+        return _visible(context)
+    name = "project_id" if context.project_id else "user_id"
+    return _visible(context, **{name: getattr(context, name)})
 
 
 def _translated(context: Context, filters: Mapping[str, Any]) -> Filters | None:
@@ -451,21 +464,18 @@ def _form_of_list(
     return _instance_rows.form(rest, columns), manual
 
 
-def _read(context: Context, found: Filters, form: Form, manual: list[str], **page: Any) -> list[Row]:
-    fetched = _instance_filters.fetch(current(context), form, found, **page)
-    return _instance_rows.trim(_complete(context, fetched, form, manual), form)
+def _read(
+    context: Context, found: Filters, form: Form, manual: list[str], **page: Any
+) -> list[rows.InstanceWithChildren]:
+    return _complete(context, _instance_filters.fetch(current(context), form, found, **page), form, manual)
 
 
-def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[Row]:
-    """Return the instances with all their children."""
+def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[rows.InstanceWithChildren]:
+    """Return the instances with all their children, and without what nobody has asked for."""
     _instance_rows.attach(current(context), fetched, form)
-    if form.only is None:
-        return _instances_fill_metadata(context, fetched, manual_joins=manual)
-    if not manual:
-        return fetched
-    filled = _instances_fill_metadata(context, fetched, manual_joins=manual)
-    unasked = [name for name in _instance_rows.METADATA if name not in manual]
-    return [{key: value for key, value in row.items() if key not in unasked} for row in filled]
+    if form.only is None or manual:
+        fetched = _instances_fill_metadata(context, fetched, manual_joins=manual)
+    return cast("list[rows.InstanceWithChildren]", _instance_rows.trim(fetched, form, manual))
 
 
 def _marker(context: Context, marker: str, keys: Sequence[str]) -> Row:
@@ -500,11 +510,9 @@ def _instance_get_all_query(
     Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to his project.
     """
     form = _instance_rows.form(("info_cache", "security_groups") if joins is None else joins)
-    found = _visible(context)
     if project_only and owner(context) is not None:
-        found.equals("project_id", context.project_id)
-    for name, value in values.items():
-        found.equals(name, value)
+        values["project_id"] = context.project_id
+    found = _visible(context, **values)
     fetched = _instance_filters.fetch(current(context), form, found)
     _instance_rows.attach(current(context), fetched, form)
     return fetched

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.machines import Machine, World
@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 
 settings.register_profile(
     "local",
-    max_examples=60,
-    stateful_step_count=30,
+    max_examples=50,
+    stateful_step_count=20,
+    # a failure is told before pytest's time is up: to make it small takes minutes on a server; "thorough" does so
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     # how fast the machine is must not matter, and a test that takes a database empties it for each example
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None, print_blob=True)
-settings.register_profile("thorough", settings.get_profile("local"), max_examples=2000, stateful_step_count=60)
+settings.register_profile("thorough", settings.get_profile("local"), max_examples=2000, phases=list(Phase))
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 #: On servers, of how many examples one is run.
-SHARE = 4
+SHARE = 12
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ def drive(
 ) -> Callable[[type[Machine]], None]:
     """Return the function that runs a machine."""
     monkeypatch.setattr(Machine, "world", World(empty_tables, frozen_clock), raising=False)
-    examples = settings().max_examples
-    limits = settings(max_examples=examples if backend.name == "sqlite" else max(1, examples // SHARE))
+    chosen = settings()
+    limits = chosen if backend.name == "sqlite" else settings(max_examples=max(1, chosen.max_examples // SHARE))
 
     def run(machine: type[Machine]) -> None:
         run_state_machine_as_test(machine, settings=limits)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 INSTANCES = {str(uuid.UUID(int=number)): project for number, project in enumerate(PROJECTS)}
 #: By address, the network as it is called here; the last address belongs to none until it is taken.
 FIXED = {"10.0.0.1": "one", "10.0.0.2": "one", "10.1.0.1": "two", "fd00::9": None}
-FLOATING = {"192.0.2.1": "pool", "192.0.2.2": "pool", "192.0.2.3": "other"}
+FLOATING = {"192.0.2.1": "pool", "192.0.2.2": "other"}
 
 WHO = st.sampled_from([*PROJECTS, "admin"])
 PROJECT = st.sampled_from(PROJECTS)
@@ -93,7 +93,12 @@ class Addresses(Machine):
 
     # -- fixed IPs ----------------------------------------------------------------------------------------------------
 
-    @rule(name=NETWORK, instance=INSTANCE | st.none(), host=HOST, interface=INTERFACE)
+    @rule(
+        name=NETWORK,
+        instance=st.sampled_from([*INSTANCES, None]),
+        host=st.sampled_from([None, None, "red"]),
+        interface=INTERFACE,
+    )
     def take_any(self, name: str, instance: str | None, host: str | None, interface: int | None) -> None:
         """The one that was left alone for the longest time is taken."""
         self.clock.advance(1)
@@ -112,7 +117,13 @@ class Addresses(Machine):
                 self.change(address, virtual_interface_id=interface)
             assert (row["address"], shown_fixed(row)) == (address, self.fixed[address])
 
-    @rule(address=ADDRESS, instance=INSTANCE, name=NETWORK | st.none(), reserved=SELDOM, interface=INTERFACE)
+    @rule(
+        address=ADDRESS,
+        instance=INSTANCE,
+        name=st.sampled_from(["one", "one", "two", None]),
+        reserved=SELDOM,
+        interface=INTERFACE,
+    )
     def take(self, address: str, instance: str, name: str | None, reserved: bool, interface: int | None) -> None:
         self.clock.advance(1)
         network = self.networks.get(name)
@@ -139,7 +150,7 @@ class Addresses(Machine):
         who=WHO,
         address=ADDRESS,
         values=st.fixed_dictionaries(
-            {}, optional={"allocated": st.just(False), "leased": SELDOM, "reserved": SELDOM, "host": st.none()}
+            {}, optional={"allocated": st.just(False), "leased": st.booleans(), "reserved": SELDOM, "host": st.none()}
         ),
     )
     def update(self, who: str, address: str, values: Row) -> None:

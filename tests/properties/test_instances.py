@@ -41,7 +41,7 @@ FULFILS: dict[str, Callable[[Row, Any], bool]] = {
     "task_state": lambda row, wanted: bool(row["task_state"] == wanted),
     "host": lambda row, wanted: bool(row["host"] == wanted),
     "display_name": lambda row, pattern: bool(row["display_name"] and re.search(pattern, row["display_name"])),
-    "tags": lambda row, wanted: not row["deleted"] and row["tags"].issuperset(wanted),
+    "tags": lambda row, wanted: not wanted or (not row["deleted"] and row["tags"].issuperset(wanted)),
     "tags-any": lambda row, wanted: not row["deleted"] and not row["tags"].isdisjoint(wanted),
     "metadata": lambda row, pairs: all(
         key in row["metadata"] and value in row["metadata"].values() for key, value in pairs.items()

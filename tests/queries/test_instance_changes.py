@@ -51,7 +51,7 @@ def rows(table: str, **key: Any) -> list[Row]:
     return found
 
 
-def values_of(pairs: list[Row]) -> dict[str, str]:
+def values_of(pairs: Any) -> dict[str, str]:
     return {pair["key"]: pair["value"] for pair in pairs}
 
 
@@ -762,12 +762,22 @@ class TestUpdateAndGetOriginal:
         with pytest.raises(ValueError, match="flavour"):
             self.call(ctxt, uuid, ["flavour"], host="x")
 
-    def test_a_name_of_columns_changes_with_them(
-        self, monkeypatch: pytest.MonkeyPatch, uuid: str, ctxt: RequestContext
+    @pytest.mark.parametrize(
+        ("template", "before", "after"),
+        [("on-%(host)s", "on-h1", "on-h2"), ("x-%(name)s", None, None), ("x-%(metadata)s", None, None)],
+    )
+    def test_a_name_is_made_of_columns_and_changes_with_them(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        uuid: str,
+        ctxt: RequestContext,
+        template: str,
+        before: str | None,
+        after: str | None,
     ) -> None:
-        monkeypatch.setattr(settings, "instance_name_template", "on-%(host)s")
+        monkeypatch.setattr(settings, "instance_name_template", template)
         old, new = self.call(ctxt, uuid, host="h2")
-        assert (old["name"], new["name"]) == ("on-h1", "on-h2")
+        assert (old["name"], new["name"]) == (before or uuid, after or uuid)
 
 
 class TestMembership:

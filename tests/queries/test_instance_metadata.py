@@ -133,9 +133,8 @@ class TestUpdate:
         assert update(kind, admin, uuid, given, delete) is given
         assert given == before
         assert get(kind, admin, uuid) == after
-        assert instances.instance_get_by_uuid(admin, uuid)[kind] == [
-            row for row in stored(kind, uuid) if kind == "system_metadata" or row["deleted"] == 0
-        ]
+        read: Any = instances.instance_get_by_uuid(admin, uuid)
+        assert read[kind] == [row for row in stored(kind, uuid) if kind == "system_metadata" or row["deleted"] == 0]
 
     @pytest.mark.parametrize(
         ("given", "delete", "writes"),

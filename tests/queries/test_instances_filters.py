@@ -25,7 +25,7 @@ HOUR = datetime.timedelta(hours=1)
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 
-def names(context: Any, filters: dict[str, Any], **kwargs: Any) -> list[str]:
+def names(context: Any, filters: dict[str, Any], **kwargs: Any) -> list[str | None]:
     """Return the display names that a call finds, by id."""
     kwargs = {"sort_keys": ["id"], "sort_dirs": ["asc"], "columns_to_join": [], **kwargs}
     return [row["display_name"] for row in instances.instance_get_all_by_filters_sort(context, filters, **kwargs)]
@@ -374,12 +374,12 @@ def test_users_see_their_project_whatever_they_filter_by(backend: Backend, ctxt:
 # -- order of evaluation ----------------------------------------------------------------------------------------------
 
 
-def _listing(**given: Any) -> Callable[[RequestContext], list[Row]]:
+def _listing(**given: Any) -> Callable[[RequestContext], list[Any]]:
     filters = given.pop("filters", {})
     return lambda context: instances.instance_get_all_by_filters_sort(context, filters, **given)
 
 
-def _listing_by(*args: Any) -> Callable[[RequestContext], list[Row]]:
+def _listing_by(*args: Any) -> Callable[[RequestContext], list[Any]]:
     return lambda context: instances.instance_get_all_by_filters(context, {}, *args)
 
 

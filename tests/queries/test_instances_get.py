@@ -14,6 +14,7 @@ from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, 
 from nova_sqlcore.queries import _children, _instance_rows, instances
 from nova_sqlcore.settings import settings
 from nova_sqlcore.transaction import Transaction
+from tests.queries.cell_factory import cell
 from tests.queries.instance_factory import Row, deleted, group, insert, instance
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def test_one_instance_has_the_asked_keys_in_one_statement(
 ) -> None:
     given = None if joins is None else list(joins)
     with sql_count(1):
-        row = instances.instance_get_by_uuid(admin, everything["uuid"], given)
+        row: Any = instances.instance_get_by_uuid(admin, everything["uuid"], given)
     with sql_count(1):
         assert instances.instance_get(admin, everything["id"], given) == row
     assert given == joins
@@ -113,7 +114,7 @@ def test_one_instance_has_the_asked_keys_in_one_statement(
 
 
 def test_children_are_whole_plain_rows(everything: Row, admin: RequestContext) -> None:
-    row = instances.instance_get_by_uuid(admin, everything["uuid"], EVERY_JOIN)
+    row: Any = instances.instance_get_by_uuid(admin, everything["uuid"], EVERY_JOIN)
     with tx.reader(admin) as transaction:
         for key, table in (
             ("metadata", tables.instance_metadata),
@@ -149,6 +150,7 @@ EXTRA_BASE = ("id", "instance_uuid", "created_at", "updated_at", "deleted_at", "
 def test_extra_holds_the_asked_texts_only(
     everything: Row, admin: RequestContext, joins: list[str], texts: set[str]
 ) -> None:
+    listed: Any
     (listed,) = instances.instance_get_all(admin, joins)
     single = instances.instance_get_by_uuid(admin, everything["uuid"], joins)
     assert listed["extra"] == single["extra"]
@@ -167,10 +169,13 @@ def test_of_two_rows_of_extra_the_live_one_counts_then_the_newest(backend: Backe
     insert("instance_extra", instance_uuid=second["uuid"], flavor="live")
     deleted("instance_extra", insert("instance_extra", instance_uuid=second["uuid"], flavor="gone"))
     joins = ["extra.flavor"]
-    assert instances.instance_get_by_uuid(admin, first["uuid"], joins)["extra"]["flavor"] == "new"
-    assert instances.instance_get_by_uuid(admin, second["uuid"], joins)["extra"]["flavor"] == "live"
+    for row, flavor in ((first, "new"), (second, "live")):
+        one: Any = instances.instance_get_by_uuid(admin, row["uuid"], joins)
+        assert one["extra"]["flavor"] == flavor
     for limit in (1, 2, None):
-        page = instances.instance_get_all_by_filters(admin, {}, "display_name", "asc", limit, columns_to_join=joins)
+        page: Any = instances.instance_get_all_by_filters(
+            admin, {}, "display_name", "asc", limit, columns_to_join=joins
+        )
         assert [row["extra"]["flavor"] for row in page] == ["new", "live"][:limit]
 
 
@@ -201,7 +206,7 @@ def test_destroyed_instance_keeps_what_the_join_conditions_leave(
 
 def test_a_soft_deleted_service_still_shows(everything: Row, admin: RequestContext) -> None:
     (service,) = instances.instance_get_by_uuid(admin, everything["uuid"], ["services"])["services"]
-    deleted("services", service)
+    deleted("services", dict(service))
     (again,) = instances.instance_get_by_uuid(admin, everything["uuid"], ["services"])["services"]
     assert again["deleted"] == service["id"]
 
@@ -317,6 +322,7 @@ def test_addresses_are_text(backend: Backend, admin: RequestContext) -> None:
         ("%(hostname)s-%(id)d", "web-{id}"),
         ("x-%(name)s", "{uuid}"),
         ("x-%(metadata)s", "{uuid}"),
+        ("x-%(info_cache)s", "{uuid}"),
         ("plain", "plain"),
     ],
 )
@@ -328,27 +334,44 @@ def test_name_follows_the_template(
     expected = name.format(**row)
     assert instances.instance_get(admin, row["id"])["name"] == expected
     assert [one["name"] for one in instances.instance_get_all(admin)] == [expected]
-    assert instances.instance_get(admin, row["id"], columns=["name"]) == {"name": expected}
+    only: Any = instances.instance_get(admin, row["id"], columns=["name"])
+    assert only == {"name": expected}
     assert _instance_rows.named(dict(row))["name"] == expected
 
 
 # -- chosen columns ---------------------------------------------------------------------------------------------------
 
 
-def test_columns_choose_what_a_row_holds(everything: Row, admin: RequestContext, sql_count: SqlCount) -> None:
+def _all_ways_with_joins(context: Any, row: Row, **given: Any) -> tuple[Callable[[], list[Any]], ...]:
+    """Return the calls that get the instance of ``everything`` and take joins."""
+    return (
+        lambda: [instances.instance_get(context, row["id"], **given)],
+        lambda: [instances.instance_get_by_uuid(context, row["uuid"], **given)],
+        lambda: instances.instance_get_all(context, **given),
+        lambda: instances.instance_get_all_by_filters(context, {}, **given),
+        lambda: instances.instance_get_all_by_filters_sort(context, {"host": "host"}, **given),
+        lambda: instances.instance_get_active_by_window_joined(context, T0, **given),
+        lambda: instances.instance_get_all_by_host(context, "host", **given),
+        lambda: instances.instance_get_all_by_host_and_node(context, "host", "node", **given),
+        lambda: list(instances.instance_get_all_iter(context, **given)),
+    )
+
+
+def test_columns_choose_what_a_row_holds(
+    everything: Row, admin: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount
+) -> None:
     wanted = ("host", "vm_state", "name")
     expected = {"host": "host", "vm_state": None, "name": f"instance-{everything['id']:08x}"}
-    uuid = everything["uuid"]
-    with sql_count(1) as seen:
-        assert instances.instance_get_by_uuid(admin, uuid, columns=wanted) == expected
-    assert "user_data" not in seen[0]
-    calls: tuple[Callable[[], list[Row]], ...] = (
-        lambda: instances.instance_get_all(admin, columns=wanted),
-        lambda: instances.instance_get_all_by_filters(admin, {}, columns=wanted),
-        lambda: instances.instance_get_all_by_filters_sort(admin, {"host": "host"}, columns=wanted),
-        lambda: instances.instance_get_all_by_host(admin, "host", columns=wanted),
-        lambda: instances.instance_get_active_by_window_joined(admin, T0, columns=wanted),
-        lambda: list(instances.instance_get_all_iter(admin, columns=wanted)),
+    source = group()
+    group(everything, rules=[{"group_id": source["id"]}])
+    state = {"task_state": "rebooting", "updated_at": frozen_clock.now - HOUR, "instance_type_id": 1}
+    with tx.writer(admin) as transaction:
+        transaction.execute(tables.instances.update().values(state))
+    calls: tuple[Callable[[], list[Any]], ...] = (
+        *_all_ways_with_joins(admin, everything, columns=wanted),
+        lambda: instances.instance_get_all_by_host_and_not_type(admin, "host", columns=wanted),
+        lambda: instances.instance_get_all_by_grantee_security_groups(admin, [source["id"]], columns=wanted),
+        lambda: instances.instance_get_all_hung_in_rebooting(admin, 60, columns=wanted),
     )
     for call in calls:
         with sql_count(1) as seen:
@@ -357,13 +380,22 @@ def test_columns_choose_what_a_row_holds(everything: Row, admin: RequestContext,
 
 
 def test_columns_with_joins(everything: Row, admin: RequestContext) -> None:
-    joins = ["system_metadata", "tags", "info_cache", "pci_devices"]
-    single = instances.instance_get(admin, everything["id"], joins, columns=["host"])
-    (listed,) = instances.instance_get_all(admin, joins, columns=["host"])
-    assert single.keys() == listed.keys() == {"host", *joins}
-    assert len(single.pop("pci_devices")) == 2
-    assert len(listed.pop("pci_devices")) == 1
-    assert single == listed
+    joins = ["system_metadata", "tags", "info_cache", "pci_devices", "extra.flavor", "security_groups.rules"]
+    whole: Any = instances.instance_get(admin, everything["id"], joins)
+    expected = {name: whole[name] for name in ("host", *(join.partition(".")[0] for join in joins))}
+    devices = expected.pop("pci_devices")
+    numbers = []
+    for call in _all_ways_with_joins(admin, everything, columns_to_join=joins, columns=["host"]):
+        (row,) = call()
+        numbers.append(len(row["pci_devices"]))
+        assert all(device in devices for device in row.pop("pci_devices"))
+        assert row == expected
+    assert numbers == [2, 2, 1, 1, 1, 1, 1, 2, 1]  # lists but one have allocated devices only
+
+
+def test_no_columns_at_all(everything: Row, admin: RequestContext) -> None:
+    for call in _all_ways_with_joins(admin, everything, columns=[]):
+        assert call() == [{}]
 
 
 @pytest.mark.parametrize("wrong", [["hots"], "uuid", ["metadata"]])
@@ -493,7 +525,7 @@ def test_lists_have_exactly_the_asked_keys(
 ) -> None:
     given = None if joins is None else list(joins)
     results = []
-    calls: tuple[Callable[[], list[Row]], ...] = (
+    calls: tuple[Callable[[], list[Any]], ...] = (
         lambda: instances.instance_get_all(admin, given),
         lambda: instances.instance_get_all_by_filters(admin, {}, columns_to_join=given),
         lambda: instances.instance_get_all_by_filters_sort(admin, {}, columns_to_join=given),
@@ -659,6 +691,7 @@ def test_by_host_ignores_most_joins(
     statements: int,
 ) -> None:
     instance(host="elsewhere")
+    row: Any
     with sql_count(statements):
         (row,) = instances.instance_get_all_by_host(admin, "host", joins)
     assert row.keys() == INST | LISTS | {"info_cache", "security_groups"} | more
@@ -688,6 +721,7 @@ def test_by_host_and_node(
     statements: int,
 ) -> None:
     instance(host="host", node="other")
+    row: Any
     with sql_count(statements):
         (row,) = instances.instance_get_all_by_host_and_node(ctxt, "host", "node", joins)
     assert row.keys() == INST | LISTS | keys
@@ -805,6 +839,43 @@ def test_floating_addresses(backend: Backend, admin: RequestContext, sql_count: 
     assert caught.value.kwargs["uuid"] == "garbage"
 
 
+def test_the_callers_transaction_and_a_cell_make_no_difference(
+    everything: Row, backend: Backend, admin: RequestContext
+) -> None:
+    """Joined calls see what the transaction has written; in a cell there is nothing of the main database."""
+
+    def outcomes() -> list[Any]:
+        calls: tuple[Callable[[], Any], ...] = (
+            *_all_ways_with_joins(admin, everything),
+            *_all_ways_with_joins(admin, everything, columns_to_join=["extra", "tags"]),
+            lambda: instances.instance_get_all_by_host_and_not_type(admin, "host"),
+            lambda: instances.instance_get_all_by_grantee_security_groups(admin, [1]),
+            lambda: instances.instance_get_all_hung_in_rebooting(admin, 0),
+        )
+        found: list[Any] = []
+        for call in calls:
+            try:
+                found.append(call())
+            except exceptions.InstanceNotFound:
+                found.append([])
+        return found
+
+    alone = outcomes()
+    with tx.reader(admin):
+        assert outcomes() == alone
+    with pytest.raises(ZeroDivisionError), tx.writer(admin) as transaction:
+        assert outcomes() == alone
+        transaction.execute(tables.instances.update().values(display_name="new"))
+        assert [rows[0]["display_name"] for rows in outcomes() if rows] == ["new"] * 18
+        raise ZeroDivisionError
+    assert outcomes() == alone
+    with cell(*tables.metadata.tables) as elsewhere:
+        admin.db_connection = elsewhere.db_connection
+        assert outcomes() == [[]] * len(alone)
+        admin.db_connection = None
+    assert outcomes() == alone
+
+
 # -- streams ----------------------------------------------------------------------------------------------------------
 
 
@@ -820,6 +891,7 @@ def test_a_stream_yields_the_list_chunk_by_chunk(backend: Backend, admin: Reques
     with sql_count(4):
         assert start + list(stream) == listed
     assert list(instances.instance_get_all_iter(admin, joins)) == listed
+    assert list(instances.instance_get_all_iter(admin, joins, chunk="2")) == listed  # type: ignore[arg-type]  # on purpose
     assert not hasattr(admin, "transaction")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -133,6 +134,35 @@ def test_hooks_do_not_run_for_what_was_lost(admin: RequestContext, kill_all: Kil
         t.after_commit(lambda: called.append(1))
         kill_all()
     assert called == []
+
+
+class Alarm(BaseException):
+    """Comes out of a signal handler, as KeyboardInterrupt does."""
+
+
+@pytest.mark.parametrize("scope", [tx.writer, tx.reader])
+def test_a_statement_that_a_signal_cuts_short_spoils_no_later_one(
+    admin: RequestContext, backend: Backend, scope: tx.Scope
+) -> None:
+    """The reply is still to come; the next statement on that connection would take it for its own."""
+    store("a")
+    pause = sa.select(sa.func.sleep(0.5) if backend.name == "mysql" else sa.func.pg_sleep(0.5))
+
+    def ring(*_: Any) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(Alarm), scope(admin) as t:
+            t.rows(tables.certificates.select())
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            t.rows(pause)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stored() == ["a"]
+    store("b")
+    assert stored() == ["a", "b"]
 
 
 def test_a_server_that_is_killed_and_comes_back(backend: Backend, road: str) -> None:
