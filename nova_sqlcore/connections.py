@@ -18,7 +18,7 @@ from nova_sqlcore import dialects, exceptions
 from nova_sqlcore.statements import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nova_sqlcore.statements import Prepared
 
@@ -89,9 +89,11 @@ class Link:
     def listened(self) -> bool:
         """Tell whether somebody listens to engine events, so that statements have to go through SQLAlchemy.
 
-        SQLAlchemy keeps the answer in two private flags of its own hot path and offers no other way to ask.
+        SQLAlchemy keeps the answer in private flags of its own hot path and offers no other way to ask; the dialect's
+        tells of those who listen to errors.
         """
-        return bool(self.connection._has_events or self.engine._has_events)
+        engine = self.engine
+        return bool(self.connection._has_events or engine._has_events or engine.dialect._has_events)
 
     def run(self, prepared: Prepared, params: dict[str, Any]) -> Any:
         """Run the statement on the driver's cursor."""
@@ -140,9 +142,13 @@ class Link:
         self.interrupted = not self._shared
 
     def discard(self) -> None:
-        """Throw the connection away: it is broken, or nobody knows in which state it is."""
-        with contextlib.suppress(Exception):
-            self.connection.invalidate()
+        """Throw the connection away: it is broken, or nobody knows in which state it is.
+
+        A database in memory would go with its connection, which others use too.
+        """
+        if not self._shared:
+            with contextlib.suppress(Exception):
+                self.connection.invalidate()
         self.connection.close()
 
 
@@ -188,9 +194,7 @@ class Connections:
     def close(self) -> None:
         """Close every connection and forget the engines; the database may be configured anew."""
         with self._lock:
-            for links in self._readers.values():
-                while links:
-                    links.pop().close()
+            self._empty_readers(Link.close)
             engines, self._engines, self._caches = self._engines, {}, {}
             self._dialect = None
             for engine in engines.values():
@@ -252,9 +256,7 @@ class Connections:
         """Return a connection in autocommit mode; ``keep_reader`` gives it back."""
         role = "replica" if replica and self.has_replica else "reader"
         engine = self._engine(role)
-        links = self._readers.setdefault(role, [])
-        while links:
-            link = links.pop()
+        while (link := _popped(self._readers.setdefault(role, []))) is not None:
             if link.engine is engine and time.monotonic() - link.since < self._options.pool_recycle:
                 return link
             link.close()
@@ -264,7 +266,8 @@ class Connections:
         """Take a connection of ``link_reader`` back."""
         role = "replica" if link.engine is self._engines.get("replica") else "reader"
         links = self._readers.setdefault(role, [])
-        if len(links) < KEPT_READERS and link.engine is self._engines.get(role):
+        is_current = link.engine is self._engines.get(role) and not link.connection.invalidated
+        if len(links) < KEPT_READERS and is_current:
             links.append(link)
         else:
             link.close()
@@ -272,10 +275,14 @@ class Connections:
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""
         link.discard()
-        link.engine.dispose()
-        for links in self._readers.values():
-            while links:
-                links.pop().discard()
+        if self.shared_lock is None:
+            link.engine.dispose()
+        self._empty_readers(Link.discard)
+
+    def _empty_readers(self, end: Callable[[Link], None]) -> None:
+        for links in list(self._readers.values()):
+            while (link := _popped(links)) is not None:
+                end(link)
 
     def _link(self, engine: sa.Engine, role: str) -> Link:
         with translated(dialects.family(engine.url)):
@@ -310,6 +317,14 @@ class Connections:
                 f"the {self.label} has no connection URL: call tx.configure('sqlite:///nova.sqlite') or the like first"
             )
         return url
+
+
+def _popped(links: list[Link]) -> Link | None:
+    """Take the last of the links, or None; between a look and a ``pop`` another thread may have taken it."""
+    try:
+        return links.pop()
+    except IndexError:
+        return None
 
 
 def parse_url(connection: str | sa.URL) -> sa.URL:
@@ -412,8 +427,11 @@ _ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
 def _forget_connections() -> None:
-    """Leave the parent's connections alone in a forked child."""
+    """Leave the parent's connections alone in a forked child, and the locks that its other threads may hold."""
     for database in list(_ALL):
+        database._lock = threading.RLock()
+        if database.shared_lock is not None:
+            database.shared_lock = threading.RLock()
         database._readers = {}
         for engine in database._engines.values():
             engine.dispose(close=False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, ca
 from nova_sqlcore import clock, exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import sqlalchemy as sa
 
@@ -94,6 +94,16 @@ def current(context: Any) -> Transaction:
     if type(holder) is Scopes and holder.open:
         return holder.open[-1]
     raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
+
+
+def by_name(kwargs: Mapping[str, Any]) -> Any:
+    """Return the context of a call without positional arguments.
+
+    Raises: TypeError if there is none.
+    """
+    if "context" not in kwargs:
+        raise TypeError("missing 1 required positional argument: 'context'")
+    return kwargs["context"]
 
 
 def apart(context: Any) -> Any:
@@ -195,7 +205,7 @@ class RequestContext:
         other = copy.copy(self)
         other.is_admin = True
         other.roles = [*self.roles]
-        if "admin" not in (role.lower() for role in other.roles):
+        if "admin" not in other.roles:
             other.roles.append("admin")
         if read_deleted is not None:
             other.read_deleted = read_deleted
@@ -327,7 +337,7 @@ def require_context(f: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(f)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        context: Any = args[0] if args else kwargs["context"]
+        context: Any = args[0] if args else by_name(kwargs)
         if not context.is_admin and not (context.user_id and context.project_id):
             raise exceptions.Forbidden
         return f(*args, **kwargs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nova_sqlcore import exceptions, types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import sqlalchemy as sa
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -46,7 +46,7 @@ class Prepared:
         self.expands = bool(self.compiled.post_compile_params)
         self._dialect = dialect
         self._shape: Shape | None = None
-        self._defaults = {column.key: column.onupdate for column in _prefetched(self.compiled)}
+        self._defaults = _defaults(self.compiled)
         self._needed: dict[str, Process | None] = {}
         #: of all parameters but lists, whose items SQLAlchemy names when it spells them out
         self._processors: dict[str, Process] = {}
@@ -112,14 +112,15 @@ class Prepared:
         """
         if self._shape is None:
             statement: Any = self.compiled.statement
-            self._shape = Shape(statement.exported_columns, cursor.description, self._dialect)
+            columns = getattr(statement, "exported_columns", None)  # text has none
+            self._shape = Shape(columns, cursor.description, self._dialect)
         return self._shape
 
     def _default(self, name: str) -> Any:
         default: Any = self._defaults.get(name)
         if default is None:
             raise TypeError(f"parameter {name!r} of the statement is missing: {self.text[:200]}")
-        return default.arg(None)
+        return default.arg(None) if default.is_callable else default.arg
 
     def _refuse_unknown(self, params: Mapping[str, Any]) -> None:
         unknown = params.keys() - self._needed.keys()
@@ -127,9 +128,11 @@ class Prepared:
             raise TypeError(f"the statement has no parameter {', '.join(sorted(unknown))}: {self.text[:200]}")
 
 
-def _prefetched(compiled: SQLCompiler) -> Iterable[sa.Column[Any]]:
-    """Return the columns that an UPDATE sets by itself, such as ``updated_at``."""
-    return compiled.update_prefetch if compiled.isupdate else ()
+def _defaults(compiled: SQLCompiler) -> dict[str, Any]:
+    """Return the defaults of the columns that an INSERT or UPDATE sets by itself, such as ``updated_at``."""
+    inserted = compiled.insert_prefetch if compiled.isinsert else ()
+    updated = compiled.update_prefetch if compiled.isupdate else ()
+    return {column.key: column.default for column in inserted} | {column.key: column.onupdate for column in updated}
 
 
 class Shape:
@@ -138,13 +141,17 @@ class Shape:
     __slots__ = ("names", "processors")
 
     def __init__(self, columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> None:
-        """Take the statement's columns and the cursor's description of them."""
-        self.names: tuple[str, ...] = tuple(column.key for column in columns)
+        """Take the statement's columns, None if it does not know them, and the cursor's description of them."""
+        if columns is None:
+            self.names: tuple[str, ...] = tuple(entry[0] for entry in description)
+            self.processors: tuple[tuple[str, Process], ...] = ()
+            return
+        self.names = tuple(column.key for column in columns)
         found = (
             (column.key, column.type.dialect_impl(dialect).result_processor(dialect, entry[1]))
             for column, entry in zip(columns, description, strict=True)
         )
-        self.processors: tuple[tuple[str, Process], ...] = tuple((name, process) for name, process in found if process)
+        self.processors = tuple((name, process) for name, process in found if process)
 
     def dicts(self, records: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         """Return the records as dicts."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import operator
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,22 +86,21 @@ class Transaction:
 
     def row(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Row | None:
         """Return the first row, or None."""
-        rows: list[Row] = self._perform(_fetch, statement, params)
+        rows = self._fetched(statement, params)
         return rows[0] if rows else None
 
     def rows(self, statement: sa.sql.expression.Executable, /, **params: Any) -> list[Row]:
         """Return all rows, in the statement's order."""
-        found: list[Row] = self._perform(_fetch, statement, params)
-        return found
+        return self._fetched(statement, params)
 
     def scalar(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
-        rows: list[Row] = self._perform(_fetch, statement, params)
+        rows = self._fetched(statement, params)
         return next(iter(rows[0].values())) if rows else None
 
     def scalars(self, statement: sa.sql.expression.Executable, /, **params: Any) -> list[Any]:
         """Return the first column of every row."""
-        return [next(iter(row.values())) for row in self._perform(_fetch, statement, params)]
+        return [next(iter(row.values())) for row in self._fetched(statement, params)]
 
     def execute(self, statement: sa.sql.expression.Executable, /, **params: Any) -> int:
         """Run an INSERT, UPDATE or DELETE and return the number of rows that it matched."""
@@ -175,11 +175,12 @@ class Transaction:
         """Update one row and return it as it is now, or None if nothing matched.
 
         ``again`` reads the row by ``key``, or by ``key_after`` if the key itself changes, where the server has no
-        UPDATE ... RETURNING; its columns are those of the result.
+        UPDATE ... RETURNING; its columns are those of the result. Of several rows the first by id is returned.
         """
         self._refuse_in_reader()
         if self.dialect.update_returning:
-            return self.row(_returning(update, again), **key, **changes)
+            rows = self.rows(_returning(update, again), **key, **changes)
+            return min(rows, key=operator.itemgetter("id")) if len(rows) > 1 else next(iter(rows), None)
         return self.row(again, **(key_after or key)) if self.execute(update, **key, **changes) else None
 
     # -- what the caller can do -----------------------------------------------------------------------------------
@@ -198,11 +199,7 @@ class Transaction:
     def connection(self) -> sa.Connection:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
         link = self._link or self._start()
-        if self.mode != "writer" and not self._snapshot and not self._exposed:
-            with connections.translated(self.dialect):
-                link.command(self.dialect.begin_snapshot)
-            self._snapshot = True
-        self._exposed = True
+        self._expose(link)
         return link.connection
 
     def savepoint(self) -> Savepoint:
@@ -212,6 +209,11 @@ class Transaction:
     def after_commit(self, hook: Callable[[], Any]) -> None:
         """Call ``hook`` after the outermost transaction has been committed; not at all if it rolls back."""
         self._hooks.append(hook)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it may have changed anything: it has run statements, or the caller has had the connection."""
+        return bool(self.statements) or self._exposed
 
     # -- beginning and ending -------------------------------------------------------------------------------------
 
@@ -310,6 +312,7 @@ class Transaction:
         """Connect and begin."""
         if self.database.shared_lock is not None:
             self.database.shared_lock.acquire()
+            self._snapshot = False  # the lock keeps everybody else out
         try:
             self._host = self._find_host()
             self._link = self._begin()
@@ -319,6 +322,14 @@ class Transaction:
         if self.database.shared_lock is not None and self.database.shared_owner is None and self.mode == "writer":
             self.database.shared_owner = self
         return self._link
+
+    def _expose(self, link: Link) -> None:
+        """Let the caller do what he likes with the connection; whatever that is, a reader will undo it."""
+        if self.mode != "writer" and not self._snapshot and not self._exposed:
+            with connections.translated(self.dialect):
+                link.command(self.dialect.begin_snapshot)
+            self._snapshot = True
+        self._exposed = True
 
     def _find_host(self) -> Transaction | None:
         """Return the transaction whose connection is shared: sqlite has one writer, and in memory one connection."""
@@ -354,6 +365,14 @@ class Transaction:
             return self._begin()
         return link
 
+    def _fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> list[Row]:
+        if self.mode != "writer" and not statement.is_select:
+            if statement.is_dml:
+                self._refuse_in_reader()
+            self._expose(self._link or self._start())
+        rows: list[Row] = self._perform(_fetch, statement, params)
+        return rows
+
     def _perform(self, action: Callable[[Link, Any, Any], Any], statement: Any, params: Any) -> Any:
         """Run ``action``; a connection that turns out dead at the first statement is replaced once."""
         if self._failed:
@@ -365,7 +384,7 @@ class Transaction:
             failure = self._translated(link, error)
             if failure is error:
                 raise
-            fresh = not self.statements and not self._replaced and self._host is None
+            fresh = not self.changed and not self._replaced and self._host is None
             if not (isinstance(failure, exceptions.DBConnectionError) and fresh):
                 raise failure from error
             self._replace(link)
@@ -388,9 +407,9 @@ class Transaction:
             origin: BaseException = error.orig
         else:
             origin = error
-        if isinstance(origin, types.UnstorableValue):
+        if isinstance(origin, types.UnstorableValue | OverflowError | UnicodeError):
             return exceptions.DBDataError(origin)
-        if not isinstance(origin, link.errors | OverflowError):
+        if not isinstance(origin, link.errors):
             return error
         failure = self.dialect.translate(origin)
         if self.mode == "writer" or self._snapshot:
@@ -411,12 +430,14 @@ class Savepoint:
         """Belong to ``transaction``; the savepoint is set at the block's start."""
         self._transaction = transaction
         self._name = ""
+        self._hooks = 0
 
     def __enter__(self) -> Transaction:
         """Set the savepoint."""
         transaction = self._transaction
         transaction._savepoints += 1
         self._name = f"nova_{id(transaction):x}_{transaction._savepoints}"
+        self._hooks = len(transaction._hooks)
         self._command("SAVEPOINT")
         return transaction
 
@@ -429,7 +450,9 @@ class Savepoint:
             self._command("RELEASE SAVEPOINT")
             return
         if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
-            return  # the server has undone the whole transaction
+            transaction._failed = True  # the server has undone the whole transaction
+            return
+        del transaction._hooks[self._hooks :]
         transaction._failed = False
         self._command("ROLLBACK TO SAVEPOINT")
         self._command("RELEASE SAVEPOINT")
@@ -458,7 +481,8 @@ def _fetch(link: Link, statement: Any, params: dict[str, Any]) -> list[Row]:
 
 def _change(link: Link, statement: Any, params: dict[str, Any]) -> int:
     if _takes_core_road(link):
-        return link.connection.execute(statement, params).rowcount
+        # where the server gives the id by RETURNING, the count of an INSERT would be lost
+        return link.connection.execute(statement, params, execution_options={"preserve_rowcount": True}).rowcount
     count: int = link.run(link.cache.get(statement), params).rowcount
     return count
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import connections, exceptions
 from nova_sqlcore.connections import EngineOptions
-from nova_sqlcore.context import current, scopes_of
+from nova_sqlcore.context import by_name, current, scopes_of
 from nova_sqlcore.transaction import Mode, Savepoint, Transaction
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Scope:
 
         @functools.wraps(function)
         def scoped(*args: P.args, **kwargs: P.kwargs) -> R:
-            context: Any = args[0] if args else kwargs["context"]
+            context = args[0] if args else by_name(kwargs)
             scopes = scopes_of(context)
             database = self.database or database_of(context)
             outer = scopes.innermost(database) if scopes.open else None
@@ -267,7 +267,7 @@ def _write_once(
         raise
     finally:
         scopes.open.pop()
-    if transaction.statements:
+    if transaction.changed:
         scopes.wrote.add(transaction.database)
     _report(transaction, None)
     return result
@@ -332,6 +332,7 @@ class Block:
         self._scope = scope
         self._context = context
         self._savepoint: Savepoint | None = None
+        self.committed = False
 
     def __enter__(self) -> Any:
         """Return the open transaction, or its connection."""
@@ -347,10 +348,14 @@ class Block:
             scope.check(outer)
             self._transaction = outer
         self._scopes.open.append(self._transaction)
-        if scope._savepoint and not self._owns:
-            self._savepoint = self._transaction.savepoint()
-            self._savepoint.__enter__()
-        return self._transaction.connection if scope._gives_connection else self._transaction
+        try:
+            if scope._savepoint and not self._owns:
+                self._savepoint = self._transaction.savepoint()
+                self._savepoint.__enter__()
+            return self._transaction.connection if scope._gives_connection else self._transaction
+        except BaseException:
+            self._scopes.open.pop()  # without a start there is no end
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -379,9 +384,10 @@ class Block:
             transaction.rollback()
             _report(transaction, error)
             raise
-        if transaction.statements:
+        if transaction.changed:
             self._scopes.wrote.add(transaction.database)
         _report(transaction, None)
+        self.committed = True
         transaction.run_hooks()
 
 
@@ -401,6 +407,8 @@ class Attempt(Block):
         try:
             super().__exit__(kind, error, traceback)
         except exceptions.DBDeadlock as conflict:
+            if self.committed:
+                raise  # it comes from a hook
             error = conflict
         if error is None:
             self.done = True
@@ -529,7 +537,9 @@ def wrap_db_retry(
                     if not retryable(error):
                         raise
                     if attempt > max_retries or _joins(args, kwargs):
-                        raise (error.inner_exc if isinstance(error, exceptions.RetryRequest) else error) from None
+                        if isinstance(error, exceptions.RetryRequest):
+                            raise error.inner_exc from None
+                        raise
                 time.sleep(pause)
                 if inc_retry_interval:
                     pause = min(pause * 2, max_retry_interval)

@@ -13,13 +13,15 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
     """Turn text and aware datetimes under ``datetime_keys`` into naive ones, in place, and return ``values``.
 
     Without keys it is created_at, deleted_at and updated_at. A time zone is dropped, not converted: the reference's
-    objects hand in UTC.
+    objects hand in UTC. What is neither text nor a datetime is left for the column to refuse.
     Raises: ValueError for text that is no ISO 8601 time.
     """
     for key in datetime_keys or _KEYS:
         value = values.get(key)
-        if value:
-            values[key] = (_parsed(value) if isinstance(value, str) else value).replace(tzinfo=None)
+        if isinstance(value, str) and value:
+            value = _parsed(value)
+        if isinstance(value, datetime.datetime):
+            values[key] = value.replace(tzinfo=None)
     return values
 
 

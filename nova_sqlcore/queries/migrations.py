@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import operator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries import _children, _instance_rows
 from nova_sqlcore.queries._lookups import Shape, equal, row_by, row_by_id, shape_of, update_by_id
-from nova_sqlcore.queries._shared import also_named, arg, arg_list, as_id, changes, columns, split, visible
+from nova_sqlcore.queries._shared import also_named, arg, arg_list, as_id, changes, columns, rows_in, split, visible
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import migrations as t
 from nova_sqlcore.tx import current
@@ -130,10 +131,10 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
 
     ``status`` is a word or several of them, ``host`` is on either side and makes ``source_compute`` count for nothing,
     ``migration_type`` and ``hidden`` are equal; other keys count for nothing.
-    Cost: 1 statement.
+    Cost: 1 statement; 1 for each 500 of the words.
     """
     key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}
-    statuses: Row = {}
+    statuses: list[str] | None = None
     host: Row = {}
     host_shape = None
     if "host" in filters:
@@ -141,12 +142,15 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     elif "source_compute" in filters:
         key["source_compute"] = filters["source_compute"]
     if not isinstance(key.get("status"), str | None):
-        statuses = {"statuses": list(key.pop("status"))}
-    if statuses == {"statuses": []} or not _is_type(key.get("migration_type")):
+        statuses = list(dict.fromkeys(key.pop("status")))
+    if not _is_type(key.get("migration_type")):
         return cast("list[rows.Migration]", [])
     shape, params = shape_of(key)
-    statement = _filtered(context.read_deleted, shape, host_shape, bool(statuses))
-    return cast("list[rows.Migration]", current(context).rows(statement, **params, **host, **statuses))
+    statement = _filtered(context.read_deleted, shape, host_shape, statuses is not None)
+    if statuses is None:
+        return cast("list[rows.Migration]", current(context).rows(statement, **params, **host))
+    found = rows_in(current(context), statement, "statuses", statuses, **params, **host)
+    return cast("list[rows.Migration]", sorted(found, key=operator.itemgetter("id")))
 
 
 @tx.reader
