@@ -360,6 +360,8 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
         "pool_use_lifo": True,
     }
     extra = family.engine_args(url, role, options)
+    if role == "reader":  # said to SQLAlchemy too, which else puts a connection back into another mode after a caller's
+        extra["isolation_level"] = "AUTOCOMMIT"
     if "poolclass" in extra:
         arguments = {}
     engine = sa.create_engine(
@@ -389,7 +391,13 @@ def _begin_explicitly(engine: sa.Engine) -> None:
     if dialects.in_memory(engine.url):
         dialect.do_begin = dialect.do_commit = dialect.do_rollback = lambda raw: None
     else:
-        dialect.do_begin = lambda raw: None if raw.in_transaction else raw.execute("BEGIN")
+        dialect.do_begin = _begin_if_due
+
+
+def _begin_if_due(raw: Any) -> None:
+    """Begin a transaction on an sqlite connection, unless the library has, or the connection is in autocommit mode."""
+    if raw.isolation_level is not None and not raw.in_transaction:
+        raw.execute("BEGIN")
 
 
 def _wait_for_server(engine: sa.Engine, options: EngineOptions) -> None:

@@ -173,9 +173,13 @@ class Sqlite(Dialect):
     }
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
-        """Let the library begin and commit, and keep many statements prepared."""
+        """Let the library begin and commit, and keep many statements prepared.
+
+        The driver shall not begin of itself: a writer sends BEGIN before anything else. To SQLAlchemy None says that
+        the connection is in autocommit mode, which a caller of the plain engine may ask for.
+        """
         return {
-            "isolation_level": None,
+            "isolation_level": None if role == "reader" or in_memory(url) else "",
             "timeout": options.busy_timeout,
             "cached_statements": 1000,
             "check_same_thread": False,
@@ -279,19 +283,16 @@ class MySQL(Dialect):
         """Put reading connections into autocommit mode."""
         return {"autocommit": role == "reader"}
 
-    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
-        """Set the session up with one statement.
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Let writers run READ COMMITTED: compare-and-swap and quota locks read the latest rows, without gap locks."""
+        return {"isolation_level": "READ COMMITTED"} if role == "writer" else {}
 
-        Writers run READ COMMITTED: compare-and-swap and quota locks read the latest rows, and there are no gap locks to
-        collide on. Readers keep REPEATABLE READ, which a snapshot of several statements needs.
-        """
-        level = "READ-COMMITTED" if role == "writer" else "REPEATABLE-READ"
-        is_mariadb = "mariadb" in _server_version(connection).lower()
-        settings = {
-            ("tx_isolation" if is_mariadb else "transaction_isolation"): level,
-            "time_zone": "+00:00",
-            "group_concat_max_len": 16 * 1024 * 1024,
-        }
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Set the session up with one statement; a snapshot of several reads needs REPEATABLE READ."""
+        settings: dict[str, Any] = {"time_zone": "+00:00", "group_concat_max_len": 16 * 1024 * 1024}
+        if role == "reader":
+            is_mariadb = "mariadb" in _server_version(connection).lower()
+            settings["tx_isolation" if is_mariadb else "transaction_isolation"] = "REPEATABLE-READ"
         if options.sql_mode:
             settings["sql_mode"] = options.sql_mode
         if options.wsrep_sync_wait is not None:

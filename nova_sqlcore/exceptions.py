@@ -32,6 +32,10 @@ class DBError(Exception):
         self.inner_exception = inner_exception
         super().__init__(_text(inner_exception))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the constructor, whose arguments are others than the text."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
 
 class DBDuplicateEntry(DBError):
     """A unique key is taken; ``columns`` are those of the key, ``value`` is the value in question where it is known."""
@@ -131,6 +135,13 @@ class NoEngineContextEstablished(AttributeError):
     """A context was asked for its transaction outside any scope."""
 
 
+def _rebuilt(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    """Return the error that was pickled."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
 def _text(error: BaseException | str | None) -> str:
     return "" if error is None else str(error)
 
@@ -170,6 +181,10 @@ class NovaException(Exception):
             if settings.fatal_exception_format_errors:
                 raise
             return self.msg_fmt
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the constructor, whose arguments are others than the message."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
     def format_message(self) -> Any:
         """Return the message."""
@@ -703,7 +718,7 @@ class NoNetworksFound(NotFound):
 class OverQuota(NovaException):
     """Raised by quota_reserve."""
 
-    msg_fmt = "over quota for %(overs)s"
+    msg_fmt = "over quota for %(overs)s; quotas %(quotas)s, usages %(usages)s"
 
 
 class PciDeviceNotFound(NotFound):

@@ -207,7 +207,10 @@ class Transaction:
         return Savepoint(self)
 
     def after_commit(self, hook: Callable[[], Any]) -> None:
-        """Call ``hook`` after the outermost transaction has been committed; not at all if it rolls back."""
+        """Call ``hook`` after the outermost transaction has been committed.
+
+        It is not called if that rolls back, or the savepoint inside which it was given.
+        """
         self._hooks.append(hook)
 
     @property

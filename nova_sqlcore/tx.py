@@ -43,6 +43,7 @@ __all__ = [
     "create_context_manager",
     "current",
     "database_of",
+    "forget_writes",
     "main",
     "observe",
     "reader",
@@ -462,6 +463,11 @@ def database_of(context: Any) -> Database:
     """Return the database that the context's calls go to: its cell's, or the main one."""
     database: Database | None = getattr(context, "db_connection", None)
     return database or main
+
+
+def forget_writes(context: Any) -> None:
+    """Let the readers of ``context`` use replicas again, although it has written."""
+    scopes_of(context).wrote.clear()
 
 
 def configure(connection: str | sa.URL, replica: str | sa.URL | None = None, **options: Any) -> None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _NEWEST_FIRST = (t.c.created_at.desc(), t.c.id.desc())
 _LIVE = sa.select(*columns(t)).where(t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, "no"))
-
-
 _ALL = _LIVE.order_by(*_NEWEST_FIRST)
 
 

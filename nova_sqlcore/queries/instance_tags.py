@@ -90,7 +90,7 @@ def instance_tag_get_by_instance_uuid(context: Context, instance_uuid: str) -> l
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
         found = transaction.scalars(_TAGS, uuid=instance_uuid)
-    return _rows(transaction, instance_uuid, found)
+    return _rows(transaction, instance_uuid, (tag for tag in found if tag is not None))
 
 
 @tx.main.reader
@@ -114,7 +114,7 @@ def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag
     """Give the instance the tag, unless it has it, and return the tag.
 
     Cost: 1 statement.
-    Raises: InstanceNotFound(instance_id).
+    Raises: InstanceNotFound(instance_id); DBDataError for None.
     """
     transaction = current(context)
     owned, params = _named(context, instance_uuid)
@@ -131,7 +131,7 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
 
     Cost: 1 statement, 2 on PostgreSQL; 1 more if tags go, and 1 if tags come.
     Lock: the instance's row.
-    Raises: InstanceNotFound(instance_id).
+    Raises: InstanceNotFound(instance_id); DBDataError for None among the tags.
     """
     transaction = current(context)
     wanted = _rows(transaction, instance_uuid, tags)
@@ -200,8 +200,13 @@ def _named(context: Context, instance_uuid: str) -> tuple[bool, Row]:
     return True, {"uuid": instance_uuid, "project_id": project}
 
 
-def _rows(transaction: Transaction, instance_uuid: str, tags: Iterable[str | None]) -> list[rows.Tag]:
-    """Return the rows of these tags as they are stored, each once, by word."""
-    given = ({"resource_id": instance_uuid, "tag": tag} for tag in tags if tag is not None)
+def _rows(transaction: Transaction, instance_uuid: str, tags: Iterable[str]) -> list[rows.Tag]:
+    """Return the rows of these tags as they are stored, each once, by word.
+
+    Raises: DBDataError for None.
+    """
+    given = ({"resource_id": instance_uuid, "tag": tag} for tag in tags)
     unique = {row["tag"]: row for row in (stored(t, one, transaction.dialect) for one in given)}
+    if None in unique:
+        raise exceptions.DBDataError(f"{t.name}.tag holds text; got None")
     return cast("list[rows.Tag]", sorted(unique.values(), key=operator.itemgetter("tag")))

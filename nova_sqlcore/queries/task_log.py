@@ -5,7 +5,7 @@ Times may be ISO texts; a time zone is dropped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries._lookups import bulk_changes, count_updated_by, row_by, rows_by
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.queries._shared import Row
 
     Moment = datetime.datetime | str
-
-Row = dict[str, Any]
 
 
 @tx.reader

@@ -1,7 +1,8 @@
 """How property tests run: how many examples, from which seed, and what their machines start from.
 
 In CI the examples are the same in every run. Elsewhere they are random: a failure tells its example, and
-``--hypothesis-seed`` repeats a run. ``--hypothesis-profile thorough``, with this directory named, takes many more.
+``--hypothesis-seed`` repeats a run. With this directory named, ``--hypothesis-profile thorough --timeout 0`` takes many
+more examples, and makes one that fails small.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 settings.register_profile(
     "local",
-    max_examples=50,
-    stateful_step_count=20,
+    max_examples=100,
+    stateful_step_count=40,
     # a failure is told before pytest's time is up: to make it small takes minutes on a server; "thorough" does so
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     # how fast the machine is must not matter, and a test that takes a database empties it for each example
@@ -36,7 +37,7 @@ settings.register_profile("thorough", settings.get_profile("local"), max_example
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 #: On servers, of how many examples one is run.
-SHARE = 12
+SHARE = 8
 
 
 @pytest.fixture

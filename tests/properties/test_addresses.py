@@ -23,7 +23,7 @@ from nova_sqlcore.exceptions import (
     NoMoreFixedIps,
     NoMoreFloatingIps,
 )
-from tests.properties.machines import PROJECTS, SELDOM, Machine, Row, refusing, undone
+from tests.properties.machines import PROJECTS, SELDOM, START, Machine, Row, refusing, undone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: One instance of each project, on a host of the same name.
 INSTANCES = {str(uuid.UUID(int=number)): project for number, project in enumerate(PROJECTS)}
 #: By address, the network as it is called here; the last address belongs to none until it is taken.
-FIXED = {"10.0.0.1": "one", "10.0.0.2": "one", "10.1.0.1": "two", "fd00::9": None}
+FIXED = {"10.0.0.1": "one", "10.0.0.2": "one", "10.0.0.3": "one", "10.1.0.1": "two", "fd00::9": None}
 FLOATING = {"192.0.2.1": "pool", "192.0.2.2": "other"}
 
 WHO = st.sampled_from([*PROJECTS, "admin"])
@@ -77,6 +77,16 @@ class Addresses(Machine):
             one: {"network_id": self.networks.get(name), **nobody, **states} for one, name in FIXED.items()
         }
         self.floating: dict[str, Row] = {one: self.unused(pool) for one, pool in FLOATING.items()}
+        self.use_some()
+
+    def use_some(self) -> None:
+        """Begin with addresses that are used in different ways, for others to trip over."""
+        red, blue = INSTANCES
+        self.take("10.0.0.1", red, "one", reserved=False, interface=7)
+        self.take("10.0.0.2", blue, "one", reserved=False, interface=None)
+        self.update("admin", "10.1.0.1", {"leased": True})
+        self.allocate("red", "pool", auto=False)
+        self.bind("red", "192.0.2.1", "10.0.0.1", "red")
 
     def unused(self, pool: str) -> Row:
         return {"project_id": None, "pool": pool, "host": None, "auto_assigned": False, "fixed": None}
@@ -160,11 +170,11 @@ class Addresses(Machine):
             if values:
                 self.change(address, **values)
 
-    @rule(host=PROJECT, age=st.integers(0, 3))
-    def leave_by_timeout(self, host: str, age: int) -> None:
+    @rule(host=PROJECT, address=st.sampled_from(list(FIXED)), later=st.integers(0, 1))
+    def leave_by_timeout(self, host: str, address: str, later: int) -> None:
         """The host of the first network releases all of it, other networks are released by their instances' hosts."""
         self.clock.advance(1)
-        before = self.clock.now - datetime.timedelta(seconds=age)
+        before = (self.fixed[address]["updated_at"] or START) + datetime.timedelta(seconds=later)
         released = [
             address
             for address, one in self.fixed.items()

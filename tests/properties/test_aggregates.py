@@ -56,6 +56,8 @@ class Aggregates(Machine):
     def create_two(self, metadata: dict[str, str]) -> MultipleResults[int]:
         made = [api.aggregate_create(self.admin, {"name": name}, metadata) for name in ("fast", "near")]
         self.live = {row["id"]: {"name": row["name"], "hosts": [], "metadetails": {**metadata}} for row in made}
+        for number in self.live:
+            self.add_host(number, "h1")
         return multiple(*self.live)
 
     @rule(target=ids, name=NAMES, metadata=METADATA | st.none())

@@ -56,7 +56,7 @@ def stored(backend: Backend) -> None:
 
 
 @pytest.mark.usefixtures("stored")
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(keys=KEYS)
 def test_readers(keys: tuple[int, int, list[int], bool]) -> None:
     wanted = uuids(*keys)

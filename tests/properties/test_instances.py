@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import re
 import uuid as uuids
@@ -16,11 +17,16 @@ from tests.properties.machines import PROJECTS, SELDOM, START, Machine, Row, ref
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    #: keys to sort by, each with its direction
+    Order = Sequence[tuple[str, str]]
+
 WHO = st.sampled_from([*PROJECTS, "admin"])
 SIZE = st.integers(1, 4)
 TAG = st.sampled_from(["a", "b", "c"])
 TAGS = st.lists(TAG, max_size=3)
-PAIRS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(["", "x", "yé"]))
+KEYS = ("a", "b", "c")
+VALUE = st.sampled_from(["x", "yé", ""])
+PAIRS = st.dictionaries(st.sampled_from(KEYS), VALUE)
 STATES = {
     "task_state": st.sampled_from([None, "scheduling", "deleting"]),
     "vm_state": st.sampled_from([None, "active", "soft-delete"]),
@@ -47,21 +53,22 @@ FULFILS: dict[str, Callable[[Row, Any], bool]] = {
         key in row["metadata"] and value in row["metadata"].values() for key, value in pairs.items()
     ),
 }
-FILTERS = st.fixed_dictionaries(
-    {},
-    optional={
-        "deleted": st.booleans(),
-        "changes-since": st.integers(0, 20).map(lambda seconds: START + datetime.timedelta(seconds=seconds)),
-        "vm_state": st.lists(STATES["vm_state"], max_size=2),
-        "task_state": STATES["task_state"],
-        "host": VALUES["host"],
-        "display_name": st.sampled_from(["a", "^b", "c$", "^ab?c?$"]),
-        "tags": TAGS,
-        "tags-any": TAGS,
-        "metadata": PAIRS,
-    },
+WANTED = {
+    "deleted": st.booleans(),
+    "changes-since": st.integers(0, 20).map(lambda seconds: START + datetime.timedelta(seconds=seconds)),
+    "vm_state": st.lists(STATES["vm_state"], max_size=2),
+    "task_state": STATES["task_state"],
+    "host": VALUES["host"],
+    "display_name": st.sampled_from(["a", "^b", "c$", "^ab?c?$"]),
+    "tags": TAGS,
+    "tags-any": TAGS,
+    "metadata": PAIRS,
+}
+#: Hardly an instance fulfils more than two filters.
+FILTERS = st.lists(st.sampled_from(list(WANTED)), max_size=2).flatmap(
+    lambda names: st.fixed_dictionaries({name: WANTED[name] for name in names})
 )
-#: Keys to sort by, each with its direction. Short words in small letters have one order in all collations.
+#: Short words in small letters have one order in all collations.
 ORDER = st.lists(
     st.tuples(
         st.sampled_from(["display_name", "vcpus", "host", "task_state", "created_at", "updated_at", "id"]),
@@ -80,7 +87,7 @@ def shown(row: Mapping[str, Any]) -> Row:
     return seen | {"tags": {tag["tag"] for tag in row["tags"]}, "deleted": row["deleted"] != 0}
 
 
-def ordered(rows: Mapping[str, Row], order: Sequence[tuple[str, str]]) -> list[str]:
+def ordered(rows: Mapping[str, Row], order: Order) -> list[str]:
     """Return the uuids in this order; None is the smallest value, and what is left equal goes by age and id."""
     fill = order[0][1] if order else "desc"
     found = list(rows)
@@ -109,7 +116,10 @@ class Instances(Machine):
 
     @initialize(target=made)
     def create_some(self) -> MultipleResults[str]:
-        return multiple(*(self.created(project, {}) for project in ("red", "red", "blue")))
+        values = {"display_name": "ab", "task_state": "scheduling", "metadata": {"a": "x"}, "vcpus": 1}
+        made = [self.created(project, given) for project, given in (("red", values), ("red", {}), ("blue", values))]
+        self.set_tags("admin", made[0], ["a", "b"])
+        return multiple(*made)
 
     @rule(target=made, project=st.sampled_from(PROJECTS), values=CHANGES, seconds=st.integers(0, 1))
     def create(self, project: str, values: Row, seconds: int) -> str:
@@ -121,7 +131,7 @@ class Instances(Machine):
         row = api.instance_create(self.contexts[project], {"uuid": uuid, "project_id": project, **values})
         new: Row = {"metadata": {}, "system_metadata": {}, "tags": set(), "deleted": False, **dict.fromkeys(VALUES)}
         times = {"created_at": self.clock.now, "updated_at": None}
-        self.rows[uuid] = new | values | times | {"id": row["id"], "project_id": project}
+        self.rows[uuid] = new | copy.deepcopy(values) | times | {"id": row["id"], "project_id": project}
         assert shown({**row, "tags": []}) == self.rows[uuid]
         return uuid
 
@@ -207,29 +217,42 @@ class Instances(Machine):
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    @rule(who=WHO, filters=FILTERS, order=ORDER, size=SIZE, marker=made)
-    def look_at_lists(self, who: str, filters: Row, order: list[tuple[str, str]], size: int, marker: str) -> None:
-        """The pages, each from the marker that the last one gives, are the list; any instance serves as a marker."""
-
-        def listed(**page: Any) -> list[str]:
-            keys, directions = [key for key, _ in order], [direction for _, direction in order]
-            given = {"columns_to_join": [], "sort_keys": keys, "sort_dirs": directions, **page}
-            return [row["uuid"] for row in api.instance_get_all_by_filters_sort(self.contexts[who], filters, **given)]
-
-        found = {
+    def found(self, who: str, filters: Row, order: Order = ()) -> list[str]:
+        """Return what the model lists."""
+        return [
             uuid
-            for uuid, row in self.rows.items()
-            if who in ("admin", row["project_id"]) and all(FULFILS[name](row, value) for name, value in filters.items())
-        }
+            for uuid in ordered(self.rows, order)
+            if who in ("admin", self.rows[uuid]["project_id"])
+            if all(FULFILS[name](self.rows[uuid], value) for name, value in filters.items())
+        ]
+
+    def listed(self, who: str, filters: Row, order: Order = (), **page: Any) -> list[str]:
+        """Return what the library lists."""
+        page["sort_keys"], page["sort_dirs"] = [key for key, _ in order], [direction for _, direction in order]
+        rows = api.instance_get_all_by_filters_sort(self.contexts[who], filters, columns_to_join=[], **page)
+        return [row["uuid"] for row in rows]
+
+    @rule(who=WHO, filters=FILTERS, order=ORDER, size=SIZE, marker=made)
+    def look_at_pages(self, who: str, filters: Row, order: Order, size: int, marker: str) -> None:
+        """The pages, each from the last one's last instance on, are the list; any instance serves as a marker."""
+        wanted = self.found(who, filters, order)
+        assert self.listed(who, filters, order) == wanted
+        for place in range(0, len(wanted), size):
+            page = self.listed(who, filters, order, limit=size, marker=wanted[place - 1] if place else None)
+            assert page == wanted[place : place + size]
         everything = ordered(self.rows, order)
-        wanted = [uuid for uuid in everything if uuid in found]
-        assert listed() == wanted
-        pages = listed(limit=size)
-        while len(page := listed(limit=size, marker=pages[-1]) if pages else []):
-            pages += page
-        assert pages == wanted
         behind = everything[everything.index(marker) + 1 :]
-        assert listed(marker=marker) == [uuid for uuid in behind if uuid in found]
+        assert self.listed(who, filters, order, marker=marker) == [uuid for uuid in behind if uuid in wanted]
+
+    @rule(who=WHO, uuid=made, value=VALUE)
+    def look_at_filters(self, who: str, uuid: str, value: str) -> None:
+        """What an instance has itself finds it, and others; and a pair of metadata does that it may have had."""
+        row = self.rows[uuid]
+        own: list[Row] = [{name: row[name]} for name in ("task_state", "host", "metadata")]
+        own += [{name: [*row["tags"]]} for name in ("tags", "tags-any")]
+        own += [{"vm_state": [row["vm_state"]]}, {"changes-since": row["updated_at"] or START}]
+        for filters in (*own, {"deleted": True}, {"deleted": False}, *({"metadata": {key: value}} for key in KEYS)):
+            assert self.listed(who, filters) == self.found(who, filters)
 
     @rule(who=WHO, uuid=made)
     def look_at_one(self, who: str, uuid: str) -> None:

@@ -109,7 +109,7 @@ def rows_of(table: sa.Table) -> dict[str, Row]:
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(pairs=changes(), delete=st.booleans())
 def test_changes(
     backend: Backend,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, invariant, multiple, rule
 
 from nova_sqlcore import RequestContext, api
 from nova_sqlcore.exceptions import (
@@ -22,8 +24,7 @@ from tests.properties.machines import PROJECTS, SELDOM, Machine, Row, refusing, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hypothesis.strategies import SearchStrategy
-
+USERS = ("ann", "bob")
 #: The last one belongs to projects as a whole.
 RESOURCES = ("cores", "ram", "fixed_ips")
 #: What a count finds, whoever's it is.
@@ -56,15 +57,12 @@ def counting(resource: str) -> Callable[..., dict[str, int]]:
 
 REGISTRY = {resource: Resource(counting(resource)) for resource in RESOURCES}
 PROJECT = st.sampled_from(PROJECTS)
-USER = st.sampled_from(["ann", "bob"])
+USER = st.sampled_from(USERS)
 RESOURCE = st.sampled_from(RESOURCES)
 DELTAS = st.dictionaries(RESOURCE, st.integers(-4, 4), min_size=1)
 SECONDS = st.sampled_from([None, 0, 10, 60])
-
-
-def parts_of(batch: SearchStrategy[list[str]]) -> SearchStrategy[list[str]]:
-    """Return a strategy for some of a batch of reservations, one of them perhaps twice."""
-    return batch.flatmap(lambda uuids: st.lists(st.sampled_from(uuids), min_size=1, max_size=4))
+#: Which of a batch of reservations; a number may be beyond it, or come twice.
+PICKS = st.lists(st.integers(0, 3), min_size=1, max_size=4)
 
 
 def key_of(project: str, user: str, resource: str) -> Key:
@@ -74,7 +72,8 @@ def key_of(project: str, user: str, resource: str) -> Key:
 class Quotas(Machine):
     """The model: limits, what is in use, and open reservations; what is reserved is their sum."""
 
-    batches: Bundle[list[str]] = Bundle("batches")
+    fresh: Bundle[list[str]] = Bundle("fresh")
+    over: Bundle[list[str]] = Bundle("over")
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,42 +152,52 @@ class Quotas(Machine):
                 self.open[uuid] = Reservation(key_of(project, user, resource), user, delta, expire)
         return uuids
 
-    @initialize(target=batches)
+    @initialize(target=fresh)
     def reserve_some(self) -> MultipleResults[list[str]]:
-        return multiple(*(self.reserved_by(project, "ann", dict.fromkeys(RESOURCES, 1), 10) for project in PROJECTS))
+        deltas = dict(zip(RESOURCES, (1, 2, 3), strict=True))
+        for project in PROJECTS:
+            self.create_limit(project, None, "cores", UNSET)
+        return multiple(*(self.reserved_by(project, "ann", deltas, 10) for project in PROJECTS))
 
-    @rule(target=batches, project=PROJECT, user=USER, deltas=DELTAS, seconds=SECONDS)
+    @rule(target=fresh, project=PROJECT, user=USER, deltas=DELTAS, seconds=SECONDS)
     def reserve(
         self, project: str, user: str, deltas: dict[str, int], seconds: int | None
     ) -> list[str] | MultipleResults[list[str]]:
         return self.reserved_by(project, user, deltas, seconds) or multiple()
 
-    @rule(uuids=parts_of(batches), used=st.booleans(), stranger=st.booleans())
-    def settle(self, uuids: list[str], used: bool, stranger: bool) -> None:
-        """Commit or roll back; nothing happens to reservations that are over, and a stranger has no use for others'."""
-        settle = api.reservation_commit if used else api.reservation_rollback
+    def settle(self, uuids: list[str], used: bool, user: str | None = None) -> None:
+        """Commit or roll back, for their user or for another; nothing happens to reservations that are over."""
         live = {uuid: self.open[uuid] for uuid in uuids if uuid in self.open}
-        project, user = next(((one.key[0], one.user) for one in live.values()), ("red", "ann"))
-        if stranger:
-            user = "eve"
-        if any(one.key[1] not in (user, None) for one in live.values()):
-            with pytest.raises(KeyError):
-                settle(self.admin, uuids, project, user)
+        project, owner = next(((one.key[0], one.user) for one in live.values()), ("red", "ann"))
+        foreign = [one.key[2] for one in live.values() if one.key[1] not in (user or owner, None)]
+        with pytest.raises(KeyError) if foreign else contextlib.nullcontext() as caught:
+            settle = api.reservation_commit if used else api.reservation_rollback
+            settle(self.admin, uuids, project, user or owner)
+        if caught:
+            assert caught.value.args[0] in foreign
             return
-        settle(self.admin, uuids, project, user)
         for uuid, one in live.items():
             del self.open[uuid]
             if used:
                 self.in_use[one.key] += one.delta
 
-    @rule(uuids=parts_of(batches), deltas=DELTAS)
-    def do_all_and_roll_back(self, uuids: list[str], deltas: dict[str, int]) -> None:
+    @rule(target=over, batch=consumes(fresh), picks=PICKS, used=st.booleans())
+    def settle_some(self, batch: list[str], picks: list[int], used: bool) -> list[str]:
+        self.settle([batch[pick % len(batch)] for pick in picks], used)
+        return batch
+
+    @rule(batch=over | fresh, used=st.booleans(), user=USER | st.none())
+    def settle_all_again(self, batch: list[str], used: bool, user: str | None) -> None:
+        self.settle(batch, used, user)
+
+    @rule(batch=fresh, deltas=DELTAS)
+    def do_all_and_roll_back(self, batch: list[str], deltas: dict[str, int]) -> None:
         unlimited = dict.fromkeys(deltas, -1)
-        owners = [(self.open[uuid].key[0], self.open[uuid].user) for uuid in uuids if uuid in self.open]
+        owners = [(self.open[uuid].key[0], self.open[uuid].user) for uuid in batch if uuid in self.open]
         if owners:
             with undone(self.admin):
                 more = api.quota_reserve(self.admin, REGISTRY, unlimited, unlimited, deltas, None, 0, 0, *owners[0])
-                api.reservation_commit(self.admin, [*more, *uuids], *owners[0])
+                api.reservation_commit(self.admin, [*more, *batch], *owners[0])
                 api.quota_destroy_all_by_project(self.admin, owners[0][0])
 
     @rule(seconds=st.sampled_from([1, 10, 60]))
@@ -231,7 +240,17 @@ class Quotas(Machine):
         self.in_use = {key: number for key, number in self.in_use.items() if key[0] != project}
 
     @rule(project=PROJECT, user=USER, resource=RESOURCE)
-    def look_at_one(self, project: str, user: str, resource: str) -> None:
+    def look(self, project: str, user: str, resource: str) -> None:
+        limits = {key[1:]: limit for key, limit in self.limits.items() if key[0] == project}
+        found = api.quota_get_all_by_project(self.admin, project)
+        assert found == {"project_id": project} | {name: n for (whose, name), n in limits.items() if whose is None}
+        rows = api.quota_get_all(self.admin, project)
+        of_users = {(row["user_id"], row["resource"]): row["hard_limit"] for row in rows}
+        assert of_users == {key: limit for key, limit in limits.items() if key[0] is not None}
+
+        keys = [key for key in self.in_use if key[0] == project]
+        found = api.quota_usage_get_all_by_project(self.admin, project)
+        assert found == {"project_id": project} | self.numbers(self.in_use, keys)
         key = key_of(project, user, resource)
         with refusing(None if key in self.in_use else QuotaUsageNotFound(project_id=project)):
             row = api.quota_usage_get(self.admin, project, resource, user)
@@ -240,21 +259,10 @@ class Quotas(Machine):
 
     @invariant()
     def the_same_numbers(self) -> None:
-        for project in PROJECTS:
-            keys = [key for key in self.in_use if key[0] == project]
-            limits = {key[1:]: limit for key, limit in self.limits.items() if key[0] == project}
-            found = api.quota_usage_get_all_by_project(self.admin, project)
-            assert found == {"project_id": project} | self.numbers(self.in_use, keys)
-            found = api.quota_get_all_by_project(self.admin, project)
-            assert found == {"project_id": project} | {name: n for (user, name), n in limits.items() if user is None}
-            rows = api.quota_get_all(self.admin, project)
-            assert {(row["user_id"], row["resource"]): row["hard_limit"] for row in rows} == {
-                key: limit for key, limit in limits.items() if key[0] is not None
-            }
-            for user in ("ann", "bob"):
-                own = [key for key in keys if key[1] in (user, None)]
-                found = api.quota_usage_get_all_by_project_and_user(self.admin, project, user)
-                assert found == {"project_id": project, "user_id": user} | self.numbers(self.in_use, own)
+        for project, user in itertools.product(PROJECTS, USERS):
+            own = [key for key in self.in_use if key[0] == project and key[1] in (user, None)]
+            found = api.quota_usage_get_all_by_project_and_user(self.admin, project, user)
+            assert found == {"project_id": project, "user_id": user} | self.numbers(self.in_use, own)
 
 
 def test_quotas(drive: Callable[[type[Machine]], None]) -> None:

@@ -102,6 +102,16 @@ def test_an_update_needs_a_visible_cell(admin: RequestContext) -> None:
     assert cells.cell_update(get_admin_context("yes"), "a", {"weight_scale": 2.0})["weight_scale"] == 2.0
 
 
+def test_of_several_visible_cells_the_first_is_returned(admin: RequestContext) -> None:
+    first = cell()
+    cells.cell_delete(admin, "a")
+    cell()
+    cells.cell_update(get_admin_context("only"), "a", {"api_url": "u" * 100})  # now last in PostgreSQL's order
+    after = cells.cell_update(get_admin_context("yes"), "a", {"weight_scale": 2.0})
+    assert after["id"] == first["id"]
+    assert [cells.cell_get(get_admin_context(word), "a")["weight_scale"] for word in ("no", "only")] == [2.0, 2.0]
+
+
 def test_an_update_of_an_unknown_column_is_refused(admin: RequestContext) -> None:
     cell()
     with pytest.raises(exceptions.DBError, match="wieght"):

@@ -116,6 +116,10 @@ class TestCreate:
         row = compute_nodes.compute_node_create(get_admin_context(), given)
         assert row["created_at"] == datetime.datetime(2016, 4, 8, 11, 12, 32)
         assert given == before
+        with pytest.raises(ValueError, match="yesterday"):
+            node(updated_at="yesterday")
+        with pytest.raises(exceptions.DBDataError, match=r"compute_nodes\.created_at holds a datetime"):
+            node(created_at=12)
 
     def test_a_taken_key_passes_as_it_is(self, admin: RequestContext) -> None:
         row = node()

@@ -387,6 +387,14 @@ class TestFinishEvent:
         finished = [finish(ctxt, uuid, finish_time="2016-01-02T03:04:05")["id"] for _ in range(4)]
         assert finished == [rows[place]["id"] for place in (2, 1, 0, 2)]
 
+    def test_soft_deleted_events_are_seen_by_who_asks_for_them(self, ctxt: RequestContext) -> None:
+        uuid = instance()
+        action(uuid)
+        live, dead = event(uuid), event(uuid)
+        instance_factory.deleted("instance_actions_events", dead)
+        assert finish(ctxt, uuid)["id"] == live["id"]
+        assert finish(get_admin_context("yes"), uuid)["id"] == dead["id"]
+
     def test_a_joined_call_does_the_same(self, ctxt: RequestContext) -> None:
         uuid = instance()
         with tx.writer(ctxt):

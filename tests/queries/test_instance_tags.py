@@ -213,6 +213,22 @@ class TestSet:
         assert words(uuid) == ["a", "b"]
 
 
+class TestNone:
+    def test_it_is_no_tag(self, ctxt: RequestContext) -> None:
+        uuid, nothing = instance("a"), cast("str", None)
+        with tx.writer(ctxt):
+            for call in (
+                lambda: instance_tags.instance_tag_add(ctxt, uuid, nothing),
+                lambda: instance_tags.instance_tag_set(ctxt, uuid, ["b", nothing]),
+            ):
+                with pytest.raises(exceptions.DBDataError, match=r"tags\.tag holds text; got None"):
+                    call()
+            assert instance_tags.instance_tag_exists(ctxt, uuid, nothing) is False
+            with pytest.raises(exceptions.InstanceTagNotFound):
+                instance_tags.instance_tag_delete(ctxt, uuid, nothing)
+        assert words(uuid) == ["a"]
+
+
 class TestDelete:
     def test_it_goes(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         uuid, other = instance("a", "b"), instance("a")

@@ -181,6 +181,14 @@ class TestFilters:
         with sql_count(0):
             assert migrations.migration_get_all_by_filters(admin, filters) == []
 
+    def test_more_words_than_a_statement_takes(
+        self, admin: RequestContext, rows: list[Row], sql_count: SqlCount
+    ) -> None:
+        words = ["done", *(f"word {number}" for number in range(998)), "migrating", "done", "word 1"]
+        with sql_count(2):
+            found = migrations.migration_get_all_by_filters(admin, {"status": words})
+        assert found == rows[:5]
+
     def test_visibility(self, rows: list[Row]) -> None:
         assert len(migrations.migration_get_all_by_filters(get_admin_context("yes"), {})) == len(rows) + 1
         assert len(migrations.migration_get_all_by_filters(get_admin_context("only"), {"host": "h2"})) == 1

@@ -168,6 +168,8 @@ class TestBandwidth:
         bandwidth(ctxt, 1, 2, 3, 4, uuid="x", start_period=LATER)
         with sql_count(1):
             assert bandwidths("x", "y", "x") == [rows[1], rows[2], rows[4], rows[5]]
+        with sql_count(1):
+            assert bandwidths(*["x", "y"] * 300) == [rows[1], rows[2], rows[4], rows[5]]
         with sql_count(0):
             assert usage_caches.bw_usage_get_by_uuids(ctxt, [], START) == []
         with sql_count(2):

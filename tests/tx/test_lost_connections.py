@@ -107,6 +107,28 @@ def test_all_idle_connections_go_with_the_first_that_is_dead(kill_all: KillAll) 
     assert len(stored()) == 6
 
 
+def test_what_the_caller_did_by_hand_is_not_lost_in_silence(admin: RequestContext, kill_all: KillAll) -> None:
+    with pytest.raises(exceptions.DBConnectionError), tx.writer(admin) as t:
+        t.connection.execute(tables.certificates.insert(), {"project_id": "p", "file_name": "by hand"})
+        kill_all()
+        t.insert(tables.certificates, {"project_id": "p", "file_name": "after"})
+    assert stored() == []
+
+
+def test_a_dead_reader_is_not_kept(kill_all: KillAll) -> None:
+    @tx.reader
+    def read_twice(context: Any) -> None:
+        tx.current(context).rows(tables.certificates.select())
+        kill_all()
+        tx.current(context).rows(tables.certificates.select())
+
+    with pytest.raises(exceptions.DBConnectionError):
+        read_twice(get_admin_context())
+    link = tx.main.link_reader()
+    assert not link.connection.invalidated
+    tx.main.keep_reader(link)
+
+
 @pytest.mark.parametrize("scope", [tx.writer, tx.reader])
 def test_in_the_middle_of_a_transaction_the_caller_is_told(
     admin: RequestContext, kill_all: KillAll, scope: tx.Scope

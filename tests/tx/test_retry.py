@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,7 +11,8 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import RequestContext, exceptions, tables, tx
+from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from tests.queries import threads
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("backend")
 
 _COUNT = sa.select(sa.func.count().label("n")).select_from(tables.certificates)
+
+#: What servers say of a transaction that lost against another one.
+CONFLICTS: dict[str, list[Exception]] = {
+    "sqlite": [sqlite3.OperationalError(f"database {what} locked") for what in ("is", "table is", "is")],
+    "mysql": [pymysql.OperationalError(number, "try restarting transaction") for number in (1213, 1205, 1020)],
+    "postgresql": [
+        psycopg.errors.DeadlockDetected(),
+        psycopg.errors.SerializationFailure(),
+        psycopg.errors.LockNotAvailable(),
+    ],
+}
 
 
 class Flaky:
@@ -54,18 +67,15 @@ def test_a_conflict_runs_the_whole_transaction_again(admin: RequestContext) -> N
 
 
 @pytest.mark.parametrize("losses", [2, 6])
-def test_a_conflict_that_a_listener_injects(admin: RequestContext, backend: Backend, losses: int) -> None:
-    conflicts = {
-        "sqlite": sqlite3.OperationalError("database is locked"),
-        "mysql": pymysql.OperationalError(1213, "Deadlock found when trying to get lock"),
-        "postgresql": psycopg.errors.DeadlockDetected("deadlock detected"),
-    }
+@pytest.mark.parametrize("number", range(3))
+def test_a_conflict_that_a_listener_injects(admin: RequestContext, backend: Backend, losses: int, number: int) -> None:
+    conflict = CONFLICTS[backend.name][number]
     flaky = Flaky()
     engine = tx.main.engine
 
     def inject(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if statement.startswith("INSERT") and flaky.calls <= losses:
-            raise conflicts[backend.name]
+            raise conflict
 
     sa.event.listen(engine, "before_cursor_execute", inject)
     try:
@@ -78,6 +88,74 @@ def test_a_conflict_that_a_listener_injects(admin: RequestContext, backend: Back
         sa.event.remove(engine, "before_cursor_execute", inject)
         engine._has_events = False  # as ``statements_sent``
     assert flaky.calls == min(losses + 1, 6)
+
+
+def test_who_listens_to_errors_alone_sees_them(admin: RequestContext) -> None:
+    seen: list[Any] = []
+    dialect = tx.main.engine.dialect
+    before = dialect._has_events
+
+    def listen(about: Any) -> None:
+        seen.append((about.statement, about.original_exception))
+
+    sa.event.listen(tx.main.engine, "handle_error", listen)
+    try:
+        with pytest.raises(exceptions.DBError) as raised, tx.writer(admin) as t:
+            t.insert(tables.cells, {"name": "without transport_url"})
+    finally:
+        sa.event.remove(tx.main.engine, "handle_error", listen)
+        dialect._has_events = before  # as ``statements_sent``
+    ((statement, error),) = seen
+    assert statement.startswith("INSERT INTO cells")
+    assert raised.value.inner_exception is error
+
+
+def test_two_who_wait_for_each_other(backend: Backend) -> None:
+    """A deadlock of the server's own making; sqlite lets writers in one by one."""
+    identities = [_add(name) for name in "ab"]
+    update = sa.update(tables.certificates).where(tables.certificates.c.id == sa.bindparam("by"))
+    update = update.values(project_id=sa.bindparam("project"))
+    held = threading.Barrier(2)
+    attempts: list[int] = []
+
+    @tx.writer
+    def change(context: Any, first: int, second: int) -> None:
+        attempts.append(first)
+        tx.current(context).execute(update, by=first, project=str(first))
+        if attempts.count(first) == 1 and backend.name != "sqlite":
+            held.wait(timeout=30)
+        tx.current(context).execute(update, by=second, project=str(first))
+
+    forth, back = identities, identities[::-1]
+    threads.at_once([lambda context: change(context, *forth), lambda context: change(context, *back)])
+    assert len(attempts) == (2 if backend.name == "sqlite" else 3)
+    with tx.reader(get_admin_context()) as t:
+        assert len(set(t.scalars(sa.select(tables.certificates.c.project_id)))) == 1
+
+
+@pytest.mark.only_on("sqlite", why="elsewhere writers of other rows do not wait")
+def test_a_writer_that_waits_too_long(backend: Backend, admin: RequestContext) -> None:
+    hasty = tx.Database("hasty")
+    hasty.configure(backend.url, busy_timeout=0)
+    calls: list[int] = []
+
+    @hasty.writer
+    def write(context: Any) -> None:
+        calls.append(1)
+        tx.current(context).insert(tables.certificates, {})
+
+    with tx.writer(admin) as t:
+        t.insert(tables.certificates, {})
+        with pytest.raises(exceptions.DBDeadlock):
+            write(get_admin_context())
+    write(get_admin_context())
+    assert len(calls) == 7
+    hasty.close()
+
+
+def _add(name: str) -> int:
+    with tx.writer(get_admin_context()) as t:
+        return int(t.insert(tables.certificates, {"file_name": name})["id"])
 
 
 def test_six_attempts_then_the_conflict_itself(admin: RequestContext) -> None:
@@ -157,6 +235,53 @@ def test_wrap_db_retry_counts_and_unwraps() -> None:
     with pytest.raises(LookupError):
         request()
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "errors", "calls"),
+    [
+        ({"retry_on_deadlock": True}, [exceptions.DBDeadlock()], 2),
+        ({"retry_on_disconnect": True}, [exceptions.DBConnectionError()] * 2, 3),
+        ({"exception_checker": lambda error: isinstance(error, KeyError)}, [KeyError("k")], 2),
+        ({"retry_on_deadlock": True}, [exceptions.DBConnectionError()], 1),
+        ({}, [exceptions.DBDeadlock()], 1),
+        ({"retry_on_deadlock": True, "retry_on_request": True}, [exceptions.DBDuplicateEntry()], 1),
+        ({"retry_on_deadlock": True}, [exceptions.DBDeadlock("first"), exceptions.DBDeadlock("x")] * 2, 4),
+    ],
+)
+def test_what_wrap_db_retry_retries(options: dict[str, Any], errors: list[Exception], calls: int) -> None:
+    left, called = list(errors), []
+
+    @tx.wrap_db_retry(max_retries=3, **options)
+    def function() -> str:
+        """Fail as often as it is told to."""
+        called.append(1)
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    assert (function.__name__, function.__doc__) == ("function", "Fail as often as it is told to.")
+    if calls > len(errors):
+        assert function() == "done"
+    else:
+        with pytest.raises(exceptions.DBError) as raised:
+            function()
+        assert raised.value is errors[calls - 1]
+    assert len(called) == calls
+
+
+def test_wrap_db_retry_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+
+    @tx.wrap_db_retry(1, 4, True, 3, retry_on_deadlock=True)
+    def conflict() -> None:
+        raise exceptions.DBDeadlock("why") from ValueError("cause")
+
+    with pytest.raises(exceptions.DBDeadlock) as raised:
+        conflict()
+    assert slept == [1, 2, 3, 3]
+    assert str(raised.value.__cause__) == "cause"
 
 
 def test_wrap_db_retry_does_not_repeat_inside_an_open_transaction(admin: RequestContext) -> None:

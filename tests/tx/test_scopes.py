@@ -173,6 +173,22 @@ class TestEnds:
         with tx.reader(admin), pytest.raises(TypeError, match="writer"):
             _add(admin, "never")
 
+    @pytest.mark.parametrize("scope", [tx.reader, tx.reader.snapshot, tx.reader.async_])
+    def test_nor_does_a_statement_that_should_read(self, admin: RequestContext, scope: tx.Scope) -> None:
+        insert = tables.certificates.insert().values(file_name="never")
+
+        @scope
+        def write(context: Any, statement: Any) -> Any:
+            return tx.current(context).rows(statement)
+
+        with pytest.raises(TypeError, match="writer"):
+            write(admin, insert.returning(tables.certificates.c.id))
+        assert _stored(admin) == []
+        if tx.main.dialect.delete_returning:  # all but MySQL know RETURNING
+            by_hand = sa.text("INSERT INTO certificates (file_name, deleted) VALUES ('never', 0) RETURNING id")
+            assert len(write(admin, by_hand)) == 1
+            assert _stored(admin) == []
+
     def test_a_scope_without_statements_takes_no_connection(self, admin: RequestContext) -> None:
         tx.close()
         with tx.writer(admin):
