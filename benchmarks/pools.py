@@ -19,8 +19,8 @@ from rich.table import Table
 from benchmarks import pairing
 from benchmarks.__main__ import BACKENDS, databases
 from nova_sqlcore import get_admin_context, tables, tx
-from nova_sqlcore.queries import fixed_ips, floating_ips
-from nova_sqlcore.queries._shared import arg
+from nova_sqlcore.queries.common.clauses import arg
+from nova_sqlcore.queries.network import fixed_ips, floating_ips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

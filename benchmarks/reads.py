@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from benchmarks.pairing import Pair
 from nova_sqlcore import get_admin_context, tables, tx
-from nova_sqlcore.queries import instances, services
-from nova_sqlcore.queries._shared import arg, columns
-from nova_sqlcore.types import Boolean, DateTime
+from nova_sqlcore.core.types import Boolean, DateTime
+from nova_sqlcore.queries.common.clauses import arg, columns
+from nova_sqlcore.queries.compute import instances
+from nova_sqlcore.queries.hosts import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

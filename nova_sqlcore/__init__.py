@@ -1,7 +1,10 @@
 """OpenStack Nova's database API on SQLAlchemy Core: plain dicts, explicit transactions, no ORM."""
 
+from nova_sqlcore import _moved
 from nova_sqlcore.context import RequestContext, get_admin_context, target_cell
 from nova_sqlcore.exceptions import UnknownColumnWarning
 
 __all__ = ["RequestContext", "UnknownColumnWarning", "get_admin_context", "target_cell"]
 __version__ = "0.1.0"
+
+_moved.install()

@@ -6,116 +6,41 @@ import contextlib
 import copy
 import datetime
 import functools
-import threading
 import uuid
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
-from nova_sqlcore import clock, exceptions
+from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.core.scopes import HOLDER, Context, Scopes, by_name, current, scopes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     import sqlalchemy as sa
 
-    from nova_sqlcore.tx import Database, Transaction
+    from nova_sqlcore.core.transaction import Transaction
+    from nova_sqlcore.tx import Database
+
+__all__ = [
+    "Context",
+    "RequestContext",
+    "admin_by_roles",
+    "authorize_project_context",
+    "authorize_quota_class_context",
+    "authorize_user_context",
+    "elevated",
+    "get_admin_context",
+    "is_user_context",
+    "require_admin_context",
+    "require_context",
+    "target_cell",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 ReadDeleted = Literal["no", "yes", "only"]
 
 _READ_DELETED = ("no", "yes", "only")
-_HOLDER = "_nova_sqlcore_scopes"
-
-
-@runtime_checkable
-class Context(Protocol):
-    """What the library reads from a context; any object with these attributes serves."""
-
-    @property
-    def user_id(self) -> str | None:
-        """Who asks."""
-
-    @property
-    def project_id(self) -> str | None:
-        """For which project."""
-
-    @property
-    def is_admin(self) -> bool:
-        """Whether every project's rows are visible."""
-
-    @property
-    def read_deleted(self) -> str:
-        """Which rows are visible: live ones (no), all (yes), soft-deleted ones (only)."""
-
-
-class Scopes(threading.local):
-    """The transactions that are open for one context in the current thread, innermost last.
-
-    Every copy of a context shares this object, so a function called with an elevated copy joins the open transaction.
-    """
-
-    def __init__(self) -> None:
-        """Start without any open transaction."""
-        self.open: list[Transaction] = []
-        self.wrote: set[Database] = set()
-
-    def innermost(self, database: Database) -> Transaction | None:
-        """Return the innermost open transaction on ``database``."""
-        for transaction in reversed(self.open):
-            if transaction.database is database:
-                return transaction
-        return None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Scopes:
-        """Return the object itself: a deep copy of a context still joins."""
-        return self
-
-    def __reduce__(self) -> tuple[type[Scopes], tuple[()]]:
-        """Pickle as a holder without any open transaction."""
-        return Scopes, ()
-
-
-def scopes_of(context: Any) -> Scopes:
-    """Return the holder of the context's transactions; a foreign context gets one at first use."""
-    holder = getattr(context, _HOLDER, None)
-    if type(holder) is not Scopes:
-        holder = Scopes()
-        setattr(context, _HOLDER, holder)
-    return holder
-
-
-def current(context: Any) -> Transaction:
-    """Return the open transaction of the context in this thread.
-
-    Raises: NoEngineContextEstablished() outside any transaction.
-    """
-    holder = getattr(context, _HOLDER, None)
-    if type(holder) is Scopes and holder.open:
-        return holder.open[-1]
-    raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
-
-
-def by_name(kwargs: Mapping[str, Any]) -> Any:
-    """Return the context of a call without positional arguments.
-
-    Raises: TypeError if there is none.
-    """
-    if "context" not in kwargs:
-        raise TypeError("missing 1 required positional argument: 'context'")
-    return kwargs["context"]
-
-
-def apart(context: Any) -> Any:
-    """Return a copy of the context that joins none of the transactions that the context has open.
-
-    What it writes keeps the context off the replicas all the same.
-    """
-    other = copy.copy(context)
-    holder = Scopes()
-    holder.wrote = scopes_of(context).wrote
-    setattr(other, _HOLDER, holder)
-    return other
 
 
 def admin_by_roles(context: RequestContext) -> bool:
@@ -152,7 +77,7 @@ class RequestContext:
         """
         if kwargs:
             warnings.warn(f"RequestContext drops unknown arguments: {', '.join(sorted(kwargs))}", stacklevel=2)
-        setattr(self, _HOLDER, Scopes())
+        setattr(self, HOLDER, Scopes())
         self.user_id = user_id
         self.project_id = project_id
         self.read_deleted = read_deleted
@@ -213,12 +138,12 @@ class RequestContext:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle everything but the open transactions and the cell."""
-        state = {key: value for key, value in self.__dict__.items() if key != _HOLDER}
+        state = {key: value for key, value in self.__dict__.items() if key != HOLDER}
         return state | {"db_connection": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        setattr(self, _HOLDER, Scopes())
+        setattr(self, HOLDER, Scopes())
 
     def __copy__(self) -> RequestContext:
         """Return a copy that shares the open transactions."""
@@ -229,7 +154,7 @@ class RequestContext:
     def __deepcopy__(self, memo: dict[int, Any]) -> RequestContext:
         """Return a deep copy that shares the open transactions and the cell's database."""
         other = type(self).__new__(type(self))
-        shared = (_HOLDER, "db_connection")
+        shared = (HOLDER, "db_connection")
         other.__dict__.update(
             {key: value if key in shared else copy.deepcopy(value, memo) for key, value in self.__dict__.items()}
         )
@@ -256,7 +181,7 @@ def elevated(context: Any, read_deleted: str | None = None) -> Any:
         other = elevate()
     if read_deleted is not None:
         other.read_deleted = read_deleted
-    setattr(other, _HOLDER, scopes_of(context))
+    setattr(other, HOLDER, scopes_of(context))
     return other
 
 
@@ -277,8 +202,6 @@ def target_cell(context: Any, cell_mapping: Any) -> Iterator[Any]:
 
     ``cell_mapping`` has the database URL in ``database_connection`` (attribute or key). One pool is kept per URL.
     """
-    from nova_sqlcore import tx
-
     url = cell_mapping["database_connection"] if isinstance(cell_mapping, dict) else cell_mapping.database_connection
     before = getattr(context, "db_connection", None)
     context.db_connection = tx.create_context_manager(url)

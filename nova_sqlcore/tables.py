@@ -20,7 +20,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, UniqueConstraint
 
-from nova_sqlcore._ddl import (
+from nova_sqlcore.core.types import (
+    CIDR,
+    BigInteger,
+    Boolean,
+    CountedPart,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    IPAddress,
+    MediumText,
+    String,
+    Text,
+)
+from nova_sqlcore.schema.ddl import (
     MYSQL,
     NO_PART_OF_ROWS,
     Reference,
@@ -37,20 +51,6 @@ from nova_sqlcore._ddl import (
     storage,
     times,
     zero_or_one,
-)
-from nova_sqlcore.types import (
-    CIDR,
-    BigInteger,
-    Boolean,
-    CountedPart,
-    DateTime,
-    Enum,
-    Float,
-    Integer,
-    IPAddress,
-    MediumText,
-    String,
-    Text,
 )
 
 SHADOW_PREFIX = "shadow_"

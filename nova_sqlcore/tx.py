@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 import sqlalchemy as sa
 
-from nova_sqlcore import connections, exceptions
-from nova_sqlcore.connections import EngineOptions
-from nova_sqlcore.context import by_name, current, scopes_of
-from nova_sqlcore.transaction import Mode, Savepoint, Transaction
+from nova_sqlcore import exceptions
+from nova_sqlcore.core import connections
+from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.scopes import by_name, current, scopes_of
+from nova_sqlcore.core.transaction import Mode, Savepoint, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from nova_sqlcore.context import Context, Scopes
+    from nova_sqlcore.core.scopes import Context, Scopes
 
 __all__ = [
     "Database",
@@ -201,7 +202,9 @@ class Scope:
         if outer.mode == "async" and self.mode == "reader" and not self._may_join_async:
             raise TypeError(f"{outer.name} is open as a reader of the replica; a reader of the primary can't join it")
 
-    def open(self, database: Database, outer: Transaction | None, name: str, scopes: Scopes) -> Transaction:
+    def open(
+        self, database: connections.Connections, outer: Transaction | None, name: str, scopes: Scopes
+    ) -> Transaction:
         """Return a transaction of this scope's kind that has not begun yet."""
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
@@ -435,9 +438,6 @@ def attempts(context: Any) -> Iterator[Attempt]:
 
 class Database(connections.Connections):
     """A database with its scopes; ``writer`` and ``reader`` here are pinned to it, whatever the context says."""
-
-    #: in memory: the writing transaction that holds the one connection
-    shared_owner: Transaction | None = None
 
     @property
     def writer(self) -> Scope:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, UnknownColumnWarning, api, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.connections import EngineOptions
+from nova_sqlcore.core.options import EngineOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from nova_sqlcore import api, get_admin_context, migrations, tables, tx
+from nova_sqlcore import api, get_admin_context, tables, tx
 from nova_sqlcore.cli import demo
 from nova_sqlcore.demo import cloud, invariants, measures, run
 from nova_sqlcore.demo.measures import Measure
+from nova_sqlcore.schema import migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

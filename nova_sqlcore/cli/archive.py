@@ -11,8 +11,8 @@ from rich.table import Table
 
 from nova_sqlcore import tx
 from nova_sqlcore.cli.app import url_option
-from nova_sqlcore.queries.archive import BATCH, MAX_BATCH, archive_deleted_rows, purge_archived_rows
-from nova_sqlcore.types import MAX_INT
+from nova_sqlcore.core.types import MAX_INT
+from nova_sqlcore.queries.maintenance.archive import BATCH, MAX_BATCH, archive_deleted_rows, purge_archived_rows
 
 if TYPE_CHECKING:
     import datetime

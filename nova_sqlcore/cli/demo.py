@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from nova_sqlcore import migrations
 from nova_sqlcore.demo import run
+from nova_sqlcore.schema import migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

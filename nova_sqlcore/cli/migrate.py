@@ -6,8 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from nova_sqlcore import exceptions, migrations
+from nova_sqlcore import exceptions
 from nova_sqlcore.cli.app import url_option
+from nova_sqlcore.schema import migrations
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from nova_sqlcore import get_admin_context, tx
 from nova_sqlcore.cli.app import url_option
-from nova_sqlcore.queries import online_migrations
+from nova_sqlcore.queries.maintenance import online_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

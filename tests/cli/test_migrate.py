@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from nova_sqlcore.cli.app import app
-from tests.migrations import dumps
+from tests.schema import dumps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,5 +175,5 @@ def test_the_program_without_its_extra(missing: str, tmp_path: Path) -> None:
 def test_the_library_needs_nothing_of_the_extra(tmp_path: Path) -> None:
     for name in ("click", "rich", "yoyo"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')")
-    command = [sys.executable, "-c", "import nova_sqlcore.api, nova_sqlcore.migrations"]
+    command = [sys.executable, "-c", "import nova_sqlcore.api, nova_sqlcore.schema.migrations"]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore import tables
-from nova_sqlcore._ddl import stands_on
+from nova_sqlcore.schema.ddl import stands_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from nova_sqlcore import RequestContext, api, get_admin_context
-from nova_sqlcore.queries import archive, instances
+from nova_sqlcore.queries.compute import instances
+from nova_sqlcore.queries.maintenance import archive
 from tests.plans.cloud import END, PROJECTS, identifier, instance_uuid, moment
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import psycopg
 import pymysql
 import pytest
 
-from nova_sqlcore import connections
+from nova_sqlcore.core import connections
 from tests import servers
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nova_sqlcore import api, get_admin_context, tables, tx
-from nova_sqlcore.queries._shared import CHUNK, chunks
+from nova_sqlcore.queries.common.clauses import CHUNK, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

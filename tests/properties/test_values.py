@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nova_sqlcore import api, exceptions, get_admin_context, tables, tx, types
+from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core import types
 from tests.properties.values import changes_of, rows_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from nova_sqlcore import tables, types
+from nova_sqlcore import tables
+from nova_sqlcore.core import types
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

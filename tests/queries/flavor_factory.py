@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import get_admin_context
-from nova_sqlcore.queries import flavors
+from nova_sqlcore.queries.flavors import flavors
 
 if TYPE_CHECKING:
     from nova_sqlcore import rows

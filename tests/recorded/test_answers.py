@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nova_sqlcore import api, migrations, tx
-from tests.migrations import dumps
+from nova_sqlcore import api, tx
+from nova_sqlcore.schema import migrations
 from tests.recorded.replay import Replay, records
+from tests.schema import dumps
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend

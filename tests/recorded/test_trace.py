@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nova_sqlcore import api, migrations, tx
+from nova_sqlcore import api, tx
+from nova_sqlcore.schema import migrations
 from tests.recorded.replay import Replay, records
 
 if TYPE_CHECKING:

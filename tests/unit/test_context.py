@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nova_sqlcore import RequestContext, context, exceptions, get_admin_context, target_cell, tx
+from nova_sqlcore.core import scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ class TestElevated:
         other = context.elevated(foreign, "yes")
         assert (other.is_admin, other.read_deleted, other.user_id) == (True, "yes", "u")
         assert (foreign.is_admin, foreign.read_deleted) == (False, "no")
-        assert context.scopes_of(other) is context.scopes_of(foreign)
+        assert scopes.scopes_of(other) is scopes.scopes_of(foreign)
 
 
 @pytest.mark.parametrize("derive", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nova_sqlcore import migrations, tx
+from nova_sqlcore import tx
+from nova_sqlcore.schema import migrations
 
 if TYPE_CHECKING:
     import pytest

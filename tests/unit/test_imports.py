@@ -22,7 +22,7 @@ print(time.process_time() - before)
 _LOADED = """
 import pkgutil, sys
 import nova_sqlcore.api, nova_sqlcore.queries, nova_sqlcore.rows
-for module in pkgutil.iter_modules(nova_sqlcore.queries.__path__, "nova_sqlcore.queries."):
+for module in pkgutil.walk_packages(nova_sqlcore.queries.__path__, "nova_sqlcore.queries."):
     __import__(module.name)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

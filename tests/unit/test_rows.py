@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nova_sqlcore import rows, tables
-from nova_sqlcore.types import Boolean, DateTime, Float, Integer
+from nova_sqlcore.core.types import Boolean, DateTime, Float, Integer
 
 #: Every class says in its docstring which table it belongs to; those of rows with children don't.
 TABLE_OF = {

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-ONE_TEST = "tests/queries/test_certificates.py"
+ONE_TEST = "tests/queries/security/test_certificates.py"
 
 
 def run(*arguments: str, ci: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,423 @@
+"""One configured database: its engines, and the connections that transactions run on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import threading
+import time
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions
+from nova_sqlcore.core import dialects
+from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.statements import Cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nova_sqlcore.core.statements import Prepared
+
+logger = logging.getLogger(__name__)
+
+Road = Literal["driver", "core"]
+
+#: Idle reading connections that a database keeps at hand besides its pool; a checkout from the pool costs as much as a
+#: whole one-row read from sqlite.
+KEPT_READERS = 8
+
+#: The tests set it to "core" to send everything through ``Connection.execute``.
+ROAD: Road = "core" if os.environ.get("NOVA_SQLCORE_ROAD") == "core" else "driver"
+
+
+class Link:
+    """One connection in use: SQLAlchemy's and the driver's own, and one cursor for all statements."""
+
+    __slots__ = ("_shared", "cache", "connection", "cursor", "engine", "errors", "interrupted", "raw", "since")
+
+    def __init__(self, engine: sa.Engine, cache: Cache, shared: bool = False) -> None:
+        """Check a connection out of the engine's pool.
+
+        Raises: sqlalchemy.exc.DBAPIError if the server can't be reached.
+        """
+        self.engine = engine
+        self.cache = cache
+        self._shared = shared
+        self.since = time.monotonic()
+        #: a signal has cut a statement short: nobody knows what the server's next words belong to
+        self.interrupted = False
+        self.connection = engine.connect()
+        self.raw = self.connection.connection.dbapi_connection
+        self.cursor = self.raw.cursor()  # type: ignore[union-attr]  # a fresh checkout always has one
+        self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+
+    @property
+    def listened(self) -> bool:
+        """Tell whether somebody listens to engine events, so that statements have to go through SQLAlchemy.
+
+        SQLAlchemy keeps the answer in private flags of its own hot path and offers no other way to ask; the dialect's
+        tells of those who listen to errors.
+        """
+        engine = self.engine
+        return bool(self.connection._has_events or engine._has_events or engine.dialect._has_events)
+
+    def run(self, prepared: Prepared, params: dict[str, Any]) -> Any:
+        """Run the statement on the driver's cursor."""
+        if prepared.expands:
+            text, bound = prepared.expand(params)
+        else:
+            text, bound = prepared.text, prepared.bind(params)
+        self.cursor.execute(text, bound)
+        return self.cursor
+
+    def command(self, text: str) -> None:
+        """Run a statement that begins or ends a transaction; engine events don't see it."""
+        self.cursor.execute(text)
+
+    def begin(self, text: str) -> None:
+        """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement."""
+        if text:
+            self.command(text)
+        self.connection.begin()
+
+    def commit(self) -> None:
+        """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
+        try:
+            self.connection.commit()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.raw.rollback()  # type: ignore[union-attr]  # held until close
+            raise
+        if self._shared:
+            self.raw.commit()  # type: ignore[union-attr]  # held until close
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self.connection.rollback()
+        if self._shared:
+            self.raw.rollback()  # type: ignore[union-attr]  # held until close
+
+    def close(self) -> None:
+        """Give the connection back to its pool."""
+        with contextlib.suppress(Exception):
+            self.cursor.close()
+        self.connection.close()
+
+    def interrupt(self) -> None:
+        """Note that a statement was cut short; a database in memory lives in its connection, which has to go on."""
+        self.interrupted = not self._shared
+
+    def discard(self) -> None:
+        """Throw the connection away: it is broken, or nobody knows in which state it is.
+
+        A database in memory would go with its connection, which others use too.
+        """
+        if not self._shared:
+            with contextlib.suppress(Exception):
+                self.connection.invalidate()
+        self.connection.close()
+
+
+class Connections:
+    """How a database is reached: a primary and perhaps a replica; engines are made at the first use."""
+
+    def __init__(self, label: str = "database") -> None:
+        """Make a database without an address; ``configure`` gives it one."""
+        self.label = label
+        self._lock = threading.RLock()
+        self._url: sa.URL | None = None
+        self._replica_url: sa.URL | None = None
+        self._options = EngineOptions()
+        self._engines: dict[str, sa.Engine] = {}
+        self._caches: dict[str, Cache] = {}
+        self._dialect: dialects.Dialect | None = None
+        self._readers: dict[str, list[Link]] = {}
+        #: one connection for everybody: transactions of different threads take turns
+        self.shared_lock: threading.RLock | None = None
+        #: the writing transaction that holds that connection
+        self.shared_owner: Any = None  # a Transaction, which this module knows nothing of
+        _ALL.add(self)
+
+    def __repr__(self) -> str:
+        """Show label and address without the password."""
+        return f"<{type(self).__name__} {self.label} {self._url.render_as_string() if self._url else 'unconfigured'}>"
+
+    def configure(self, connection: str | sa.URL, replica: str | sa.URL | None = None, **options: Any) -> None:
+        """Set the address of the primary, perhaps of a replica, and the options named in ``EngineOptions``.
+
+        Unknown options are warned about and ignored.
+        Raises: TypeError after the first use. DBError for a URL that can't be understood or a driver that is missing.
+        """
+        known = {field.name for field in dataclasses.fields(EngineOptions)}
+        for name in sorted(options.keys() - known):
+            warnings.warn(f"unknown database option {name!r} is ignored", stacklevel=2)
+        with self._lock:
+            if self._engines:
+                raise TypeError(f"{self!r} is in use; close it before it is configured again")
+            self._url = parse_url(connection)
+            self._replica_url = None if replica is None else parse_url(replica)
+            self._options = EngineOptions(**{name: options[name] for name in options.keys() & known})
+            self.shared_lock = threading.RLock() if dialects.in_memory(self._url) else None
+
+    def close(self) -> None:
+        """Close every connection and forget the engines; the database may be configured anew."""
+        with self._lock:
+            self._empty_readers(Link.close)
+            engines, self._engines, self._caches = self._engines, {}, {}
+            self._dialect = None
+            for engine in engines.values():
+                engine.dispose()
+
+    @property
+    def url(self) -> sa.URL | None:
+        """The address of the primary."""
+        return self._url
+
+    @property
+    def replica_url(self) -> sa.URL | None:
+        """The address of the replica."""
+        return self._replica_url
+
+    @property
+    def options(self) -> EngineOptions:
+        """The options that it was configured with."""
+        return self._options
+
+    @property
+    def has_replica(self) -> bool:
+        """Tell whether a replica is configured."""
+        return self._replica_url is not None
+
+    @property
+    def family(self) -> dialects.Dialect:
+        """The traits that the URL alone tells.
+
+        Raises: CantStartEngineError without a URL.
+        """
+        return dialects.family(self._address("writer"))
+
+    @property
+    def dialect(self) -> dialects.Dialect:
+        """The traits of the server; asks it once, for MariaDB tells itself from MySQL only when connected."""
+        if self._dialect is None:
+            engine = self.engine
+            with translated(dialects.family(engine.url)), engine.connect():
+                self._dialect = dialects.of_engine(engine)
+        return self._dialect
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of the primary: an ordinary one, for tools."""
+        return self._engine("writer")
+
+    @property
+    def replica_engine(self) -> sa.Engine:
+        """The engine of the replica, or of the primary where there is none."""
+        return self._engine("replica") if self.has_replica else self.engine
+
+    def link_writer(self) -> Link:
+        """Return a connection for a writing transaction; ``Link.close`` gives it back."""
+        engine = self._engine("writer")
+        return self._link(engine, "writer")
+
+    def link_reader(self, replica: bool = False) -> Link:
+        """Return a connection in autocommit mode; ``keep_reader`` gives it back."""
+        role = "replica" if replica and self.has_replica else "reader"
+        engine = self._engine(role)
+        while (link := _popped(self._readers.setdefault(role, []))) is not None:
+            if link.engine is engine and time.monotonic() - link.since < self._options.pool_recycle:
+                return link
+            link.close()
+        return self._link(engine, role)
+
+    def keep_reader(self, link: Link) -> None:
+        """Take a connection of ``link_reader`` back."""
+        role = "replica" if link.engine is self._engines.get("replica") else "reader"
+        links = self._readers.setdefault(role, [])
+        is_current = link.engine is self._engines.get(role) and not link.connection.invalidated
+        if len(links) < KEPT_READERS and is_current:
+            links.append(link)
+        else:
+            link.close()
+
+    def lost(self, link: Link) -> None:
+        """Throw away a connection that the server has closed, and all others of its age with it."""
+        link.discard()
+        if self.shared_lock is None:
+            link.engine.dispose()
+        self._empty_readers(Link.discard)
+
+    def _empty_readers(self, end: Callable[[Link], None]) -> None:
+        for links in list(self._readers.values()):
+            while (link := _popped(links)) is not None:
+                end(link)
+
+    def _link(self, engine: sa.Engine, role: str) -> Link:
+        with translated(dialects.family(engine.url)):
+            link = Link(engine, self._caches[role], shared=self.shared_lock is not None)
+        if self._dialect is None:
+            self._dialect = dialects.of_engine(engine)
+        return link
+
+    def _engine(self, role: str) -> sa.Engine:
+        engine = self._engines.get(role)
+        return engine if engine is not None else self._start(role)
+
+    def _start(self, role: str) -> sa.Engine:
+        with self._lock:
+            if role in self._engines:
+                return self._engines[role]
+            url = self._address(role)
+            if self.shared_lock is not None and self._engines:
+                engine = next(iter(self._engines.values()))
+            else:
+                writes = role == "writer" or self.shared_lock is not None
+                engine = _make_engine(url, "writer" if writes else "reader", self._options)
+                _wait_for_server(engine, self._options)
+            self._caches[role] = Cache(engine.dialect)
+            self._engines[role] = engine
+            return engine
+
+    def _address(self, role: str) -> sa.URL:
+        url = self._replica_url if role == "replica" else self._url
+        if url is None:
+            raise exceptions.CantStartEngineError(
+                f"the {self.label} has no connection URL: call tx.configure('sqlite:///nova.sqlite') or the like first"
+            )
+        return url
+
+
+def _popped(links: list[Link]) -> Link | None:
+    """Take the last of the links, or None; between a look and a ``pop`` another thread may have taken it."""
+    try:
+        return links.pop()
+    except IndexError:
+        return None
+
+
+def parse_url(connection: str | sa.URL) -> sa.URL:
+    """Return the URL, with a driver that is installed.
+
+    Raises: DBError naming what is wrong and the remedy.
+    """
+    try:
+        url = sa.make_url(connection)
+    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
+        raise exceptions.DBError("not a database URL; it looks like mysql+pymysql://user:password@host/nova") from None
+    family = dialects.family(url)
+    if "+" not in url.drivername:
+        url = url.set(drivername=f"{family.name}+{next(iter(family.drivers))}")
+    try:
+        url.get_dialect().import_dbapi()
+    except ImportError as error:
+        extra = family.drivers[url.drivername.partition("+")[2]]
+        raise exceptions.DBError(
+            f"the driver for {url.drivername}:// is not installed: pip install 'nova-sqlcore[{extra}]'"
+        ) from error
+    return url
+
+
+def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa.Engine:
+    family = dialects.family(url)
+    arguments: dict[str, Any] = {
+        "pool_size": options.pool_size,
+        "max_overflow": options.max_overflow,
+        "pool_timeout": options.pool_timeout,
+        "pool_recycle": options.pool_recycle,
+        "pool_pre_ping": options.pool_pre_ping,
+        "pool_use_lifo": True,
+    }
+    extra = family.engine_args(url, role, options)
+    if role == "reader":  # said to SQLAlchemy too, which else puts a connection back into another mode after a caller's
+        extra["isolation_level"] = "AUTOCOMMIT"
+    if "poolclass" in extra:
+        arguments = {}
+    engine = sa.create_engine(
+        url,
+        connect_args=family.connect_args(url, role, options),
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=role == "reader",
+        query_cache_size=2000,
+        echo=options.echo,
+        **arguments,
+        **extra,
+    )
+    sa.event.listen(engine, "connect", lambda raw, record: family.prepare_connection(raw, role, options))
+    if family.begin_writer and role == "writer":
+        _begin_explicitly(engine)
+    return engine
+
+
+def _begin_explicitly(engine: sa.Engine) -> None:
+    """Let the plain engine begin as other engines do, though its driver runs in autocommit mode.
+
+    The methods of the dialect are replaced since an engine event would take every statement off the driver's road. The
+    one connection of a database in memory is shared by everybody: there a caller of the plain engine must not end a
+    transaction of the library.
+    """
+    dialect: Any = engine.dialect
+    if dialects.in_memory(engine.url):
+        dialect.do_begin = dialect.do_commit = dialect.do_rollback = lambda raw: None
+    else:
+        dialect.do_begin = _begin_if_due
+
+
+def _begin_if_due(raw: Any) -> None:
+    """Begin a transaction on an sqlite connection, unless the library has, or the connection is in autocommit mode."""
+    if raw.isolation_level is not None and not raw.in_transaction:
+        raw.execute("BEGIN")
+
+
+def _wait_for_server(engine: sa.Engine, options: EngineOptions) -> None:
+    """Connect once; try again as often as ``max_retries`` says."""
+    attempt = 0
+    while True:
+        try:
+            with translated(dialects.family(engine.url)):
+                engine.connect().close()
+        except exceptions.DBConnectionError as error:
+            if options.max_retries != -1 and attempt >= options.max_retries:
+                engine.dispose()
+                raise
+            attempt += 1
+            logger.warning(
+                "database not reached (attempt %d), next try in %s s: %s", attempt, options.retry_interval, error
+            )
+            time.sleep(options.retry_interval)
+        else:
+            return
+
+
+@contextlib.contextmanager
+def translated(dialect: dialects.Dialect) -> Iterator[None]:
+    """Raise the library's errors in place of SQLAlchemy's and the driver's."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise dialect.translate(error.orig or error) from error
+    except sa.exc.TimeoutError as error:
+        raise exceptions.DBConnectionError(error) from error
+
+
+_ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    """Leave the parent's connections alone in a forked child, and the locks that its other threads may hold."""
+    for database in list(_ALL):
+        database._lock = threading.RLock()
+        if database.shared_lock is not None:
+            database.shared_lock = threading.RLock()
+        database._readers = {}
+        for engine in database._engines.values():
+            engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)

@@ -1,0 +1,108 @@
+"""What hangs on a request context: its open transactions, and how a function finds them."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+
+from nova_sqlcore import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nova_sqlcore.core.connections import Connections
+    from nova_sqlcore.core.transaction import Transaction
+
+#: The attribute of a context that holds its ``Scopes``.
+HOLDER: Final = "_nova_sqlcore_scopes"
+
+
+@runtime_checkable
+class Context(Protocol):
+    """What the library reads from a context; any object with these attributes serves."""
+
+    @property
+    def user_id(self) -> str | None:
+        """Who asks."""
+
+    @property
+    def project_id(self) -> str | None:
+        """For which project."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether every project's rows are visible."""
+
+    @property
+    def read_deleted(self) -> str:
+        """Which rows are visible: live ones (no), all (yes), soft-deleted ones (only)."""
+
+
+class Scopes(threading.local):
+    """The transactions that are open for one context in the current thread, innermost last.
+
+    Every copy of a context shares this object, so a function called with an elevated copy joins the open transaction.
+    """
+
+    def __init__(self) -> None:
+        """Start without any open transaction."""
+        self.open: list[Transaction] = []
+        self.wrote: set[Connections] = set()
+
+    def innermost(self, database: Connections) -> Transaction | None:
+        """Return the innermost open transaction on ``database``."""
+        for transaction in reversed(self.open):
+            if transaction.database is database:
+                return transaction
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scopes:
+        """Return the object itself: a deep copy of a context still joins."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Scopes], tuple[()]]:
+        """Pickle as a holder without any open transaction."""
+        return Scopes, ()
+
+
+def scopes_of(context: Any) -> Scopes:
+    """Return the holder of the context's transactions; a foreign context gets one at first use."""
+    holder = getattr(context, HOLDER, None)
+    if type(holder) is not Scopes:
+        holder = Scopes()
+        setattr(context, HOLDER, holder)
+    return holder
+
+
+def current(context: Any) -> Transaction:
+    """Return the open transaction of the context in this thread.
+
+    Raises: NoEngineContextEstablished() outside any transaction.
+    """
+    holder = getattr(context, HOLDER, None)
+    if type(holder) is Scopes and holder.open:
+        return holder.open[-1]
+    raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
+
+
+def by_name(kwargs: Mapping[str, Any]) -> Any:
+    """Return the context of a call without positional arguments.
+
+    Raises: TypeError if there is none.
+    """
+    if "context" not in kwargs:
+        raise TypeError("missing 1 required positional argument: 'context'")
+    return kwargs["context"]
+
+
+def apart(context: Any) -> Any:
+    """Return a copy of the context that joins none of the transactions that the context has open.
+
+    What it writes keeps the context off the replicas all the same.
+    """
+    other = copy.copy(context)
+    holder = Scopes()
+    holder.wrote = scopes_of(context).wrote
+    setattr(other, HOLDER, holder)
+    return other

@@ -1,0 +1,179 @@
+"""From what a caller hands in to what a table stores, and the INSERT statements for it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, tables
+from nova_sqlcore.core import dialects, types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from nova_sqlcore.core.dialects import Dialect
+
+Row = dict[str, Any]
+
+#: Rows per INSERT: 200 rows of the widest small table stay below PyMySQL's statement cut of 1 MB.
+BATCH = 200
+
+
+def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
+    """Return the whole row that an INSERT of ``given`` stores: stored forms, and defaults for what is missing or None.
+
+    Raises: DBDataError(table.column ...) for a value that the column can't hold.
+    """
+    row = stored(table, given, dialect, ignore=ignore)
+    converters = _converters(table, dialect)
+    for name, default in _defaults(table).items():
+        if row.get(name) is None:
+            row[name] = converters[name](default()) if callable(default) else default
+    if "id" in row and row["id"] is None:
+        del row["id"]
+    return {name: row.get(name) for name in _names(table) if name != "id" or "id" in row}
+
+
+def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
+    """Return ``given`` in stored form; keys that are no column are left out, with a warning unless in ``ignore``.
+
+    Raises: DBDataError(table.column ...) for a value that the column can't hold.
+    """
+    converters = _converters(table, dialect)
+    row = {}
+    for name, value in given.items():
+        convert = converters.get(name)
+        if convert is None:
+            if name not in ignore:
+                _warn(table, name)
+            continue
+        try:
+            row[name] = convert(value)
+        except types.UnstorableValue as error:
+            raise exceptions.DBDataError(f"{table.name}.{name} {error}") from error
+    return row
+
+
+def refuse_unknown(table: sa.Table, given: Collection[str]) -> None:
+    """Refuse keys that are no column, before anything is written.
+
+    Raises: DBError naming table, key and the nearest column.
+    """
+    for name in given:
+        if name not in _names(table):
+            raise exceptions.DBError(_unknown(table, name))
+
+
+def shown(table: sa.Table, row: Row) -> Row:
+    """Return a stored row as a read shows it, in column order: networks without host bits."""
+    networks = _networks(table)
+    shown_row = {name: row[name] for name in _names(table)}
+    for name in networks:
+        if shown_row[name] is not None:
+            shown_row[name] = types.network_text(shown_row[name])
+    return shown_row
+
+
+def batches(rows: Sequence[Row], size: int = BATCH) -> Iterator[list[Row]]:
+    """Yield ``rows`` in lists of at most ``size``."""
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+@functools.cache
+def insert_statement(table: sa.Table, with_id: bool, returning: bool) -> sa.Insert:
+    """Return the one INSERT of a table: all columns, the id only if given, so that rows of any shape share it."""
+    statement = table.insert().inline().values(_binds(table, with_id))
+    return statement.returning(table.c.id) if returning and "id" in table.c else statement
+
+
+@functools.cache
+def insert_absent_statement(
+    table: sa.Table, with_id: bool, dialect: Dialect, only_if: sa.ColumnElement[bool] | None
+) -> sa.Insert:
+    """Return the INSERT that does nothing where a unique key is taken or ``only_if`` does not hold.
+
+    Where a failed statement leaves the transaction usable, a taken key may be an error all the same. The new key comes
+    back where RETURNING tells it.
+    """
+    binds = _binds(table, with_id)
+    named = (bind.label(name) for name, bind in binds.items())
+    row = binds if only_if is None else sa.select(*named).where(only_if)
+    if dialect.survives_errors:
+        return dialects.filled(table.insert(), row).inline()
+    statement = dialect.insert_absent(table, row).inline()
+    return statement.returning(next(iter(table.primary_key))) if dialect.id_by_returning else statement
+
+
+@functools.cache
+def insert_many_statement(table: sa.Table, in_order: bool) -> sa.Insert:
+    """Return the INSERT for SQLAlchemy's many-row helper, which gives the ids, in the order of the rows or in any."""
+    return table.insert().returning(table.c.id, sort_by_parameter_order=in_order)
+
+
+def _binds(table: sa.Table, with_id: bool) -> dict[str, sa.BindParameter[Any]]:
+    return {
+        column.name: sa.bindparam(column.name, type_=column.type)
+        for column in tables.row_columns(table)
+        if column.name != "id" or with_id
+    }
+
+
+@functools.cache
+def _names(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in tables.row_columns(table))
+
+
+@functools.cache
+def _networks(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in tables.row_columns(table) if isinstance(column.type, types.CIDR))
+
+
+@functools.cache
+def _converters(table: sa.Table, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
+    named = _Named(dialect.name)
+    return {column.name: functools.partial(_convert, column.type, named) for column in tables.row_columns(table)}
+
+
+def _convert(kind: Any, dialect: Any, value: Any) -> Any:
+    return None if value is None else kind.process_bind_param(value, dialect)
+
+
+class _Named:
+    """All that the column types look at in a dialect."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@functools.cache
+def _defaults(table: sa.Table) -> dict[str, Any]:
+    """Return the columns with a default: a value, or a function without arguments."""
+    found: dict[str, Any] = {}
+    for column in tables.row_columns(table):
+        default: Any = column.default
+        if default is not None:
+            found[column.name] = functools.partial(default.arg, None) if default.is_callable else default.arg
+        elif column.server_default is not None:
+            found[column.name] = _server_value(column)
+    return found
+
+
+def _server_value(column: sa.Column[Any]) -> Any:
+    """Return the literal of a server default; the library binds it, so that the returned row has it."""
+    argument: Any = column.server_default.arg  # type: ignore[union-attr]  # only called where there is one
+    return argument if isinstance(argument, str) else argument.text.strip("'")
+
+
+def _unknown(table: sa.Table, name: str) -> str:
+    nearest = difflib.get_close_matches(str(name), _names(table), n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"{table.name} has no column {name!r}{hint}"
+
+
+def _warn(table: sa.Table, name: str) -> None:
+    warnings.warn(f"{_unknown(table, name)} (the value is not stored)", exceptions.UnknownColumnWarning, stacklevel=4)

@@ -1,0 +1,201 @@
+"""One-to-many children of rows: read beside their parents, or inside the parent's own statement as JSON.
+
+A join would repeat the parent once per child. A ``Relation`` says where the children of one kind come from. It is read
+
+- embedded in the statement that reads one parent, as a scalar subquery: no further round trip, and no snapshot needed
+  (measured with 5 + 30 children: 1.1 times as fast as statements of its own on sqlite, 1.7 on PyMySQL, 1.9 on psycopg);
+- in one statement for many parents: as one JSON text per parent where a row costs the driver more than its share of a
+  text (``dialect.json_children``), else as rows.
+
+Every JSON text carries the number of its rows. MariaDB cuts at group_concat_max_len and drops what exceeds
+max_allowed_packet, both without an error: a text that does not hold what it should is read again as rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import json
+import operator
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore.core import types
+from nova_sqlcore.queries.common.clauses import arg_list, rows_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+
+Row = dict[str, Any]
+
+#: The key under which a child names its parent while it has no column for that.
+PARENT: Final = "_parent"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Relation:
+    """The children of one kind: their columns, where they come from, and what ties them to their parents."""
+
+    #: what a child's row holds, in reading order
+    columns: Mapping[str, sa.ColumnElement[Any]]
+    source: sa.FromClause
+    #: the column with the parent's key: one of ``source``, or one of the parent's table
+    key: sa.ColumnElement[Any]
+    #: clauses between ``source`` and the parent's table
+    link: tuple[sa.ColumnElement[bool], ...]
+    #: clauses on ``source`` alone
+    where: tuple[sa.ColumnElement[bool], ...] = ()
+    #: children are sorted by these
+    order: tuple[str, ...] = ("id",)
+    #: makes the finished list of one parent from its rows
+    fold: Callable[[list[Row]], list[Row]] | None = None
+
+    @functools.cached_property
+    def key_name(self) -> str:
+        """Under which name a child's row holds its parent's key."""
+        return next((name for name, column in self.columns.items() if column is self.key), PARENT)
+
+    @functools.cached_property
+    def sort_key(self) -> Callable[[Row], Any]:
+        """What sorts children."""
+        return operator.itemgetter(*self.order)
+
+    @functools.cached_property
+    def packed(self) -> tuple[str, ...]:
+        """The names of the values in a JSON list; the parent's key is known without it."""
+        return tuple(name for name in self.columns if name != self.key_name)
+
+    @functools.cached_property
+    def conversions(self) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+        """What JSON can't carry: the names of those columns, and what makes their values."""
+        found = ((name, _conversion(self.columns[name].type)) for name in self.packed)
+        return tuple((name, convert) for name, convert in found if convert is not None)
+
+
+def embedded(relation: Relation, parent: sa.FromClause, dialect: Dialect) -> sa.ScalarSelect[str]:
+    """Return the children of the row of ``parent`` as one value for its SELECT; ``unpack`` takes it apart."""
+    return (
+        sa.select(_packed(relation, dialect))
+        .select_from(relation.source)
+        .where(*relation.link, *relation.where)
+        .correlate(parent)
+        .scalar_subquery()
+    )
+
+
+def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | None:
+    """Return the children that a JSON text holds; None if the server has cut it."""
+    if text is None:
+        return None
+    try:
+        count, records = json.loads(text)
+    except ValueError:
+        return None
+    if count != len(records):
+        return None
+    names, key_name = relation.packed, relation.key_name
+    rows = [dict(zip(names, record)) for record in records]  # noqa: B905  # lengths agree; ``strict`` costs time
+    for row in rows:
+        row[key_name] = parent
+    for name, convert in relation.conversions:
+        for row in rows:
+            value = row[name]
+            if value is not None:
+                row[name] = convert(value)
+    rows.sort(key=relation.sort_key)
+    return rows
+
+
+def take(transaction: Transaction, relation: Relation, row: Row, label: str, parent: Any) -> list[Row]:
+    """Take the embedded children out of the row of their parent; what the server has cut is read again."""
+    children = unpack(relation, row.pop(label), parent)
+    return load_rows(transaction, relation, [parent]) if children is None else children
+
+
+def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
+    """Return the children of all these parents in one list, in the relation's order.
+
+    Cost: 1 statement per 500 parents, none without parents.
+    """
+    if transaction.dialect.json_children:
+        return load_json(transaction, relation, keys)
+    return load_rows(transaction, relation, keys)
+
+
+def load_json(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
+    """Return what ``load`` returns, by one text per parent; those that were cut are read again."""
+    rows: list[Row] = []
+    lost = []
+    for group in rows_in(transaction, _group_statement(relation, transaction.dialect), "keys", keys):
+        found = unpack(relation, group["children"], group[PARENT])
+        if found is None:
+            lost.append(group[PARENT])
+        else:
+            rows += found
+    if lost:
+        rows += load_rows(transaction, relation, lost)
+    rows.sort(key=relation.sort_key)
+    return rows
+
+
+def load_rows(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:
+    """Return what ``load`` returns, by plain rows."""
+    rows = rows_in(transaction, _row_statement(relation), "keys", keys)
+    rows.sort(key=relation.sort_key)
+    return rows
+
+
+def grouped(relation: Relation, rows: Sequence[Row]) -> dict[Any, list[Row]]:
+    """Return the rows of ``load`` by parent, folded; what a child has no column for leaves its row."""
+    groups: dict[Any, list[Row]] = {}
+    name = relation.key_name
+    for row in rows:
+        groups.setdefault(row.pop(name) if name is PARENT else row[name], []).append(row)
+    if relation.fold is None:
+        return groups
+    return {key: relation.fold(children) for key, children in groups.items()}
+
+
+@functools.cache
+def _row_statement(relation: Relation) -> sa.Select[Any]:
+    named = [column.label(name) for name, column in relation.columns.items()]
+    if relation.key_name is PARENT:
+        named.append(relation.key.label(PARENT))
+    return _of_parents(relation, sa.select(*named))
+
+
+@functools.cache
+def _group_statement(relation: Relation, dialect: Dialect) -> sa.Select[Any]:
+    statement = sa.select(relation.key.label(PARENT), _packed(relation, dialect).label("children"))
+    return _of_parents(relation, statement).group_by(relation.key)
+
+
+def _of_parents(relation: Relation, statement: sa.Select[Any]) -> sa.Select[Any]:
+    """Return ``statement`` for the parents in ``keys``; the parent's table is read only where its key is the key."""
+    link = () if relation.source.is_derived_from(relation.key.table) else relation.link
+    return statement.select_from(relation.source).where(relation.key.in_(arg_list("keys")), *link, *relation.where)
+
+
+def _packed(relation: Relation, dialect: Dialect) -> sa.ColumnElement[str]:
+    """Return the aggregate ``[number of rows, [[value, ...], ...]]``."""
+    rows = dialect.json_rows({name: relation.columns[name] for name in relation.packed})
+    parts = ("'['", sa.cast(sa.func.count(), sa.Text), "','", sa.func.coalesce(rows, sa.literal_column("'[]'")), "']'")
+    texts = [sa.literal_column(part, sa.Text) if isinstance(part, str) else part for part in parts]
+    return functools.reduce(operator.add, texts)
+
+
+def _conversion(kind: Any) -> Callable[[Any], Any] | None:
+    if isinstance(kind, types.DateTime):
+        return _moment
+    if isinstance(kind, types.Boolean | sa.Boolean):
+        return bool
+    return types.network_text if isinstance(kind, types.CIDR) else None
+
+
+#: rows of one table share few moments
+_moment = functools.lru_cache(maxsize=4096)(datetime.datetime.fromisoformat)

@@ -1,0 +1,120 @@
+"""What several nouns share: clauses for visibility and project, ids, chunks, updates and soft deletes."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+
+from nova_sqlcore import clock, tables, tx
+from nova_sqlcore.context import is_user_context
+from nova_sqlcore.core import types, values
+from nova_sqlcore.core.dialects import vague
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Row = dict[str, Any]
+
+arg = sa.bindparam
+
+#: Longest IN list of one statement: far below sqlite's limit of 32,766 parameters, and long enough that chunks cost
+#: nothing.
+CHUNK: Final = 500
+
+#: What ``deleted`` is in a live row where it is no number: in DNS domains and volume snapshots.
+_LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
+
+
+def arg_list(name: str) -> sa.BindParameter[Any]:
+    """Return the parameter of an IN list; its type comes from the column it is compared with."""
+    return sa.bindparam(name, expanding=True)
+
+
+def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the clauses that leave the rows that ``read_deleted`` shows: live ones, all, or soft-deleted ones.
+
+    They go with others, which find the rows: no index that begins with ``deleted`` is meant.
+    Raises: ValueError for any other word, and for a table without soft delete.
+    """
+    if "deleted" not in table.c:
+        raise ValueError(f"{table} has no soft delete")
+    live = _LIVE.get(type(table.c.deleted.type), 0)
+    source = table if isinstance(table, sa.Table) else table.element  # type: ignore[attr-defined]  # an alias has one
+    deleted = vague(table.c.deleted) if _leads_an_index(source) else table.c.deleted
+    match read_deleted:
+        case "no":
+            return (deleted == live,)
+        case "only":
+            return (deleted != live,)
+        case "yes":
+            return ()
+    raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {read_deleted!r}")
+
+
+@functools.cache
+def _leads_an_index(table: sa.Table) -> bool:
+    return any(index.columns[0] is table.c.deleted for index in table.indexes)
+
+
+def owner(context: Any) -> str | None:
+    """Return the project that a user is confined to; None for admins and incomplete contexts, who see every project."""
+    return context.project_id if is_user_context(context) else None
+
+
+def columns(table: sa.FromClause, prefix: str = "") -> tuple[sa.ColumnElement[Any], ...]:
+    """Return the columns of a row, as a SELECT names them; ``prefix`` keeps two tables of one statement apart."""
+    source = table if isinstance(table, sa.Table) else table.element  # type: ignore[attr-defined]  # an alias has one
+    names = [column.name for column in tables.row_columns(source)]
+    return tuple(table.c[name].label(prefix + name) if prefix else table.c[name] for name in names)
+
+
+def split(row: Row, prefix: str) -> Row | None:
+    """Take the columns with ``prefix`` out of ``row`` and return them as a row of their own, None without an id."""
+    names = [name for name in row if name.startswith(prefix)]
+    part = {name[len(prefix) :]: row.pop(name) for name in names}
+    return None if part.get("id") is None else part
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """Yield ``items`` in pieces that one IN list takes."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def rows_in(
+    transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
+) -> list[Row]:
+    """Run ``statement`` for all ``keys`` of its IN list ``name``, chunk by chunk, and return the rows in that order."""
+    rows: list[Row] = []
+    for chunk in chunks(keys):
+        rows += transaction.rows(statement, **{name: chunk}, **params)
+    return rows
+
+
+@functools.lru_cache(maxsize=1024)
+def soft_delete(table: sa.Table) -> sa.Update:
+    """Return the start of a soft delete: ``deleted = id, deleted_at = :deleted_at``; ``updated_at`` stays as it is."""
+    return sa.update(table).values(deleted=table.c.id, deleted_at=arg("deleted_at"), updated_at=table.c.updated_at)
+
+
+def now() -> dict[str, Any]:
+    """Return the parameter of a soft delete."""
+    return {"deleted_at": clock.utcnow()}
+
+
+def assigned(table: sa.Table, names: Sequence[str]) -> dict[str, sa.BindParameter[Any]]:
+    """Return the SET part of an UPDATE: every named column takes the parameter of its own name."""
+    return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+
+
+def changes(
+    table: sa.Table, given: Mapping[str, Any], transaction: tx.Transaction, *, ignore: Sequence[str] = ()
+) -> Row:
+    """Return what an UPDATE of ``given`` writes: stored form, in column order so that one shape is one statement."""
+    row = values.stored(table, given, transaction.dialect, ignore=ignore)
+    return {column.name: row[column.name] for column in table.c if column.name in row}

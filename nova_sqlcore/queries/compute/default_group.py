@@ -1,0 +1,117 @@
+"""The default security group of a project, which every instance belongs to that names no other.
+
+Instances need it when they are made, so it lives below the security wing, which imports it.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore import clock, exceptions
+from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, columns, rows_in, visible
+from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
+from nova_sqlcore.queries.common.only_one import hold_project
+from nova_sqlcore.settings import settings
+from nova_sqlcore.tables import quota_usages
+from nova_sqlcore.tables import security_group_default_rules as default_rules
+from nova_sqlcore.tables import security_group_rules as rules
+from nova_sqlcore.tables import security_groups as t
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+
+
+DEFAULT: Final = "default"
+
+
+_RESOURCE: Final = "security_groups"
+
+
+#: The columns that a rule of the default group has from a default rule.
+_COPIED: Final = ("protocol", "from_port", "to_port", "cidr")
+
+
+@functools.cache
+def _by_names(shape: Shape) -> sa.Select[Any]:
+    where = (*equal(t, shape), t.c.name.in_(arg_list("names")), *visible(t, "no"))
+    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+
+
+def _security_group_get_by_names(context: Context, project_id: str | None, group_names: Sequence[str]) -> list[Row]:
+    """Return the project's live groups with these names, by id, without children; a transaction is open.
+
+    Cost: 1 statement.
+    Raises: SecurityGroupNotFoundForProject(project_id, security_group_id): the first name that no group has.
+    """
+    shape, params = shape_of({"project_id": project_id})
+    found = rows_in(current(context), _by_names(shape), "names", list(group_names), **params)
+    known = {group["name"] for group in found}
+    for name in group_names:
+        if name not in known:
+            raise exceptions.SecurityGroupNotFoundForProject(project_id=project_id, security_group_id=name)
+    return found
+
+
+def add_default(context: Context) -> Row | None:
+    """Make the default group of the context's project in the open transaction, and return it; None if there is one."""
+    transaction = current(context)
+    whose = {"user_id": context.user_id, "project_id": context.project_id}
+    group = transaction.insert_absent(t, {"name": DEFAULT, "description": DEFAULT, **whose})
+    if group is None:
+        return None
+    _add_usage(transaction, whose)
+    copied = {"parent_group_id": group["id"], "created_at": clock.utcnow()}
+    transaction.execute(_copy_default_rules(context.read_deleted), **copied)
+    return group | {"rules": []}
+
+
+@functools.cache
+def _copy_default_rules(read_deleted: str) -> sa.Insert:
+    """Return the INSERT that gives a group a rule for each visible default rule."""
+    fixed = {
+        "parent_group_id": sa.bindparam("parent_group_id", type_=rules.c.parent_group_id.type),
+        "created_at": sa.bindparam("created_at", type_=rules.c.created_at.type),
+        "deleted": sa.literal_column("0"),
+    }
+    copied = (default_rules.c[name] for name in _COPIED)
+    template = sa.select(*copied, *fixed.values()).where(*visible(default_rules, read_deleted))
+    return rules.insert().from_select([*_COPIED, *fixed], template.order_by(default_rules.c.id), include_defaults=False)
+
+
+def _add_usage(transaction: Transaction, whose: Mapping[str, str | None]) -> None:
+    """Count one more group of the user in the project."""
+    is_alone = hold_project(transaction, whose["project_id"])
+    shape, params = shape_of(whose, BY)
+    if transaction.execute(_increment(shape), **params):
+        return
+    first = {"resource": _RESOURCE, "in_use": 1, "reserved": 0, "until_refresh": settings.until_refresh}
+    made = transaction.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
+    # two who look at once wait for each other, and the server ends one of them
+    if not is_alone and len(transaction.rows(_made(transaction.dialect, shape), **params)) > 1:
+        transaction.execute(_TAKE_BACK, by_id=made["id"])
+        transaction.execute(_increment(shape), **params)
+
+
+_TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id == arg("by_id"))
+
+
+def _usage(shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
+    return (*equal(quota_usages, shape, BY), quota_usages.c.resource == _RESOURCE, *visible(quota_usages, "no"))
+
+
+@functools.cache
+def _increment(shape: Shape) -> sa.Update:
+    return sa.update(quota_usages).where(*_usage(shape)).values(in_use=quota_usages.c.in_use + 1)
+
+
+@functools.cache
+def _made(dialect: Dialect, shape: Shape) -> sa.Select[Any]:
+    return dialect.lock_row(sa.select(quota_usages.c.id).where(*_usage(shape)).order_by(quota_usages.c.id))

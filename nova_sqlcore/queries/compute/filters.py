@@ -1,0 +1,477 @@
+"""What lists of instances ask for: the filter language, its conditions, and the pager.
+
+Conditions are a shape and parameters: the shape says which there are, of which kind, on which columns, and is a key to
+the statement, which is built once; every value is a parameter. ``translate`` makes them from a dict of filters.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions
+from nova_sqlcore.core import types
+from nova_sqlcore.queries.common.clauses import arg, arg_list, visible
+from nova_sqlcore.queries.common.ids import as_id
+from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.tables import (
+    instance_metadata,
+    instance_system_metadata,
+    security_group_instance_association,
+    security_group_rules,
+    security_groups,
+    tags,
+)
+from nova_sqlcore.tables import instances as t
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+    from nova_sqlcore.queries.compute.rows import Form
+
+#: One condition: its kind, and what of it stands in the statement's text.
+Condition = tuple[Any, ...]
+Clause = sa.ColumnElement[bool]
+#: Keys to sort by, each with its direction.
+Order = tuple[tuple[str, str], ...]
+Row = dict[str, Any]
+
+SOFT_DELETED: Final = "soft-delete"
+
+_EXACT = (
+    "project_id",
+    "user_id",
+    "image_ref",
+    "vm_state",
+    "instance_type_id",
+    "uuid",
+    "metadata",
+    "host",
+    "task_state",
+    "system_metadata",
+)
+#: Those that have an index and few rows for each value.
+_SELECTIVE = ("project_id", "uuid", "host", "task_state")
+_COLLECTIONS = (list, tuple, set, frozenset)
+#: They end every comparison: no two instances share one.
+_UNIQUE = ("id", "uuid")
+
+
+class Filters:
+    """What a dict of filters comes to: the shape of a statement, and its parameters."""
+
+    def __init__(self) -> None:
+        """Start without any condition."""
+        self.shape: list[Condition] = []
+        self.params: dict[str, Any] = {}
+
+    def add(self, kind: str, *details: Any, values: Sequence[Any] = ()) -> None:
+        """Add a condition; ``details`` are part of the statement, ``values`` are parameters."""
+        place = len(self.shape)
+        self.shape.append((kind, *details))
+        self.params |= {_parameter(place, number): value for number, value in enumerate(values)}
+
+    def equals(self, name: str, value: Any) -> None:
+        """Add that a column has this value; None stands for NULL."""
+        if value is None:
+            self.add("null", name)
+        else:
+            self.add("equal", name, values=[value])
+
+
+def _parameter(place: int, number: int = 0) -> str:
+    """Return the name of the parameter with a number of the condition at this place."""
+    return f"filter_{place}_{number}"
+
+
+# -- from filters to conditions ---------------------------------------------------------------------------------------
+
+
+def translate(context: Context, filters: Mapping[str, Any], operator: str) -> Filters | None:
+    """Return what these filters ask of an instance that the context may see; None if no instance can have it.
+
+    ``operator`` is the one for patterns. Filters are looked at in the reference's order, which decides between errors.
+    Raises: AttributeError for a ``changes-since`` that is no datetime. InvalidInput(reason) for tags or metadata of
+    another shape. InvalidParameterValue(err) for an unknown tag filter.
+    """
+    rest = dict(filters)
+    found = Filters()
+    _add_state(found, rest)
+    _add_tags(found, rest)
+    if not context.is_admin:
+        name = "project_id" if context.project_id else "user_id"
+        rest[name] = getattr(context, name)
+    for name in _EXACT:
+        if name in rest and not _add_exact(found, name, rest.pop(name)):
+            return None
+    _add_patterns(found, rest, operator)
+    _add_blocks(found, rest.get("filter"), context.read_deleted)
+    return found
+
+
+def _add_state(found: Filters, rest: dict[str, Any]) -> None:
+    """Translate ``changes-since``, ``deleted`` with ``soft_deleted``, and ``cleaned``."""
+    if "changes-since" in rest:
+        found.add("since", values=[_moment(rest["changes-since"])])
+    if "deleted" in rest:
+        deleted = bool(rest.pop("deleted"))
+        found.add("deleted" if deleted else "live", bool(rest.pop("soft_deleted", deleted)))
+    if "cleaned" in rest:
+        found.add("cleaned", values=[1 if rest.pop("cleaned") else 0])
+
+
+def _moment(value: Any) -> datetime.datetime:
+    if not hasattr(value, "utcoffset"):
+        raise AttributeError(f"the filter changes-since takes a datetime, not {value!r}")
+    moment: datetime.datetime = value
+    return moment
+
+
+def _add_tags(found: Filters, rest: dict[str, Any]) -> None:
+    """Translate ``tags``, of which an instance has all, and ``tags-any``, of which it has one at least."""
+    for name in ("tags", "tags-any"):
+        if name not in rest:
+            continue
+        wanted = rest.pop(name)
+        if not isinstance(wanted, _COLLECTIONS):
+            raise exceptions.InvalidInput(reason=f"the filter {name} takes a list of tags, not {wanted!r}")
+        distinct = list(dict.fromkeys(wanted))
+        if name == "tags-any":
+            found.add("tags-any", values=[distinct])
+        elif distinct:
+            found.add("tags", values=[distinct, len(distinct)])
+
+
+def _add_exact(found: Filters, name: str, value: Any) -> bool:
+    """Translate a filter by value; False if it is an empty collection, which nothing matches."""
+    if name in instance_rows.METADATA:
+        _add_pairs(found, name, value)
+        return True
+    numbers = isinstance(t.c[name].type, types.Integer)
+    if isinstance(value, _COLLECTIONS):
+        if not value:
+            return False
+        items = [as_id(item) if numbers else item for item in value]
+        found.add("in", name, values=[[item for item in items if item is not None]])
+    elif numbers and value is not None and as_id(value) is None:
+        found.add("in", name, values=[[]])
+    else:
+        found.equals(name, value)
+    return True
+
+
+def _add_pairs(found: Filters, name: str, value: Any) -> None:
+    """Translate pairs of metadata. As in the reference, key and value may be met by two rows of the instance."""
+    dicts = value if isinstance(value, list | tuple) else [value]
+    for pairs in dicts:
+        if not isinstance(pairs, dict):
+            raise exceptions.InvalidInput(reason=f"the filter {name} takes a dict or a list of dicts, not {value!r}")
+        for pair in pairs.items():
+            for column, item in zip(("key", "value"), pair, strict=True):
+                found.add("has", name, column, item is None, values=[] if item is None else [item])
+
+
+def _add_patterns(found: Filters, rest: Mapping[str, Any], operator: str) -> None:
+    """Translate all other columns: patterns that match anywhere; what is no column means nothing."""
+    for name in sorted(name for name in rest if name in instance_rows.COLUMNS):
+        value = rest[name]
+        text = value if isinstance(value, str) else str(value)
+        found.add("pattern", name, operator, values=[f"%{text}%" if operator == "LIKE" else text])
+
+
+def _add_blocks(found: Filters, blocks: Iterable[Any] | None, read_deleted: str) -> None:
+    """Translate ``filter``: each ``tag:<key>`` holds, and one at least of all ``tag-key`` and ``tag-value``."""
+    either: dict[str, list[Any]] = {}
+    for block in blocks or ():
+        name = block.get("name") if isinstance(block, dict) else None
+        if not isinstance(name, str):
+            continue
+        word, values = name[4:], _values_of(block)
+        if name.startswith("tag-"):
+            if word not in ("key", "value"):
+                raise exceptions.InvalidParameterValue(err=f"Invalid field name: {word}")
+            either.setdefault(word, []).extend(values)
+        elif name.startswith("tag:"):
+            found.add("tag", read_deleted, values=[word, values])
+    if either:
+        names = sorted(either)
+        found.add("either", read_deleted, *names, values=[either[name] for name in names])
+
+
+def _values_of(block: Mapping[str, Any]) -> list[Any]:
+    value = block.get("value")
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set):
+        value = [value]
+    return [item for item in value if item is not None]
+
+
+# -- from conditions to clauses ---------------------------------------------------------------------------------------
+
+
+def _clauses(shape: Iterable[Condition], dialect: Dialect) -> list[Clause]:
+    found = []
+    for place, (kind, *details) in enumerate(shape):
+        found.append(_pattern(place, dialect, *details) if kind == "pattern" else _CLAUSES[kind](place, *details))
+    return found
+
+
+def _since(place: int) -> Clause:
+    return t.c.updated_at >= arg(_parameter(place))
+
+
+def _deleted(place: int, or_soft_deleted: bool) -> Clause:
+    """``deleted != 0`` follows from the other condition, and unlike it can use an index."""
+    deleted = sa.and_(t.c.deleted == t.c.id, t.c.deleted != 0)
+    return sa.or_(deleted, t.c.vm_state == SOFT_DELETED) if or_soft_deleted else deleted
+
+
+def _live(place: int, or_soft_deleted: bool) -> Clause:
+    live = t.c.deleted == 0
+    return live if or_soft_deleted else sa.and_(live, sa.or_(t.c.vm_state != SOFT_DELETED, t.c.vm_state.is_(None)))
+
+
+def _cleaned(place: int) -> Clause:
+    return t.c.cleaned == arg(_parameter(place))
+
+
+def _all_tags(place: int) -> Clause:
+    having = sa.func.count() == arg(_parameter(place, 1), type_=sa.Integer())
+    holders = _holders(place).group_by(tags.c.resource_id).having(having)
+    return sa.and_(t.c.uuid.in_(holders), t.c.deleted == 0)
+
+
+def _any_tag(place: int) -> Clause:
+    return sa.and_(t.c.uuid.in_(_holders(place)), t.c.deleted == 0)
+
+
+def _holders(place: int) -> sa.Select[Any]:
+    return sa.select(tags.c.resource_id).where(tags.c.tag.in_(arg_list(_parameter(place))))
+
+
+def _equal(place: int, name: str) -> Clause:
+    return t.c[name] == arg(_parameter(place))
+
+
+def _in(place: int, name: str) -> Clause:
+    return t.c[name].in_(arg_list(_parameter(place)))
+
+
+def _null(place: int, name: str) -> Clause:
+    return t.c[name].is_(None)
+
+
+def _not_null(place: int, name: str) -> Clause:
+    return t.c[name].is_not(None)
+
+
+def _differs(place: int, name: str) -> Clause:
+    return t.c[name] != arg(_parameter(place))
+
+
+def _visible(place: int, read_deleted: str) -> Clause:
+    return sa.and_(sa.true(), *visible(t, read_deleted))
+
+
+def _ended_after(place: int) -> Clause:
+    return sa.or_(t.c.terminated_at.is_(None), t.c.terminated_at > arg(_parameter(place)))
+
+
+def _launched_before(place: int) -> Clause:
+    return t.c.launched_at < arg(_parameter(place))
+
+
+def _untouched_since(place: int) -> Clause:
+    return t.c.updated_at <= arg(_parameter(place))
+
+
+def _grantees(place: int) -> Clause:
+    """Live, and in a live group with a live rule that names one of the groups as its source."""
+    member, group, rule = security_group_instance_association, security_groups, security_group_rules
+    members = (
+        sa.select(member.c.instance_uuid)
+        .select_from(rule)
+        .join(group, group.c.id == rule.c.parent_group_id)
+        .join(member, member.c.security_group_id == group.c.id)
+        .where(rule.c.group_id.in_(arg_list(_parameter(place))))
+        .where(*(table.c.deleted == 0 for table in (rule, group, member)))
+    )
+    return sa.and_(t.c.uuid.in_(members), t.c.deleted == 0)
+
+
+def _has(place: int, name: str, column: str, is_null: bool) -> Clause:
+    """Some row of metadata has this key, or this value; of system metadata also a soft-deleted one."""
+    table = instance_metadata if name == "metadata" else instance_system_metadata
+    item = table.c[column]
+    shown = visible(table, "no" if name == "metadata" else "yes")
+    return _row_of(table, item.is_(None) if is_null else item == arg(_parameter(place)), *shown)
+
+
+def _tag(place: int, read_deleted: str) -> Clause:
+    key, value = instance_metadata.c.key, instance_metadata.c.value
+    wanted = (key == arg(_parameter(place)), value.in_(arg_list(_parameter(place, 1))))
+    return _row_of(instance_metadata, *wanted, *visible(instance_metadata, read_deleted))
+
+
+def _either(place: int, read_deleted: str, *names: str) -> Clause:
+    wanted = [instance_metadata.c[name].in_(arg_list(_parameter(place, number))) for number, name in enumerate(names)]
+    return _row_of(instance_metadata, sa.or_(*wanted), *visible(instance_metadata, read_deleted))
+
+
+def _row_of(table: sa.Table, *wanted: Clause) -> Clause:
+    return sa.exists().where(table.c.instance_uuid == t.c.uuid, *wanted)
+
+
+def _pattern(place: int, dialect: Dialect, name: str, operator: str) -> Clause:
+    text = arg(_parameter(place), type_=sa.Text())
+    return dialect.as_text(t.c[name]).bool_op(operator)(text)
+
+
+_CLAUSES: dict[str, Callable[..., Clause]] = {
+    "since": _since,
+    "deleted": _deleted,
+    "live": _live,
+    "cleaned": _cleaned,
+    "tags": _all_tags,
+    "tags-any": _any_tag,
+    "equal": _equal,
+    "in": _in,
+    "null": _null,
+    "has": _has,
+    "tag": _tag,
+    "either": _either,
+    "not null": _not_null,
+    "differs": _differs,
+    "visible": _visible,
+    "ended after": _ended_after,
+    "launched before": _launched_before,
+    "untouched since": _untouched_since,
+    "grantees": _grantees,
+}
+
+
+# -- the pager --------------------------------------------------------------------------------------------------------
+
+
+def check_sort_keys(keys: Iterable[Any]) -> None:
+    """Refuse to sort by what is no column of an instance.
+
+    Raises: InvalidSortKey(key).
+    """
+    for key in keys:
+        if key not in instance_rows.COLUMNS:
+            raise exceptions.InvalidSortKey(key)
+
+
+def fetch(
+    transaction: Transaction,
+    form: Form,
+    found: Filters,
+    order: Order = (("id", "asc"),),
+    marker: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> list[Row]:
+    """Return the instances that fulfil ``found``, in this order, without children.
+
+    With a ``marker``, the values of some instance in the keys of ``order``, only what comes behind it.
+    """
+    params = dict(found.params)
+    nulls = None
+    if marker is not None:
+        values = [marker[key] for key in _comparable([key for key, _ in order])]
+        nulls = tuple(value is None for value in values)
+        params |= {f"marker_{place}": value for place, value in enumerate(values) if value is not None}
+    if limit is not None:
+        params["limit"] = limit
+    statement = _page(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
+    return instance_rows.assemble(transaction.rows(statement, **params), form)
+
+
+@functools.lru_cache(maxsize=512)
+def _page(
+    form: Form,
+    shape: tuple[Condition, ...],
+    order: Order,
+    nulls: tuple[bool, ...] | None,
+    limited: bool,
+    dialect: Dialect,
+) -> sa.Select[Any]:
+    """Return the SELECT of instances that fulfil ``shape``, in this order of keys and directions.
+
+    ``nulls``: only those behind a marker, which of whose sort keys are NULL. The limit counts instances, whatever is
+    joined: ``extra`` may have several rows for one, so it is joined to the finished page.
+    """
+    clauses = _clauses(shape, dialect)
+    if nulls is not None:
+        clauses.append(_behind(order, nulls))
+    terms = _order(t, order, dialect, by_index=not _finds_few(shape))
+    if not limited:
+        return instance_rows.select(form).where(*clauses).order_by(*terms)
+    limit = arg("limit", type_=sa.BigInteger())
+    if form.extra is None:
+        return instance_rows.select(form).where(*clauses).order_by(*terms).limit(limit)
+    names = dict.fromkeys((*form.reads, *(key for key, _ in order)))
+    found = sa.select(*(t.c[name] for name in names)).where(*clauses).order_by(*terms).limit(limit).subquery("page")
+    return instance_rows.select(form, found).order_by(*_order(found, order, dialect))
+
+
+def _finds_few(shape: Iterable[Condition]) -> bool:
+    """Tell whether a condition has an index that finds few rows: they are to be sorted, not to be found in order."""
+    return any(kind in ("equal", "in") and details[0] in _SELECTIVE for kind, *details in shape)
+
+
+def _order(
+    source: sa.FromClause, order: Order, dialect: Dialect, *, by_index: bool = True
+) -> list[sa.ColumnElement[Any]]:
+    """Return the terms of ORDER BY: NULL is the smallest value everywhere."""
+    terms = []
+    for key, direction in order:
+        column = _sortable(source.c[key])
+        if not by_index:
+            column = dialect.unindexed(column)
+        if t.c[key].nullable:
+            terms.append(dialect.nulls_smallest(column, direction))
+        else:
+            terms.append(column.desc() if direction == "desc" else column.asc())
+    return terms
+
+
+def _behind(order: Order, nulls: Sequence[bool]) -> Clause:
+    """Return the clause for rows strictly behind the marker, in the order of all keys."""
+    ties: list[Clause] = []
+    alternatives: list[Clause] = []
+    for place, ((key, direction), is_null) in enumerate(zip(order, nulls, strict=False)):
+        column = _sortable(t.c[key])
+        value = arg(f"marker_{place}", type_=column.type)
+        beyond = _beyond(column, direction, None if is_null else value)
+        if beyond is not None:
+            alternatives.append(sa.and_(*ties, beyond))
+        ties.append(column.is_(None) if is_null else column == value)
+    return sa.or_(*alternatives) if alternatives else sa.false()
+
+
+def _beyond(column: sa.ColumnElement[Any], direction: str, value: sa.BindParameter[Any] | None) -> Clause | None:
+    """Return the clause for values of one key behind ``value`` (None: NULL, the smallest); None if there are none."""
+    if direction == "asc":
+        return column.is_not(None) if value is None else column > value
+    return None if value is None else sa.or_(column < value, column.is_(None))
+
+
+def _comparable(keys: Sequence[str]) -> Sequence[str]:
+    """Return the keys up to the first unique one: behind it all values are decided."""
+    for place, key in enumerate(keys, 1):
+        if key in _UNIQUE:
+            return keys[:place]
+    return keys
+
+
+def _sortable(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return what to sort by: words of an ENUM as text, for MySQL sorts them by number but compares them as text."""
+    return sa.cast(column, sa.String(255)) if isinstance(column.type, types.Enum) else column

@@ -1,0 +1,245 @@
+"""Migrations: the move of an instance from one host to another, and how far it is.  Table ``migrations``."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import operator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import sqlalchemy as sa
+
+from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, rows_in, split, visible
+from nova_sqlcore.queries.common.ids import as_id
+from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, row_by_id, shape_of, update_by_id
+from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.tables import instances
+from nova_sqlcore.tables import migrations as t
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nova_sqlcore import rows
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core import types
+    from nova_sqlcore.tx import Transaction
+
+Row = dict[str, Any]
+
+_FINISHED: Final = ("accepted", "confirmed", "reverted", "error", "failed")
+_RUNNING: Final = ("queued", "preparing", "running", "post-migrating")
+_TYPES: Final = cast("types.Enum", t.c.migration_type.type).words
+_INSTANCE: Final = "instance_of_"
+
+# terms instead of lists: IN and NOT IN would be spelled out anew at each call
+_UNFINISHED = sa.and_(*(t.c.status != word for word in _FINISHED))
+_IN_PROGRESS = sa.or_(*(t.c.status == word for word in _RUNNING))
+
+
+def _on_either_side(shape: Shape) -> sa.ColumnElement[bool]:
+    """Return the clause for ``host``, and perhaps ``node``, at the source or the destination.
+
+    All servers merge two index lookups for the OR if each host leads an index (measured: as fast as a UNION of both).
+    """
+    sides = []
+    for side in ("source", "dest"):
+        named = {"host": t.c[f"{side}_compute"], "node": t.c[f"{side}_node"]}
+        compared = (named[name] == arg(name) for name in shape.compared)
+        sides.append(sa.and_(*compared, *(named[name].is_(None) for name in shape.null)))
+    return sa.or_(*sides)
+
+
+@functools.lru_cache(maxsize=512)
+def _filtered(read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool) -> sa.Select[Any]:
+    where = [*equal(t, shape), *visible(t, read_deleted)]
+    if host is not None:
+        where.append(_on_either_side(host))
+    if by_statuses:
+        where.append(t.c.status.in_(arg_list("statuses")))
+    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+
+
+@functools.cache
+def _in_progress_on_node(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+    live = sa.and_(instances.c.uuid == t.c.instance_uuid, *visible(instances, "no"))
+    return (
+        sa.select(*columns(t), *columns(instances, _INSTANCE))
+        .select_from(t.outerjoin(instances, live))
+        .where(_on_either_side(shape), _UNFINISHED, *visible(t, read_deleted))
+        .order_by(t.c.id)
+    )
+
+
+@functools.cache
+def _in_progress(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+    return sa.select(*columns(t)).where(*equal(t, shape), _IN_PROGRESS, *visible(t, read_deleted)).order_by(t.c.id)
+
+
+@functools.cache
+def _unconfirmed(shape: Shape) -> sa.Select[Any]:
+    where = (*equal(t, shape), t.c.status == "finished", t.c.updated_at <= arg("before"))
+    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+
+
+@also_named(migration_id="id")
+@tx.reader
+def migration_get(context: Context, id: int) -> rows.Migration:
+    """Return the migration with this id, soft-deleted or not.
+
+    Cost: 1 statement.
+    Raises: MigrationNotFound(migration_id=id).
+    """
+    row = row_by_id(current(context), t, "yes", id)
+    if row is None:
+        raise exceptions.MigrationNotFound(migration_id=id)
+    return cast("rows.Migration", row)
+
+
+@also_named(migration_id="id")
+@tx.reader
+def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: str) -> rows.Migration:
+    """Return the migration with this id if it is one of the instance and the context may see it.
+
+    Cost: 1 statement.
+    Raises: MigrationNotFoundForInstance(migration_id=id, instance_id=instance_uuid).
+    """
+    number = as_id(id)
+    row = None
+    if number is not None:
+        row = row_by(current(context), t, context.read_deleted, id=number, instance_uuid=instance_uuid)
+    if row is None:
+        raise exceptions.MigrationNotFoundForInstance(migration_id=id, instance_id=instance_uuid)
+    return cast("rows.Migration", row)
+
+
+@tx.reader
+def migration_get_by_instance_and_status(context: Context, instance_uuid: str, status: str) -> rows.Migration:
+    """Return the instance's first migration in this status, soft-deleted or not.
+
+    Cost: 1 statement.
+    Raises: MigrationNotFoundByStatus(instance_id=instance_uuid, status).
+    """
+    row = row_by(current(context), t, "yes", instance_uuid=instance_uuid, status=status)
+    if row is None:
+        raise exceptions.MigrationNotFoundByStatus(instance_id=instance_uuid, status=status)
+    return cast("rows.Migration", row)
+
+
+@tx.reader
+def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -> list[rows.Migration]:
+    """Return the migrations that the context may see and that meet all filters, by id.
+
+    ``status`` is a word or several of them, ``host`` is on either side and makes ``source_compute`` count for nothing,
+    ``migration_type`` and ``hidden`` are equal; other keys count for nothing.
+    Cost: 1 statement; 1 for each 500 of the words.
+    """
+    key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}
+    statuses: list[str] | None = None
+    host: Row = {}
+    host_shape = None
+    if "host" in filters:
+        host_shape, host = shape_of({"host": filters["host"]})
+    elif "source_compute" in filters:
+        key["source_compute"] = filters["source_compute"]
+    if not isinstance(key.get("status"), str | None):
+        statuses = list(dict.fromkeys(key.pop("status")))
+    if not _is_type(key.get("migration_type")):
+        return cast("list[rows.Migration]", [])
+    shape, params = shape_of(key)
+    statement = _filtered(context.read_deleted, shape, host_shape, statuses is not None)
+    if statuses is None:
+        return cast("list[rows.Migration]", current(context).rows(statement, **params, **host))
+    found = rows_in(current(context), statement, "statuses", statuses, **params, **host)
+    return cast("list[rows.Migration]", sorted(found, key=operator.itemgetter("id")))
+
+
+@tx.reader
+def migration_get_in_progress_by_instance(
+    context: Context, instance_uuid: str, migration_type: str | None = None
+) -> list[rows.Migration]:
+    """Return the instance's migrations that run or are about to, by id; of one type if asked.
+
+    Cost: 1 statement.
+    """
+    key = {"instance_uuid": instance_uuid}
+    if migration_type:
+        key["migration_type"] = migration_type
+    if not _is_type(migration_type or None):
+        return cast("list[rows.Migration]", [])
+    shape, params = shape_of(key)
+    return cast("list[rows.Migration]", current(context).rows(_in_progress(context.read_deleted, shape), **params))
+
+
+@tx.reader.snapshot
+def migration_get_in_progress_by_host_and_node(
+    context: Context, host: str, node: str
+) -> list[rows.MigrationWithInstance]:
+    """Return the migrations to or from the node that have not ended, by id.
+
+    Each has ``instance``: the live instance with its ``name`` and ``system_metadata``, soft-deleted items included, or
+    None.
+    Cost: 2 statements; 1 without instances.
+    """
+    transaction = current(context)
+    shape, params = shape_of({"host": host, "node": node})
+    found = transaction.rows(_in_progress_on_node(context.read_deleted, shape), **params)
+    for row in found:
+        row["instance"] = split(row, _INSTANCE)
+    _complete(transaction, [row["instance"] for row in found if row["instance"] is not None])
+    return cast("list[rows.MigrationWithInstance]", found)
+
+
+def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
+    """Give instances their names and their system metadata."""
+    for instance in found:
+        instance_rows.named(instance)
+    uuids = list(dict.fromkeys(instance["uuid"] for instance in found))
+    items = children.load(transaction, instance_rows.relation("system_metadata"), uuids)
+    instance_rows.put(found, "system_metadata", items)
+
+
+@tx.reader.allow_async
+def migration_get_unconfirmed_by_dest_compute(
+    context: Context, confirm_window: float, dest_compute: str
+) -> list[rows.Migration]:
+    """Return the finished migrations to the host that were last changed ``confirm_window`` seconds ago or earlier.
+
+    Soft-deleted ones are among them.
+    Cost: 1 statement.
+    """
+    before = clock.utcnow() - datetime.timedelta(seconds=confirm_window)
+    shape, params = shape_of({"dest_compute": dest_compute})
+    return cast("list[rows.Migration]", current(context).rows(_unconfirmed(shape), before=before, **params))
+
+
+@tx.writer
+def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migration:
+    """Store a new migration and return it.
+
+    Cost: 1 statement.
+    Raises: DBReferenceError for an instance that doesn't exist; not on sqlite.
+    """
+    return cast("rows.Migration", current(context).insert(t, values))
+
+
+@tx.writer
+def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> rows.Migration:
+    """Write the given columns of the migration, soft-deleted or not, and return it.
+
+    Cost: 1 statement; 2 on the MySQL family.
+    Raises: MigrationNotFound(migration_id=id).
+    """
+    transaction = current(context)
+    row = update_by_id(transaction, t, "yes", id, changes(t, values, transaction))
+    if row is None:
+        raise exceptions.MigrationNotFound(migration_id=id)
+    return cast("rows.Migration", row)
+
+
+def _is_type(word: Any) -> bool:
+    """Tell whether there can be migrations of this type; PostgreSQL refuses to compare with other words."""
+    return word is None or word in _TYPES

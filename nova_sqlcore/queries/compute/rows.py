@@ -1,0 +1,373 @@
+"""The row of an instance with what hangs on it: how it is asked for, read and put together.
+
+What a caller asks for becomes a ``Form``: which columns, which one-to-one rows (``info_cache``, ``extra``: LEFT JOINs),
+which children. A form is part of a statement's shape. One instance is read in one statement, its children embedded; the
+children of many instances come with one statement per kind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore.core import types
+from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.children import Relation
+from nova_sqlcore.queries.common.clauses import arg, columns, owner, visible
+from nova_sqlcore.settings import settings
+from nova_sqlcore.tables import (
+    block_device_mapping,
+    instance_extra,
+    instance_info_caches,
+    instance_metadata,
+    instance_system_metadata,
+    pci_devices,
+    row_columns,
+    security_group_instance_association,
+    security_group_rules,
+    security_groups,
+    services,
+    tags,
+)
+from nova_sqlcore.tables import instances as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+
+Row = dict[str, Any]
+
+#: The columns of an instance, in a row's order; ``name`` comes on top.
+COLUMNS: Final = tuple(column.name for column in row_columns(t))
+#: Both kinds are lists in every whole row, empty where nobody asked for them.
+METADATA: Final = ("metadata", "system_metadata")
+
+_TEXTS = tuple(column.name for column in row_columns(instance_extra) if isinstance(column.type, types.Text))
+_EXTRA = tuple(column.name for column in row_columns(instance_extra) if column.name not in _TEXTS)
+_CACHE_PREFIX, _EXTRA_PREFIX, _RULE_PREFIX = "info_cache_", "extra_", "rule_"
+_CHILDREN = (
+    *METADATA,
+    "security_groups",
+    "security_groups.rules",
+    "pci_devices",
+    "tags",
+    "services",
+    "block_device_mapping",
+)
+#: ``extra`` alone gives the columns that every row has; the long texts come one by one.
+EXTRA_JOINS: Final = ("extra", *(f"extra.{name}" for name in (*_TEXTS, *_EXTRA)))
+_JOINS = (*_CHILDREN, "info_cache", *EXTRA_JOINS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Form:
+    """What the row of an instance holds."""
+
+    #: one-to-many relations by their join names
+    children: tuple[str, ...] = ()
+    info_cache: bool = False
+    #: the columns of ``extra``; None: no such key
+    extra: tuple[str, ...] | None = None
+    #: the columns of the instance that the statement reads
+    reads: tuple[str, ...] = COLUMNS
+    #: what the caller has asked for in their place; None: everything, the name and both kinds of metadata included
+    only: tuple[str, ...] | None = None
+
+
+def form(joins: Iterable[str], only: Iterable[str] | None = None) -> Form:
+    """Return the form with these joins, of all columns or only some.
+
+    Raises: ValueError for a name that is no join, or no column.
+    """
+    return _form(tuple(joins), None if only is None else tuple(only), _takes_number(settings.instance_name_template))
+
+
+def form_of_one(joins: Iterable[str] | None, only: Iterable[str] | None = None) -> Form:
+    """Return the form of the functions that get one instance: groups with rules and the info cache always.
+
+    Without ``joins`` both kinds of metadata too. With ``only`` nothing comes but what is named.
+    Raises: ValueError for a name that is no join, or no column.
+    """
+    if only is not None:
+        return form(joins or (), only)
+    return form((*(METADATA if joins is None else joins), "info_cache", "security_groups.rules"))
+
+
+@functools.lru_cache(maxsize=512)
+def _form(joins: tuple[str, ...], only: tuple[str, ...] | None, name_is_number: bool) -> Form:
+    for join in joins:
+        _check(join, _JOINS, "join")
+    wanted = dict.fromkeys(join for join in joins if join in _CHILDREN)
+    if "security_groups.rules" in wanted:
+        wanted.pop("security_groups", None)
+    texts = [join.partition(".")[2] for join in joins if join.startswith("extra")]
+    extra = (*_EXTRA, *dict.fromkeys(name for name in texts if name in _TEXTS)) if texts else None
+    reads = COLUMNS
+    if only is not None:
+        for name in only:
+            _check(name, (*COLUMNS, "name"), "column")
+        if "name" not in only or name_is_number:
+            reads = tuple(name for name in COLUMNS if name in only or name in ("id", "uuid"))
+    return Form(tuple(wanted), "info_cache" in joins, extra, reads, only)
+
+
+def _check(name: str, legal: Collection[str], kind: str) -> None:
+    if name not in legal:
+        nearest = difflib.get_close_matches(str(name), legal, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"an instance has no {kind} {name!r}{hint}")
+
+
+# -- the computed name ------------------------------------------------------------------------------------------------
+
+
+def named(row: Row) -> Row:
+    """Put the computed ``name`` into a row that holds the columns of an instance, and return it."""
+    row["name"] = _name(settings.instance_name_template, row)
+    return row
+
+
+def _name(template: str, row: Row) -> str:
+    number: int = row["id"]
+    try:
+        return template % number
+    except TypeError:  # placeholders with names, or none at all
+        pass
+    try:
+        return template % {column: row[column] for column in COLUMNS}  # without children, and without an old name
+    except KeyError:
+        return str(row["uuid"])
+
+
+@functools.lru_cache(maxsize=16)
+def _takes_number(template: str) -> bool:
+    """Tell whether names are made of ids alone."""
+    try:
+        template % 1
+    except TypeError:
+        return False
+    return True
+
+
+# -- the instance and its one-to-one rows -----------------------------------------------------------------------------
+
+
+def select(form: Form, source: sa.FromClause = t) -> sa.Select[Any]:
+    """Return the SELECT of instances in this form, without children; ``source`` may be a page of the table."""
+    fields: list[sa.ColumnElement[Any]] = [source.c[name] for name in form.reads]
+    joined = source
+    if form.info_cache:
+        fields += columns(instance_info_caches, _CACHE_PREFIX)
+        joined = joined.outerjoin(instance_info_caches, instance_info_caches.c.instance_uuid == source.c.uuid)
+    if form.extra is not None:
+        fields += [instance_extra.c[name].label(_EXTRA_PREFIX + name) for name in form.extra]
+        joined = joined.outerjoin(instance_extra, instance_extra.c.instance_uuid == source.c.uuid)
+    return sa.select(*fields).select_from(joined)
+
+
+def assemble(rows: list[Row], form: Form) -> list[Row]:
+    """Return what ``select`` has read as instances with one-to-one rows, name, and empty lists of metadata.
+
+    An instance with several rows of ``extra`` appears once: the live row counts, then the newest.
+    """
+    for prefix, names in _one_to_one(form):
+        key = prefix[:-1]
+        for row in rows:
+            part = {name: row.pop(label) for label, name in names}
+            row[key] = None if part["id"] is None else part
+    if form.extra is not None:
+        rows = _distinct(rows)
+    if form.only is None or "name" in form.only:
+        template = settings.instance_name_template
+        for row in rows:
+            row["name"] = _name(template, row)
+    if form.only is None:
+        for row in rows:
+            row["metadata"] = []
+            row["system_metadata"] = []
+    return rows
+
+
+def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list[Row]:
+    """Take out of complete rows what the caller did not ask for, and return them.
+
+    ``joins`` are the kinds of metadata that he has asked for.
+    """
+    if form.only is not None:
+        for name in (*(set(form.reads) - set(form.only)), *(set(METADATA) - set(joins))):
+            for row in rows:
+                row.pop(name, None)
+    return rows
+
+
+@functools.cache
+def _one_to_one(form: Form) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Return, per one-to-one row, its prefix and the pairs of label and name."""
+    found = []
+    if form.info_cache:
+        names = [column.name for column in row_columns(instance_info_caches)]
+        found.append((_CACHE_PREFIX, tuple((_CACHE_PREFIX + name, name) for name in names)))
+    if form.extra is not None:
+        found.append((_EXTRA_PREFIX, tuple((_EXTRA_PREFIX + name, name) for name in form.extra)))
+    return tuple(found)
+
+
+def _distinct(rows: list[Row]) -> list[Row]:
+    """Return one row per instance: no unique key keeps ``extra`` from having two for it."""
+    best: dict[int, Row] = {}
+    for row in rows:
+        known = best.setdefault(row["id"], row)
+        if known is not row and _rank(row["extra"]) > _rank(known["extra"]):
+            best[row["id"]] = row
+    return list(best.values())
+
+
+def _rank(extra: Row) -> tuple[bool, int]:
+    return extra["deleted"] == 0, extra["id"]
+
+
+# -- children ---------------------------------------------------------------------------------------------------------
+
+
+def key_of(join: str) -> str:
+    """Return the key of an instance's row under which the children of this join stand."""
+    return "security_groups" if join == "security_groups.rules" else join
+
+
+@functools.cache
+def relation(join: str, read_deleted: str = "no", only_allocated: bool = False) -> Relation:
+    """Return the children of this join.
+
+    ``read_deleted`` goes for metadata and PCI devices, ``only_allocated`` for PCI devices; the other joins have rules
+    of their own.
+    """
+    match join:
+        case "metadata":
+            return _owned(instance_metadata, visible(instance_metadata, read_deleted))
+        case "system_metadata":
+            return _owned(instance_system_metadata, ())
+        case "block_device_mapping":
+            return _owned(block_device_mapping, visible(block_device_mapping, "no"))
+        case "pci_devices":
+            allocated = (pci_devices.c.status == "allocated",) if only_allocated else ()
+            return _owned(pci_devices, (*allocated, *visible(pci_devices, read_deleted)))
+        case "tags":
+            return _of_live(tags, tags.c.resource_id == t.c.uuid, order=("tag",))
+        case "services":
+            return _of_live(services, services.c.host == t.c.host, services.c.binary == "nova-compute")
+    return _groups(with_rules=join == "security_groups.rules")
+
+
+def attach(transaction: Transaction, rows: Sequence[Row], form: Form) -> None:
+    """Read the children of many instances, one statement per kind, and put them into their rows.
+
+    Metadata is left to the caller: which of it shows depends on the function. PCI devices come in any status.
+    """
+    for join in form.children:
+        if rows and join not in METADATA:
+            put(rows, join, children.load(transaction, relation(join), [row["uuid"] for row in rows]))
+
+
+def put(rows: Iterable[Row], join: str, found: Sequence[Row]) -> None:
+    """Put the children of this join into the rows of their instances."""
+    kind = relation(join)
+    groups = children.grouped(kind, found)
+    for row in rows:
+        row[key_of(join)] = groups.get(row["uuid"], [])
+
+
+def get(context: Context, transaction: Transaction, by: str, value: Any, form: Form) -> Row | None:
+    """Return the instance whose column ``by`` has this value, if the context may see it and it is of his project.
+
+    Cost: 1 statement, whatever the joins.
+    """
+    project = owner(context)
+    statement = _one(by, context.read_deleted, project is not None, form, transaction.dialect)
+    owned = {} if project is None else {"project": project}
+    rows = assemble(transaction.rows(statement, value=value, **owned), form)
+    for row in rows:
+        _unpack(transaction, row, form)
+    return trim(rows, form)[0] if rows else None
+
+
+def _unpack(transaction: Transaction, row: Row, form: Form) -> None:
+    for join in form.children:
+        kind = relation(join)
+        put([row], join, children.take(transaction, kind, row, _label(join), row["uuid"]))
+
+
+@functools.lru_cache(maxsize=512)
+def _one(by: str, read_deleted: str, owned: bool, form: Form, dialect: Dialect) -> sa.Select[Any]:
+    embedded = (children.embedded(relation(join), t, dialect).label(_label(join)) for join in form.children)
+    project = (t.c.project_id == arg("project"),) if owned else ()
+    return select(form).add_columns(*embedded).where(t.c[by] == arg("value"), *visible(t, read_deleted), *project)
+
+
+def _label(join: str) -> str:
+    return f"packed_{key_of(join)}"
+
+
+def _named_columns(table: sa.Table, prefix: str = "") -> dict[str, sa.ColumnElement[Any]]:
+    return {prefix + column.name: column for column in row_columns(table)}
+
+
+def _owned(table: sa.Table, where: Sequence[sa.ColumnElement[bool]]) -> Relation:
+    """Return the rows of a table that names its instance."""
+    key = table.c.instance_uuid
+    return Relation(_named_columns(table), table, key, link=(key == t.c.uuid,), where=tuple(where))
+
+
+def _of_live(
+    table: sa.Table, link: sa.ColumnElement[bool], *where: sa.ColumnElement[bool], order: tuple[str, ...] = ("id",)
+) -> Relation:
+    """Return the rows of a table that only live instances have."""
+    return Relation(_named_columns(table), table, t.c.uuid, (link, t.c.deleted == 0), where, order)
+
+
+def _groups(with_rules: bool) -> Relation:
+    """Return the live groups of live instances; with rules each group comes once per live rule."""
+    membership = security_group_instance_association
+    source = membership.join(security_groups, security_groups.c.id == membership.c.security_group_id)
+    fields = _named_columns(security_groups)
+    if with_rules:
+        live_rules = (
+            security_group_rules.c.parent_group_id == security_groups.c.id,
+            security_group_rules.c.deleted == 0,
+        )
+        source = source.outerjoin(security_group_rules, sa.and_(*live_rules))
+        fields |= _named_columns(security_group_rules, _RULE_PREFIX)
+    return Relation(
+        fields,
+        source,
+        t.c.uuid,
+        link=(membership.c.instance_uuid == t.c.uuid, t.c.deleted == 0),
+        where=(membership.c.deleted == 0, security_groups.c.deleted == 0),
+        order=("id", "rule_id") if with_rules else ("id",),
+        fold=_with_rules if with_rules else _once,
+    )
+
+
+def _once(groups: list[Row]) -> list[Row]:
+    """Return each group once, however often the instance was added to it."""
+    return list({group["id"]: group for group in groups}.values())
+
+
+def _with_rules(pairs: list[Row]) -> list[Row]:
+    """Return each group once, with its rules, from sorted pairs of group and rule."""
+    groups: dict[int, Row] = {}
+    for pair in pairs:
+        rule = {name: pair.pop(label) for label, name in _RULE_NAMES}
+        rules = groups.setdefault(pair["id"], pair | {"rules": []})["rules"]
+        if rule["id"] is not None and (not rules or rules[-1]["id"] != rule["id"]):
+            rules.append(rule)
+    return list(groups.values())
+
+
+_RULE_NAMES = tuple((_RULE_PREFIX + column.name, column.name) for column in row_columns(security_group_rules))

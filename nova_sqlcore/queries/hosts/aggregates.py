@@ -1,0 +1,514 @@
+"""Host aggregates: named sets of hosts.  Tables ``aggregates``, ``aggregate_hosts``, ``aggregate_metadata``.
+
+The row of an aggregate has its live ``hosts`` and ``metadetails`` beside its columns, and the value of the key
+``availability_zone`` once more under that name. A soft-deleted aggregate shows neither hosts nor metadata.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, tx
+from nova_sqlcore.core.values import complete
+from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.children import Relation
+from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.ids import as_id
+from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
+from nova_sqlcore.tables import aggregate_hosts as hosts
+from nova_sqlcore.tables import aggregate_metadata as items
+from nova_sqlcore.tables import aggregates as t
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nova_sqlcore import rows
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+
+Row = dict[str, Any]
+
+_ZONE: Final = "availability_zone"
+#: Keys of a row that are no columns, and can't be written.
+_COMPUTED: Final = ("hosts", "metadetails")
+
+
+def _of_live(child: sa.Table, *names: str) -> Relation:
+    """Return the live children of live aggregates."""
+    return Relation(
+        {name: child.c[name] for name in ("id", *names)},
+        child,
+        child.c.aggregate_id,
+        link=(child.c.aggregate_id == t.c.id, t.c.deleted == 0),
+        where=visible(child, "no"),
+    )
+
+
+_HOSTS: Final = _of_live(hosts, "host")
+_ITEMS: Final = _of_live(items, "key", "value")
+
+
+# -- reading aggregates -----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _all(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+    """Select aggregates with all hosts and metadata, embedded: in one statement, so of one moment."""
+    kinds = {"hosts": _HOSTS, "metadetails": _ITEMS}
+    packed = (children.embedded(relation, t, dialect).label(name) for name, relation in kinds.items())
+    return sa.select(*columns(t), *packed).where(*visible(t, read_deleted)).order_by(t.c.id)
+
+
+@functools.cache
+def _one(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+    return _all(read_deleted, dialect).where(t.c.id == arg("by_id"))
+
+
+def _has_host() -> sa.Exists:
+    return sa.exists().where(hosts.c.aggregate_id == t.c.id, hosts.c.host == arg("host"), *visible(hosts, "no"))
+
+
+@functools.cache
+def _of_host(read_deleted: str, with_key: bool, dialect: Dialect) -> sa.Select[Any]:
+    """Select live aggregates, for others have no hosts; 'only' finds nothing."""
+    found = _all(read_deleted, dialect).where(t.c.deleted == 0, _has_host())
+    if not with_key:
+        return found
+    return found.where(
+        sa.exists().where(items.c.aggregate_id == t.c.id, items.c.key == arg("key"), *visible(items, "no"))
+    )
+
+
+@functools.cache
+def _with_key(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+    """Select live aggregates with hosts and one item of their metadata."""
+    packed = children.embedded(_HOSTS, t, dialect).label("hosts")
+    is_item = sa.and_(items.c.aggregate_id == t.c.id, *visible(items, "no"))
+    return (
+        sa.select(*columns(t), packed, items.c.key.label("key"), items.c.value.label("value"))
+        .select_from(t.join(items, is_item))
+        .where(items.c.key == arg("key"), t.c.deleted == 0, *visible(t, read_deleted))
+        .order_by(t.c.id)
+    )
+
+
+def _shown(transaction: Transaction, row: Row) -> Row:
+    """Return a row of ``_all`` as callers see it."""
+    identity = row["id"]
+    found = children.take(transaction, _ITEMS, row, "metadetails", identity)
+    return _with_children(row, _host_names(transaction, row), {item["key"]: item["value"] for item in found})
+
+
+def _host_names(transaction: Transaction, row: Row) -> list[str]:
+    return [host["host"] for host in children.take(transaction, _HOSTS, row, "hosts", row["id"])]
+
+
+def _with_children(row: Row, names: list[str], metadata: dict[str, str]) -> Row:
+    return row | {"hosts": names, "metadetails": metadata, _ZONE: metadata.get(_ZONE)}
+
+
+def _get(transaction: Transaction, read_deleted: str, aggregate_id: Any) -> Row | None:
+    number = as_id(aggregate_id)
+    row = None if number is None else transaction.row(_one(read_deleted, transaction.dialect), by_id=number)
+    return None if row is None else _shown(transaction, row)
+
+
+@tx.main.reader
+def aggregate_get(context: Context, aggregate_id: int) -> rows.AggregateWithChildren:
+    """Return the aggregate with this id, if the context may see it.
+
+    Cost: 1 statement.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    row = _get(current(context), context.read_deleted, aggregate_id)
+    if row is None:
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+    return cast("rows.AggregateWithChildren", row)
+
+
+@tx.main.reader
+def aggregate_get_all(context: Context) -> list[rows.AggregateWithChildren]:
+    """Return the aggregates that the context may see, by id.
+
+    Cost: 1 statement.
+    """
+    transaction = current(context)
+    found = transaction.rows(_all(context.read_deleted, transaction.dialect))
+    return [cast("rows.AggregateWithChildren", _shown(transaction, row)) for row in found]
+
+
+@tx.main.reader
+def aggregate_get_by_host(context: Context, host: str, key: str | None = None) -> list[rows.AggregateWithChildren]:
+    """Return the live aggregates that the host belongs to, by id; with a key only those whose metadata have it.
+
+    Cost: 1 statement.
+    """
+    transaction = current(context)
+    statement = _of_host(context.read_deleted, bool(key), transaction.dialect)
+    found = transaction.rows(statement, host=host, **({"key": key} if key else {}))
+    return [cast("rows.AggregateWithChildren", _shown(transaction, row)) for row in found]
+
+
+@tx.main.reader
+def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.AggregateWithChildren]:
+    """Return the live aggregates whose metadata have the key, by id, with all hosts but no other metadata.
+
+    Cost: 1 statement.
+    """
+    transaction = current(context)
+    found = transaction.rows(_with_key(context.read_deleted, transaction.dialect), key=key)
+    shown = (_with_children(row, _host_names(transaction, row), {row.pop("key"): row.pop("value")}) for row in found)
+    return [cast("rows.AggregateWithChildren", row) for row in shown]
+
+
+# -- creating, changing and deleting aggregates -----------------------------------------------------------------------
+
+_NAMESAKE = t.alias("namesake")
+_NAME_IS_FREE = ~sa.exists().where(_NAMESAKE.c.name == arg("name", type_=t.c.name.type), *visible(_NAMESAKE, "no"))
+_REMOVE = sa.delete(t).where(t.c.id == arg("by_id"))
+
+
+@functools.cache
+def _namesakes(dialect: Dialect) -> sa.Select[Any]:
+    """Lock the live aggregates of a name."""
+    return dialect.lock_row(sa.select(t.c.id).where(t.c.name == arg("name"), *visible(t, "no")).order_by(t.c.id))
+
+
+@functools.cache
+def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> sa.Select[Any]:
+    """Lock an aggregate, and perhaps the live ones of a name too."""
+    wanted = sa.and_(t.c.id == arg("by_id"), *visible(t, read_deleted))
+    if or_namesakes:
+        wanted = sa.or_(wanted, sa.and_(t.c.name == arg("name"), *visible(t, "no")))
+    return dialect.lock_row(sa.select(*columns(t)).where(wanted).order_by(t.c.id))
+
+
+def _guard_name(transaction: Transaction, name: Any) -> None:
+    """Keep away those who give the same name at the same time; sqlite does so anyhow.
+
+    The MySQL family can't: ``_has_namesake`` looks again there.
+    """
+    guard = transaction.dialect.guard()
+    if guard is not None and name is not None:
+        transaction.scalar(guard, guard=f"name of aggregate {name}")
+
+
+@tx.main.writer
+def aggregate_create(
+    context: Context, values: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
+) -> rows.AggregateWithChildren:
+    """Store a new aggregate with its metadata and return it; ``values`` must have a ``name``.
+
+    Cost: 1 statement, 2 on servers; 1 more for metadata.
+    Lock: a guard for the name on PostgreSQL; the aggregates of that name on the MySQL family.
+    Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name.
+    """
+    transaction = current(context)
+    name = values["name"]
+    _guard_name(transaction, name)
+    row = transaction.insert_absent(t, values, only_if=_NAME_IS_FREE)
+    if row is None:
+        raise exceptions.AggregateNameExists(aggregate_name=name)
+    if _has_namesake(transaction, row):
+        transaction.execute(_REMOVE, by_id=row["id"])
+        raise exceptions.AggregateNameExists(aggregate_name=name)
+    stored = _write_items(transaction, row["id"], metadata or {})
+    return cast("rows.AggregateWithChildren", _with_children(row, [], stored))
+
+
+def _has_namesake(transaction: Transaction, row: Row) -> bool:
+    """Tell whether another live aggregate has the name of this one, which has just been given it.
+
+    There is none where rivals were kept away. Elsewhere each rival waits here for the rows of the others, and the
+    server sends one of them to begin anew.
+    """
+    dialect = transaction.dialect
+    if not dialect.locks_rows or dialect.guard() is not None:
+        return False
+    return transaction.scalars(_namesakes(dialect), name=row["name"]) not in ([row["id"]], [])
+
+
+@tx.main.writer
+def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, Any]) -> rows.AggregateWithChildren:
+    """Write the given columns and metadata and return the aggregate; nothing is written that is so already.
+
+    ``metadata`` in ``values`` becomes the whole metadata; ``availability_zone`` alone is set beside what is there.
+    Cost: 2 statements; 1 more to write columns, 1 for the zone or 2 for all metadata; on servers 1 for a new name.
+    Lock: the aggregate and those of its new name; a guard for the name on PostgreSQL.
+    Raises: AggregateNameExists(aggregate_name) if another live aggregate has the name; else
+    AggregateNotFound(aggregate_id). AttributeError for ``hosts`` and ``metadetails``. DBError for a value of None.
+    """
+    refused = [name for name in _COMPUTED if name in values]
+    if refused:
+        raise AttributeError(f"{', '.join(refused)} of an aggregate can't be written")
+    transaction = current(context)
+    given = changes(t, values, transaction, ignore=("metadata", _ZONE))
+    row = _lock_for_update(context, aggregate_id, given)
+    _write_columns(transaction, row, {name: value for name, value in given.items() if row[name] != value})
+    metadata = values.get("metadata")
+    if metadata is not None:
+        zone = {_ZONE: values[_ZONE]} if _ZONE in values else {}
+        _write_items(transaction, row["id"], {**metadata, **zone}, set_delete=True)
+    elif _ZONE in values:
+        _write_items(transaction, row["id"], {_ZONE: values[_ZONE]})
+    found = _get(transaction, "yes", given.get("id", row["id"]))
+    return cast("rows.AggregateWithChildren", found)
+
+
+def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, Any]) -> Row:
+    """Lock and return the aggregate, after a look at whether another one has its new name."""
+    transaction = current(context)
+    number = as_id(aggregate_id)
+    name = given.get("name")
+    _guard_name(transaction, name)
+    statement = _lock(context.read_deleted, name is not None, transaction.dialect)
+    found = transaction.rows(statement, by_id=number, **({} if name is None else {"name": name}))
+    if any(row["id"] != number for row in found):
+        raise exceptions.AggregateNameExists(aggregate_name=name)
+    if not found or (context.read_deleted == "only" and not found[0]["deleted"]):
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+    return found[0]
+
+
+def _write_columns(transaction: Transaction, row: Row, given: Row) -> None:
+    """Write what differs from the locked row, or nothing if another aggregate turns out to have the new name."""
+    if not given:
+        return
+    count_updated_by_id(transaction, t, "yes", row["id"], given)
+    if "name" in given and _has_namesake(transaction, row | given):
+        before = {name: row[name] for name in (*given, "updated_at")}
+        count_updated_by_id(transaction, t, "yes", row["id"], before)
+        raise exceptions.AggregateNameExists(aggregate_name=given["name"])
+
+
+@tx.main.writer
+def aggregate_delete(context: Context, aggregate_id: int) -> None:
+    """Soft-delete the aggregate with its metadata, and take its hosts out of it.
+
+    Cost: 3 statements.
+    Lock: the aggregate, then what it has.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    transaction = current(context)
+    if not soft_delete_by_id(transaction, t, context.read_deleted, aggregate_id):
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+    for child in (items, hosts):
+        soft_delete_by(transaction, child, context.read_deleted, aggregate_id=as_id(aggregate_id))
+
+
+# -- hosts ------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _values_of(child: sa.Table, names: tuple[str, ...], read_deleted: str) -> sa.Select[Any]:
+    """Select columns of the children of an aggregate; a row without id says that it has none."""
+    is_child = sa.and_(child.c.aggregate_id == t.c.id, *visible(child, read_deleted))
+    return (
+        sa.select(child.c.id, *(child.c[name] for name in names))
+        .select_from(t.outerjoin(child, is_child))
+        .where(t.c.id == arg("by_id"), *visible(t, read_deleted))
+        .order_by(child.c.id)
+    )
+
+
+def _children_of(context: Context, aggregate_id: Any, child: sa.Table, *names: str) -> list[Row]:
+    """Return the children of an aggregate that exists.
+
+    Cost: 1 statement.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    statement = _values_of(child, names, context.read_deleted)
+    number = as_id(aggregate_id)
+    found = [] if number is None else current(context).rows(statement, by_id=number)
+    if not found:
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+    return [row for row in found if row["id"] is not None]
+
+
+@functools.cache
+def _soft_delete_of(child: sa.Table, name: str, read_deleted: str) -> sa.Update:
+    """Soft-delete the children with this value of a column, if their aggregate is there."""
+    is_there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted))
+    mine = (child.c.aggregate_id == arg("by_id"), child.c[name] == arg("by_value"), *visible(child, read_deleted))
+    return soft_delete(child).where(*mine, is_there)
+
+
+def _delete_child(context: Context, aggregate_id: Any, child: sa.Table, name: str, value: Any) -> int:
+    """Soft-delete the child with this value of a column and return how many there were.
+
+    Cost: 1 statement; 2 if there was none.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    number = as_id(aggregate_id)
+    statement = _soft_delete_of(child, name, context.read_deleted)
+    count = 0 if number is None else current(context).execute(statement, by_id=number, by_value=value, **now())
+    if not count:
+        _require(context, aggregate_id)
+    return count
+
+
+def _require(context: Context, aggregate_id: Any) -> None:
+    """Refuse an aggregate that the context can't see.
+
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    if row_by_id(current(context), t, context.read_deleted, aggregate_id) is None:
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+
+
+@functools.cache
+def _is_there(read_deleted: str, dialect: Dialect) -> sa.Exists:
+    """Return the condition that the aggregate of a new child is there and, being locked, stays there."""
+    mine = sa.select(t.c.id).where(t.c.id == arg("aggregate_id", type_=t.c.id.type), *visible(t, read_deleted))
+    return dialect.lock_row(mine).exists()
+
+
+@tx.main.reader
+def aggregate_host_get_all(context: Context, aggregate_id: int) -> list[str]:
+    """Return the hosts of the aggregate, in the order in which they were added.
+
+    Cost: 1 statement.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    return [row["host"] for row in _children_of(context, aggregate_id, hosts, "host")]
+
+
+@tx.main.writer
+def aggregate_host_add(context: Context, aggregate_id: int, host: str) -> rows.AggregateHost:
+    """Put the host into the aggregate and return the new row.
+
+    Cost: 1 statement; 2 if it fails.
+    Lock: the aggregate.
+    Raises: AggregateNotFound(aggregate_id); AggregateHostExists(host, aggregate_id).
+    """
+    transaction = current(context)
+    number = as_id(aggregate_id)
+    row = None
+    if number is not None:
+        is_there = _is_there(context.read_deleted, transaction.dialect)
+        row = transaction.insert_absent(hosts, {"aggregate_id": number, "host": host}, only_if=is_there)
+    if row is None:
+        _require(context, aggregate_id)
+        raise exceptions.AggregateHostExists(host=host, aggregate_id=aggregate_id)
+    return cast("rows.AggregateHost", row)
+
+
+@tx.main.writer
+def aggregate_host_delete(context: Context, aggregate_id: int, host: str) -> None:
+    """Take the host out of the aggregate.
+
+    Cost: 1 statement; 2 if it fails.
+    Raises: AggregateNotFound(aggregate_id); AggregateHostNotFound(aggregate_id, host).
+    """
+    if not _delete_child(context, aggregate_id, hosts, "host", host):
+        raise exceptions.AggregateHostNotFound(aggregate_id=aggregate_id, host=host)
+
+
+# -- metadata ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _pairs_of_host(read_deleted: str, with_key: bool) -> sa.Select[Any]:
+    """Select keys and values of the live aggregates of a host; 'only' finds nothing."""
+    is_item = sa.and_(items.c.aggregate_id == t.c.id, *visible(items, "no"))
+    key = (items.c.key == arg("key"),) if with_key else ()
+    live = (t.c.deleted == 0, *visible(t, read_deleted))
+    return (
+        sa.select(items.c.key, items.c.value)
+        .distinct()
+        .select_from(t.join(items, is_item))
+        .where(_has_host(), *key, *live)
+    )
+
+
+@functools.cache
+def _upsert_item(dialect: Dialect) -> sa.Insert:
+    """Insert an item or give a live one of the same key its value, with ``updated_at`` if that is another one."""
+    new = {column.name: arg(column.name, type_=column.type) for column in columns(items) if column.name != "id"}
+    assignments = {"updated_at": _touched, "value": "="}
+    return dialect.upsert(items, new, ["aggregate_id", "key", "deleted"], assignments).inline()
+
+
+def _touched(new: Any) -> sa.ColumnElement[Any]:
+    return sa.case((items.c.value != new["value"], new["created_at"]), else_=items.c.updated_at)
+
+
+_DROP_OTHERS = soft_delete(items).where(
+    items.c.aggregate_id == arg("by_id"), items.c.key.not_in(arg_list("keys")), *visible(items, "no")
+)
+
+
+def _write_items(
+    transaction: Transaction, number: int, metadata: Mapping[str, Any], *, set_delete: bool = False
+) -> dict[str, str]:
+    """Set these keys of an aggregate that is locked, and return them in stored form.
+
+    With ``set_delete`` no other key stays.
+    Cost: 1 statement, if there is a key; 1 more with ``set_delete``.
+    """
+    if set_delete:
+        transaction.execute(_DROP_OTHERS, by_id=number, keys=list(metadata), **now())
+    given = [{"aggregate_id": number, "key": key, "value": value} for key, value in metadata.items()]
+    stored = [complete(items, item, transaction.dialect) for item in given]
+    transaction.execute_many(_upsert_item(transaction.dialect), stored)
+    return {item["key"]: item["value"] for item in stored}
+
+
+@tx.main.reader
+def aggregate_metadata_get(context: Context, aggregate_id: int) -> dict[str, str]:
+    """Return the metadata of the aggregate; where the context sees soft-deleted rows, the newest of a key counts.
+
+    Cost: 1 statement.
+    Raises: AggregateNotFound(aggregate_id).
+    """
+    found = _children_of(context, aggregate_id, items, "key", "value")
+    return {row["key"]: row["value"] for row in found}
+
+
+@tx.main.reader
+def aggregate_metadata_get_by_host(context: Context, host: str, key: str | None = None) -> dict[str, set[str]]:
+    """Return the metadata of the live aggregates that the host belongs to: per key, or for one key, all values.
+
+    Cost: 1 statement.
+    """
+    statement = _pairs_of_host(context.read_deleted, bool(key))
+    values: dict[str, set[str]] = {}
+    for pair in current(context).rows(statement, host=host, **({"key": key} if key else {})):
+        values.setdefault(pair["key"], set()).add(pair["value"])
+    return values
+
+
+@tx.main.writer
+def aggregate_metadata_add(
+    context: Context, aggregate_id: int, metadata: Mapping[str, Any], set_delete: bool = False, max_retries: int = 10
+) -> Mapping[str, Any]:
+    """Set the given keys of the aggregate's metadata and return them; with ``set_delete`` no other key stays.
+
+    Nothing is ever tried again, so ``max_retries`` has no effect.
+    Cost: 2 statements; 1 more with ``set_delete``, 1 less without any key.
+    Lock: the aggregate.
+    Raises: AggregateNotFound(aggregate_id). DBError for a value of None.
+    """
+    transaction = current(context)
+    number = as_id(aggregate_id)
+    statement = _lock(context.read_deleted, False, transaction.dialect)
+    if number is None or transaction.row(statement, by_id=number) is None:
+        raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
+    _write_items(transaction, number, metadata, set_delete=set_delete)
+    return metadata
+
+
+@tx.main.writer
+def aggregate_metadata_delete(context: Context, aggregate_id: int, key: str) -> None:
+    """Remove the key from the aggregate's metadata.
+
+    Cost: 1 statement; 2 if it fails.
+    Raises: AggregateNotFound(aggregate_id); AggregateMetadataNotFound(aggregate_id, metadata_key=key).
+    """
+    if not _delete_child(context, aggregate_id, items, "key", key):
+        raise exceptions.AggregateMetadataNotFound(aggregate_id=aggregate_id, metadata_key=key)

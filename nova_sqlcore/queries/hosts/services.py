@@ -1,0 +1,201 @@
+"""Services: one process of the cloud on one host, with its heartbeat.  Table ``services``."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.queries.common.clauses import arg, assigned, changes, now, soft_delete, visible
+from nova_sqlcore.queries.common.ids import as_id
+from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
+from nova_sqlcore.settings import settings
+from nova_sqlcore.tables import compute_nodes
+from nova_sqlcore.tables import services as t
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nova_sqlcore import rows
+    from nova_sqlcore.context import Context
+
+Row = dict[str, Any]
+
+_COMPUTE = "nova-compute"
+_MINIMUM_VERSION = sa.select(sa.func.min(t.c.version).label("version")).where(
+    t.c.binary == arg("binary"), t.c.forced_down == sa.false(), *visible(t, "no")
+)
+
+
+@functools.lru_cache(maxsize=256)
+def _heartbeat(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
+    """Set the named columns, but ``last_seen_up`` only if the report count grows.
+
+    The CASE stands before the assignment of ``report_count``: MySQL assigns from left to right.
+    """
+    assignments = assigned(t, names)
+    grown = t.c.report_count < assignments["report_count"]
+    seen = sa.case((grown, assignments.pop("last_seen_up")), else_=t.c.last_seen_up)
+    return (
+        sa.update(t)
+        .where(t.c.id == arg("by_id"), *visible(t, read_deleted))
+        .ordered_values((t.c.last_seen_up, seen), *((t.c[name], value) for name, value in assignments.items()))
+    )
+
+
+@functools.cache
+def _destroy_nodes(read_deleted: str) -> sa.Update:
+    host = sa.select(t.c.host).where(t.c.id == arg("by_id")).scalar_subquery()
+    return soft_delete(compute_nodes).where(
+        sa.or_(compute_nodes.c.service_id == arg("by_id"), compute_nodes.c.host == host),
+        *visible(compute_nodes, read_deleted),
+    )
+
+
+@tx.reader
+def service_get(context: Context, service_id: int) -> rows.Service:
+    """Return the service with this id, if the context may see it.
+
+    Cost: 1 statement.
+    Raises: ServiceNotFound(service_id).
+    """
+    row = row_by_id(current(context), t, context.read_deleted, service_id)
+    if row is None:
+        raise exceptions.ServiceNotFound(service_id=service_id)
+    return cast("rows.Service", row)
+
+
+@tx.reader.allow_async
+def service_get_minimum_version(context: Context, binary: str) -> int | None:
+    """Return the smallest version among the live services of this binary that are not forced down; None without any.
+
+    Cost: 1 statement.
+    """
+    version: int | None = current(context).scalar(_MINIMUM_VERSION, binary=binary)
+    return version
+
+
+@tx.reader.allow_async
+def service_get_by_compute_host(context: Context, host: str) -> rows.Service:
+    """Return the live nova-compute service of the host, disabled or not.
+
+    Cost: 1 statement.
+    Raises: ComputeHostNotFound(host).
+    """
+    row = row_by(current(context), t, "no", host=host, binary=_COMPUTE)
+    if row is None:
+        raise exceptions.ComputeHostNotFound(host=host)
+    return cast("rows.Service", row)
+
+
+@tx.reader
+def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> rows.Service:
+    """Return the live service of this binary on the host, disabled or not.
+
+    Cost: 1 statement.
+    Raises: HostBinaryNotFound(host, binary).
+    """
+    row = row_by(current(context), t, "no", host=host, binary=binary)
+    if row is None:
+        raise exceptions.HostBinaryNotFound(host=host, binary=binary)
+    return cast("rows.Service", row)
+
+
+@tx.reader
+def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> rows.Service | None:
+    """Return the live, enabled service of this topic on the host, or None.
+
+    Cost: 1 statement.
+    """
+    return cast("rows.Service | None", row_by(current(context), t, "no", host=host, topic=topic, disabled=False))
+
+
+@tx.reader
+def service_get_all(context: Context, disabled: bool | None = None) -> list[rows.Service]:
+    """Return the services that the context may see, by id; only disabled or only enabled ones if asked.
+
+    Cost: 1 statement.
+    """
+    wanted = {} if disabled is None else {"disabled": disabled}
+    return cast("list[rows.Service]", rows_by(current(context), t, context.read_deleted, **wanted))
+
+
+@tx.reader
+def service_get_all_by_binary(context: Context, binary: str, include_disabled: bool = False) -> list[rows.Service]:
+    """Return the live services of this binary, by id; the disabled ones only if asked.
+
+    Cost: 1 statement.
+    """
+    wanted = {} if include_disabled else {"disabled": False}
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", binary=binary, **wanted))
+
+
+@tx.reader
+def service_get_all_by_host(context: Context, host: str) -> list[rows.Service]:
+    """Return the live services of the host, by id.
+
+    Cost: 1 statement.
+    """
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", host=host))
+
+
+@tx.reader
+def service_get_all_by_topic(context: Context, topic: str) -> list[rows.Service]:
+    """Return the live, enabled services of this topic, by id.
+
+    Cost: 1 statement.
+    """
+    return cast("list[rows.Service]", rows_by(current(context), t, "no", topic=topic, disabled=False))
+
+
+@tx.writer
+def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
+    """Store a new service and return it; disabled from the start where ``settings.enable_new_services`` says so.
+
+    Cost: 1 statement; 2 for a service that exists.
+    Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic); the former if both keys are taken.
+    """
+    transaction = current(context)
+    given = dict(values) if settings.enable_new_services else {**values, "disabled": True}
+    row = transaction.insert_absent(t, given, ignore=("availability_zone",))
+    if row is not None:
+        return cast("rows.Service", row)
+    host, binary = values.get("host"), values.get("binary")
+    if binary is not None and row_by(transaction, t, "no", host=host, binary=binary) is not None:
+        raise exceptions.ServiceBinaryExists(host=host, binary=binary)
+    raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
+
+
+@tx.writer
+def service_update(context: Context, service_id: int, values: Mapping[str, Any]) -> rows.Service:
+    """Write the given columns and return the row; a report count that has grown sets ``last_seen_up`` to now.
+
+    Cost: 1 statement; 2 on the MySQL family.
+    Raises: ServiceNotFound(service_id); DBDuplicateEntry if another service holds the new key.
+    """
+    transaction = current(context)
+    given = changes(t, values, transaction, ignore=("availability_zone",))
+    build = None
+    if "report_count" in given and "last_seen_up" not in given:
+        build, given = _heartbeat, given | {"last_seen_up": clock.utcnow()}
+    row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
+    if row is None:
+        raise exceptions.ServiceNotFound(service_id=service_id)
+    return cast("rows.Service", row)
+
+
+@tx.writer
+def service_destroy(context: Context, service_id: int) -> None:
+    """Soft-delete the service and every compute node of its host, or tied to it by id.
+
+    Cost: 2 statements.
+    Lock: the service's row, then its compute nodes.
+    Raises: ServiceNotFound(service_id).
+    """
+    transaction = current(context)
+    if not soft_delete_by_id(transaction, t, context.read_deleted, service_id):
+        raise exceptions.ServiceNotFound(service_id=service_id)
+    transaction.execute(_destroy_nodes(context.read_deleted), by_id=as_id(service_id), **now())

@@ -1,0 +1,4 @@
+"""What operators run: the archive of deleted rows, and online data migrations.
+
+It may import ``common``.
+"""

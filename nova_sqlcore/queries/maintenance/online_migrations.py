@@ -1,0 +1,172 @@
+"""Online data migrations: they bring rows of older releases up to date while the cloud runs.
+
+Each takes a context and the number of rows to look at, None for all; it returns how many it has found and how many it
+has changed, in one transaction. When all is done, it returns (0, 0). Runs at the same time wait for each other.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore import tx
+from nova_sqlcore.context import get_admin_context
+from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, now, soft_delete, visible
+from nova_sqlcore.tables import aggregates, compute_nodes, pci_devices, services
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+
+logger = logging.getLogger(__name__)
+
+#: The services that must all know the column ``parent_addr``, and the version from which on they do.
+_READERS: Final = ("nova-conductor", "nova-api")
+_VERSION: Final = 4
+
+
+@functools.cache
+def _first(statement: sa.Select[Any], limited: bool, dialect: Dialect) -> sa.Select[Any]:
+    return dialect.lock_row(statement.limit(arg("limit")) if limited else statement)
+
+
+def _found(context: Context, statement: sa.Select[Any], max_count: int | None) -> list[dict[str, Any]]:
+    """Lock and return the first ``max_count`` rows of ``statement``, all of them for None."""
+    if max_count is not None and max_count <= 0:
+        return []
+    transaction = current(context)
+    limit = {} if max_count is None else {"limit": max_count}
+    return transaction.rows(_first(statement, bool(limit), transaction.dialect), **limit)
+
+
+# -- uuids ------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _without_uuid(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
+    return sa.select(table.c.id).where(table.c.uuid.is_(None), *visible(table, read_deleted)).order_by(table.c.id)
+
+
+@functools.cache
+def _set_uuid(table: sa.Table) -> sa.Update:
+    return sa.update(table).where(table.c.id == arg("by_id")).values(uuid=arg("uuid"))
+
+
+def _fill_uuids(context: Context, table: sa.Table, max_count: int | None) -> tuple[int, int]:
+    found = _found(context, _without_uuid(table, context.read_deleted), max_count)
+    given = [{"by_id": row["id"], "uuid": str(uuid.uuid4())} for row in found]
+    current(context).execute_many(_set_uuid(table), given)
+    return len(found), len(found)
+
+
+@tx.main.writer
+def aggregate_uuids_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
+    """Give a random uuid to aggregates without one, and return how many were found and changed.
+
+    Cost: 2 statements, 1 if there is none.
+    Lock: the aggregates.
+    """
+    return _fill_uuids(context, aggregates, max_count)
+
+
+@tx.main.writer
+def computenode_uuids_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
+    """Give a random uuid to compute nodes without one, and return how many were found and changed.
+
+    Cost: 2 statements, 1 if there is none.
+    Lock: the compute nodes.
+    """
+    return _fill_uuids(context, compute_nodes, max_count)
+
+
+# -- parents of PCI devices -------------------------------------------------------------------------------------------
+
+_VERSIONS = (
+    sa.select(services.c.binary, sa.func.min(services.c.version).label("version"))
+    .where(services.c.binary.in_(_READERS), services.c.forced_down == sa.false(), *visible(services, "no"))
+    .group_by(services.c.binary)
+)
+
+
+@tx.main.reader.named("should_migrate_data")
+def _versions(context: Context) -> dict[str, int | None]:
+    """Return the lowest version by binary; None where no service has told its own.
+
+    Cost: 1 statement.
+    """
+    return {row["binary"]: row["version"] for row in current(context).rows(_VERSIONS)}
+
+
+def should_migrate_data() -> bool:
+    """Tell whether every live conductor and API service, and at least one of each, knows the parents of devices.
+
+    ``pcidevice_online_data_migration`` asks this at every call; replace the attribute to decide otherwise.
+    Cost: 1 statement.
+    """
+    versions = _versions(get_admin_context())
+    return all((versions.get(binary) or 0) >= _VERSION for binary in _READERS)
+
+
+@functools.cache
+def _with_hidden_parent(read_deleted: str) -> sa.Select[Any]:
+    """Select devices whose parent stands in ``extra_info``; one that is about to be deleted stays as it is."""
+    t = pci_devices
+    return (
+        sa.select(t.c.id, t.c.status, t.c.extra_info)
+        .where(
+            t.c.parent_addr.is_(None),
+            t.c.extra_info.like("%phys_function%"),
+            t.c.extra_info.not_like('%"phys_function": null%'),
+            t.c.status != "deleted",
+            *visible(t, read_deleted),
+        )
+        .order_by(t.c.id)
+    )
+
+
+_SET_PARENT = (
+    sa.update(pci_devices)
+    .where(pci_devices.c.id == arg("by_id"))
+    .values(parent_addr=arg("parent_addr"), extra_info=arg("extra_info"))
+)
+_DESTROY = soft_delete(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
+
+
+@tx.main.writer
+def pcidevice_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
+    """Move the parent of PCI devices from ``extra_info`` to ``parent_addr``; return how many were found and changed.
+
+    A device in status ``removed`` is soft-deleted instead. While ``should_migrate_data`` says no, nothing is done.
+    Cost: 3 statements, 2 if there is no such device; 1 more for removed ones.
+    Lock: the devices.
+    """
+    if not should_migrate_data():
+        logger.error("PCI devices are not migrated: not all conductors and API services are of version %d", _VERSION)
+        return 0, 0
+    transaction = current(context)
+    found = _found(context, _with_hidden_parent(context.read_deleted), max_count)
+    removed = [row["id"] for row in found if row["status"] == "removed"]
+    moved = [given for row in found if row["status"] != "removed" and (given := _with_parent(row)) is not None]
+    transaction.execute_many(_SET_PARENT, moved)
+    for ids in chunks(removed):
+        transaction.execute(_DESTROY, ids=ids, **now())
+    return len(found), len(moved) + len(removed)
+
+
+def _with_parent(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what to write to a device, or None if its ``extra_info`` names no parent after all."""
+    try:
+        extra = json.loads(row["extra_info"])
+    except ValueError:
+        extra = None
+    parent = extra.pop("phys_function", None) if isinstance(extra, dict) else None
+    if parent is None:
+        logger.warning("PCI device %d: extra_info names no parent; it stays as it is", row["id"])
+        return None
+    return {"by_id": row["id"], "parent_addr": parent, "extra_info": json.dumps(extra)}

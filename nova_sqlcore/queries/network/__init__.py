@@ -1,0 +1,4 @@
+"""Networks, fixed and floating IPs, virtual interfaces and DNS domains.
+
+It may import ``quota``, ``compute`` and ``common``.
+"""

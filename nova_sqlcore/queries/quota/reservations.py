@@ -1,0 +1,564 @@
+"""Reservations: what is put aside within the limits of a quota, and what becomes of it.  Table ``reservations``.
+
+A reservation raises ``reserved`` of a usage until it is committed, rolled back or expires. Whoever changes usages takes
+locks in this order: the guard of the project, its usages by id, reservations, new rows. With several writing nodes of a
+Galera cluster these locks hold on one node only: calls that change quotas must all go to the same node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+import logging
+import uuid as uuids
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.context import elevated, require_context
+from nova_sqlcore.core.values import complete, insert_statement
+from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.clauses import arg_list, chunks, columns, now, rows_in, soft_delete, visible
+from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
+from nova_sqlcore.queries.common.only_one import hold_project
+from nova_sqlcore.queries.quota.counts import QUOTA_SYNC_FUNCTIONS
+from nova_sqlcore.queries.quota.usages import PER_PROJECT_QUOTAS
+from nova_sqlcore.tables import quota_usages, reservations
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+
+    from nova_sqlcore.context import Context
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.tx import Transaction
+
+    #: a usage: a plain dict, but whoever replaces a helper may hand over something like it
+    Usage = MutableMapping[str, Any]
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+# -- usages under lock ------------------------------------------------------------------------------------------------
+
+_SAVED: Final = ("in_use", "reserved", "until_refresh")
+#: Usages per UPDATE, whose CASE grows with them.
+_SAVED_AT_ONCE: Final = 50
+
+
+@functools.cache
+def _of_project(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[Any]:
+    where = (*equal(quota_usages, shape), *visible(quota_usages, "no"))
+    found = sa.select(*columns(quota_usages)).where(*where).order_by(quota_usages.c.id)
+    return _lock(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
+
+
+def _lock(dialect: Dialect, statement: sa.Select[Any], table: sa.Table, index: str) -> sa.Select[Any]:
+    """Return ``statement`` as one that locks what it finds by this index.
+
+    By another one, such as that of live rows, the MySQL family waits for whatever rows of other projects are locked.
+    """
+    return dialect.lock_row(dialect.by_index(statement, table, index))
+
+
+@functools.cache
+def _save_usages(names: tuple[str, ...], count: int) -> sa.Update:
+    """Return the UPDATE that gives each of ``count`` usages numbers of its own."""
+    ids = [sa.bindparam(f"id_{place}", type_=quota_usages.c.id.type) for place in range(count)]
+    changes = {}
+    for name in names:
+        column = quota_usages.c[name]
+        own = ((quota_usages.c.id == key, sa.bindparam(f"{name}_{n}", type_=column.type)) for n, key in enumerate(ids))
+        changes[name] = sa.case(*own, else_=column)
+    return sa.update(quota_usages).where(quota_usages.c.id.in_(ids)).values(**changes)
+
+
+def _usages_of_project(transaction: Transaction, project_id: str | None) -> list[Row]:
+    """Return the project's live usages by id; a writer locks them."""
+    shape, params = shape_of({"project_id": project_id})
+    return transaction.rows(_of_project(transaction.dialect, transaction.mode == "writer", shape), **params)
+
+
+def _is_of(usage: Row, user_id: Any) -> bool:
+    """Tell whether the usage is the user's, or that of the project as a whole."""
+    return usage["user_id"] is None or (user_id is not None and usage["user_id"] == str(user_id))
+
+
+def _get_project_user_quota_usages(
+    context: Context, project_id: str | None, user_id: str | None
+) -> tuple[dict[str, Usage], dict[str, Usage]]:
+    """Return, by resource, the sums over all usages of the project, and the usages of the user or of no user.
+
+    Cost: 1 statement.
+    Lock: in a writer, the project's live usages, by id.
+    """
+    transaction = current(context)
+    sums: dict[str, Usage] = {}
+    own: dict[str, Usage] = {}
+    found = _usages_of_project(transaction, project_id)
+    for row in found:
+        total = sums.setdefault(row["resource"], {"in_use": 0, "reserved": 0, "total": 0})
+        total["in_use"] += row["in_use"]
+        total["reserved"] += row["reserved"]
+        total["total"] += row["in_use"] + row["reserved"]
+        if _is_of(row, user_id):
+            own[row["resource"]] = row
+    if transaction.queue is not None:
+        transaction.queue.seen = {row["id"] for row in found}
+    return sums, own
+
+
+def _with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Row]]:
+    """Return each usage with a copy of its numbers."""
+    return [(usage, {name: usage[name] for name in _SAVED}) for usage in usages]
+
+
+def _save(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) -> None:
+    """Write the numbers of locked usages that are not what they were before.
+
+    Cost: 1 statement per 50 usages.
+    """
+    changed = [(usage, old) for usage, old in before if any(usage[name] != old[name] for name in _SAVED)]
+    names = tuple(name for name in _SAVED if any(usage[name] != old[name] for usage, old in changed))
+    for some in chunks(changed, _SAVED_AT_ONCE):
+        params = {f"{name}_{n}": usage[name] for n, (usage, _) in enumerate(some) for name in ("id", *names)}
+        transaction.execute(_save_usages(names, len(some)), **params)
+
+
+# -- reserving --------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Queue:
+    """The rows that a reservation is about to write, and the ids of the usages that it has found."""
+
+    usages: list[Row] = dataclasses.field(default_factory=list)
+    #: with the usage of each, whose id may still be to come
+    reservations: list[tuple[Row, Usage]] = dataclasses.field(default_factory=list)
+    seen: set[int] = dataclasses.field(default_factory=set)
+
+
+@contextlib.contextmanager
+def _queueing(transaction: Transaction) -> Iterator[_Queue]:
+    """Let the helpers that create rows collect them."""
+    queue = transaction.queue = _Queue()
+    try:
+        yield queue
+    finally:
+        transaction.queue = None
+
+
+@dataclasses.dataclass
+class _Account:
+    """Who reserves, and by resource what he and his project use."""
+
+    context: Context
+    project_id: str | None
+    user_id: str | None
+    until_refresh: int | None
+    project: dict[str, Usage]
+    own: dict[str, Usage]
+
+    def create_if_missing(self, resource: str) -> bool:
+        """Make the usage of a resource that has none; tell whether it was made."""
+        session = current(self.context)
+        return _create_quota_usage_if_missing(
+            self.own, resource, self.until_refresh, self.project_id, self.user_id, session
+        )
+
+
+@also_named(quotas="project_quotas")
+@require_context
+@tx.main.writer
+def quota_reserve(
+    context: Context,
+    resources: Mapping[str, Any],
+    project_quotas: Mapping[str, int],
+    user_quotas: Mapping[str, int],
+    deltas: Mapping[str, int],
+    expire: datetime.datetime | None,
+    until_refresh: int | None,
+    max_age: float | datetime.timedelta | None,
+    project_id: str | None = None,
+    user_id: str | None = None,
+) -> list[str]:
+    """Reserve ``deltas`` for the project and the user, by default the context's; return a uuid for each of them.
+
+    First a usage is counted anew that is missing, below zero, or ``until_refresh`` reservations or ``max_age`` seconds
+    old. Limits below zero are none; deltas below zero are not checked, and count when they are committed.
+    Cost: 2 statements; 1 more to change usages, 1 to make some, 1 per count; 1 more on PostgreSQL, and on the MySQL
+    family where usages are made.
+    Lock: the project's guard, then its live usages by id.
+    Raises: OverQuota(overs, quotas=user_quotas, usages), with nothing changed. KeyError for a limit or a way to count
+    that is missing.
+    """
+    if not deltas:
+        return []
+    transaction = current(context)
+    project_id = context.project_id if project_id is None else project_id
+    user_id = context.user_id if user_id is None else user_id
+    is_alone = hold_project(transaction, project_id)
+    with _queueing(transaction) as queue:
+        sums, own = _get_project_user_quota_usages(context, project_id, user_id)
+        account = _Account(context, project_id, user_id, until_refresh, sums, own)
+        before = _with_numbers(own.values())
+        _refresh(account, resources, deltas, max_age)
+        _refuse_excess(account, project_quotas, user_quotas, deltas)
+        made = _reserve(account, deltas, expire)
+        _write_usages(transaction, queue)
+        if queue.usages and not is_alone:
+            _look_again(transaction, queue, project_id)
+        _save(transaction, before)
+        _write_reservations(transaction, queue)
+    return made
+
+
+def _refresh(account: _Account, resources: Mapping[str, Any], deltas: Iterable[str], max_age: Any) -> None:
+    """Make missing usages, and count those anew that need it; one count may serve several resources."""
+    counted: set[str] = set()
+    for resource in deltas:
+        if resource in counted:
+            continue
+        created = account.create_if_missing(resource)
+        if created or _is_quota_refresh_needed(account.own[resource], max_age):
+            counts = _sync_function(resources[resource].sync)(
+                elevated(account.context), account.project_id, account.user_id
+            )
+            for name, in_use in counts.items():
+                account.create_if_missing(name)
+                _count_anew(account, name, in_use)
+            counted.update(counts)
+
+
+def _sync_function(sync: str | Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
+    return sync if callable(sync) else QUOTA_SYNC_FUNCTIONS[sync]
+
+
+def _count_anew(account: _Account, resource: str, in_use: int) -> None:
+    """Set what is in use; the project's sum moves by the same difference, unless it is the usage itself."""
+    usage, total = account.own[resource], account.project.get(resource)
+    difference = in_use - usage["in_use"]
+    _refresh_quota_usages(usage, account.until_refresh, in_use)
+    if total is not None and total is not usage:
+        total["in_use"] += difference
+
+
+def _quota_usage_create(
+    project_id: str | None,
+    user_id: str | None,
+    resource: str,
+    in_use: int,
+    reserved: int,
+    until_refresh: int | None,
+    session: Transaction,
+) -> Row:
+    """Make a usage and return it; while reservations are made it waits in the queue, without an id yet."""
+    row = {
+        "project_id": project_id,
+        "user_id": user_id,
+        "resource": resource,
+        "in_use": in_use,
+        "reserved": reserved,
+        "until_refresh": until_refresh,
+        "updated_at": clock.utcnow(),
+    }
+    if session.queue is None:
+        return session.insert(quota_usages, row)
+    waiting = {"id": None, **complete(quota_usages, row, session.dialect)}
+    session.queue.usages.append(waiting)
+    return waiting
+
+
+def _create_quota_usage_if_missing(
+    user_usages: MutableMapping[str, Any],
+    resource: str,
+    until_refresh: int | None,
+    project_id: str | None,
+    user_id: str | None,
+    session: Transaction,
+) -> bool:
+    """Make the usage of the resource if ``user_usages`` has none; tell whether it was made."""
+    if resource in user_usages:
+        return False
+    whose = None if resource in PER_PROJECT_QUOTAS else user_id
+    user_usages[resource] = _quota_usage_create(project_id, whose, resource, 0, 0, until_refresh or None, session)
+    return True
+
+
+def _is_quota_refresh_needed(quota_usage: Usage, max_age: Any) -> bool:
+    """Tell whether the usage must be counted anew; a counter of reservations goes down by one."""
+    if quota_usage["in_use"] < 0:
+        return True
+    if quota_usage["until_refresh"] is not None:
+        quota_usage["until_refresh"] -= 1
+        return bool(quota_usage["until_refresh"] <= 0)
+    if not max_age:
+        return False
+    limit = max_age if isinstance(max_age, datetime.timedelta) else datetime.timedelta(seconds=max_age)
+    changed = quota_usage["updated_at"]
+    return changed is None or clock.utcnow() - changed >= limit
+
+
+def _refresh_quota_usages(quota_usage: Usage, until_refresh: int | None, in_use: int) -> None:
+    """Take over a new count, and start the counter of reservations again."""
+    level = logging.DEBUG if quota_usage["in_use"] == in_use else logging.INFO
+    logger.log(level, "in use: %s, counted: %s; %s", quota_usage["in_use"], in_use, quota_usage)
+    quota_usage["in_use"] = in_use
+    quota_usage["until_refresh"] = until_refresh or None
+
+
+def _refuse_excess(
+    account: _Account, project_quotas: Mapping[str, int], user_quotas: Mapping[str, int], deltas: Mapping[str, int]
+) -> None:
+    """Hold the deltas against the limits.
+
+    Raises: OverQuota(overs, quotas=user_quotas, usages).
+    """
+    own = account.own
+    project = own | account.project
+    under = [name for name, delta in deltas.items() if delta < 0 and own[name]["in_use"] + delta < 0]
+    if under:
+        logger.warning("project %s: less would be in use than nothing of %s", account.project_id, ", ".join(under))
+    overs = _calculate_overquota(project_quotas, user_quotas, deltas, _totals(project), _totals(own))
+    if overs:
+        counted = project if project_quotas == user_quotas else own
+        usages = {name: {"in_use": usage["in_use"], "reserved": usage["reserved"]} for name, usage in counted.items()}
+        raise exceptions.OverQuota(overs=sorted(overs), quotas=user_quotas, usages=usages)
+
+
+def _totals(usages: Mapping[str, Usage]) -> dict[str, dict[str, int]]:
+    return {resource: {"total": usage["in_use"] + usage["reserved"]} for resource, usage in usages.items()}
+
+
+def _calculate_overquota(
+    project_quotas: Mapping[str, int],
+    user_quotas: Mapping[str, int],
+    deltas: Mapping[str, int],
+    project_usages: Mapping[str, Mapping[str, int]],
+    user_usages: Mapping[str, Mapping[str, int]],
+) -> list[str]:
+    """Return the resources whose total would exceed the limit of the project or of the user."""
+    return [
+        resource
+        for resource, delta in deltas.items()
+        if delta >= 0
+        and (
+            _exceeds(delta + project_usages[resource]["total"], project_quotas[resource])
+            or _exceeds(delta + user_usages[resource]["total"], user_quotas[resource])
+        )
+    ]
+
+
+def _exceeds(total: int, limit: int | None) -> bool:
+    return limit is not None and 0 <= limit < total
+
+
+def _reserve(account: _Account, deltas: Mapping[str, int], expire: datetime.datetime | None) -> list[str]:
+    """Make a reservation for each delta and return their uuids."""
+    session, made = current(account.context), []
+    for resource, delta in deltas.items():
+        usage, uuid = account.own[resource], str(uuids.uuid4())
+        row = _reservation_create(uuid, usage, account.project_id, account.user_id, resource, delta, expire, session)
+        made.append(row["uuid"])
+        if delta > 0:
+            usage["reserved"] += delta
+    return made
+
+
+def _reservation_create(
+    uuid: str,
+    usage: Usage,
+    project_id: str | None,
+    user_id: str | None,
+    resource: str,
+    delta: int,
+    expire: datetime.datetime | None,
+    session: Transaction,
+) -> Row:
+    """Make a reservation of ``usage`` and return it; while more are made it waits in the queue and gets no id."""
+    row = {
+        "uuid": uuid,
+        "usage_id": usage["id"],
+        "project_id": project_id,
+        "user_id": user_id,
+        "resource": resource,
+        "delta": delta,
+        "expire": expire,
+    }
+    if session.queue is None:
+        return session.insert(reservations, row)
+    waiting = complete(reservations, row, session.dialect)
+    session.queue.reservations.append((waiting, usage))
+    return waiting
+
+
+def _write_usages(transaction: Transaction, queue: _Queue) -> None:
+    """Write new usages, whose ids are known from then on."""
+    for row, stored in zip(queue.usages, transaction.insert_many(quota_usages, queue.usages), strict=True):
+        row.update(stored)
+
+
+_TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id.in_(arg_list("ids")))
+
+
+def _look_again(transaction: Transaction, queue: _Queue, project_id: str | None) -> None:
+    """See that nobody else has made usages of the project meanwhile.
+
+    Two who do so at once wait for each other here, and the server ends one of them.
+    Raises: RetryRequest.
+    """
+    mine = {row["id"] for row in queue.usages}
+    if {row["id"] for row in _usages_of_project(transaction, project_id)} != queue.seen | mine:
+        transaction.execute(_TAKE_BACK, ids=list(mine))
+        raise exceptions.RetryRequest(exceptions.DBDeadlock(f"usages of project {project_id} were made twice"))
+
+
+def _write_reservations(transaction: Transaction, queue: _Queue) -> None:
+    """Write reservations, whose usages have their ids by now."""
+    complete_rows = [{**row, "usage_id": usage["id"]} for row, usage in queue.reservations]
+    transaction.execute_many(insert_statement(reservations, with_id=False, returning=False), complete_rows)
+
+
+# -- what becomes of reservations -------------------------------------------------------------------------------------
+
+#: Reservations that expire in one transaction.
+_EXPIRED_AT_ONCE: Final = 500
+
+# ``now`` keeps its microseconds on every server: ``expire`` is cut to whole seconds on the MySQL family, and compared
+# with ``now`` in whole seconds it would not be over before the next second
+_EXPIRED = (
+    sa.select(reservations.c.id, reservations.c.usage_id)
+    .where(reservations.c.expire < sa.bindparam("now", type_=sa.DateTime()), reservations.c.deleted == 0)
+    .order_by(reservations.c.expire)
+    .limit(_EXPIRED_AT_ONCE)
+)
+_CLAIMED = (reservations.c.id, reservations.c.usage_id, reservations.c.resource, reservations.c.delta)
+
+
+_INDEXES: Final = {"id": "PRIMARY", "uuid": "reservations_uuid_idx"}
+_CLOSE = soft_delete(reservations).where(reservations.c.id.in_(arg_list("keys")))
+_OPEN_AGAIN = (
+    sa.update(reservations)
+    .where(reservations.c.id.in_(arg_list("keys")))
+    .values(deleted=0, deleted_at=None, updated_at=reservations.c.updated_at)
+)
+
+
+@functools.cache
+def _by_ids(dialect: Dialect) -> sa.Select[Any]:
+    found = sa.select(*columns(quota_usages)).where(quota_usages.c.id.in_(arg_list("ids")))
+    return _lock(dialect, found.order_by(quota_usages.c.id), quota_usages, "PRIMARY")
+
+
+def _live(key: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return reservations.c[key].in_(arg_list("keys")), *visible(reservations, "no")
+
+
+@functools.cache
+def _find(dialect: Dialect, key: str) -> sa.Select[Any]:
+    found = sa.select(*_CLAIMED).where(*_live(key)).order_by(reservations.c.id)
+    return _lock(dialect, found, reservations, _INDEXES[key])
+
+
+@functools.cache
+def _find_and_close(key: str) -> sa.sql.expression.Executable:
+    return soft_delete(reservations).where(*_live(key)).returning(*_CLAIMED)
+
+
+@require_context
+@tx.main.writer
+def reservation_commit(
+    context: Context, reservations: Sequence[str], project_id: str | None = None, user_id: str | None = None
+) -> None:
+    """Let what was reserved be in use. Reservations that are unknown or over count for nothing.
+
+    Project and user are those of the usages; None is a value like others.
+    Cost: 3 statements, 4 on the MySQL family; none without reservations.
+    Lock: the project's live usages by id, then the reservations.
+    Raises: KeyError(resource), with nothing changed, if a usage is not one of this user in this project.
+    """
+    _settle(context, reservations, project_id, user_id, used=True)
+
+
+@require_context
+@tx.main.writer
+def reservation_rollback(
+    context: Context, reservations: Sequence[str], project_id: str | None = None, user_id: str | None = None
+) -> None:
+    """Give back what was reserved. Reservations that are unknown or over count for nothing.
+
+    Project and user are those of the usages; None is a value like others.
+    Cost: 3 statements, 4 on the MySQL family; none without reservations.
+    Lock: the project's live usages by id, then the reservations.
+    Raises: KeyError(resource), with nothing changed, if a usage is not one of this user in this project.
+    """
+    _settle(context, reservations, project_id, user_id, used=False)
+
+
+def reservation_expire(context: Context) -> None:
+    """Give back what was reserved until a time that has passed, in every project.
+
+    Cost: 4 statements per 500 reservations, 5 on the MySQL family; each 500 are a transaction of their own.
+    Lock: the usages by id, then the reservations.
+    """
+    while _expire(context) == _EXPIRED_AT_ONCE:
+        pass
+
+
+@tx.main.writer.named("reservation_expire")
+def _expire(context: Context) -> int:
+    """Let some reservations expire and return how many had been found."""
+    transaction = current(context)
+    found = transaction.rows(_EXPIRED, now=clock.utcnow())
+    if found:
+        ids = sorted({row["usage_id"] for row in found})
+        locked = rows_in(transaction, _by_ids(transaction.dialect), "ids", ids)
+        live = {row["id"]: row for row in locked if row["deleted"] == 0}
+        claimed = _claim(transaction, "id", [row["id"] for row in found])
+        _apply(transaction, [row for row in claimed if row["usage_id"] in live], live, used=False)
+    return len(found)
+
+
+def _settle(context: Context, given: Sequence[str], project_id: str | None, user_id: str | None, *, used: bool) -> None:
+    """End reservations: what was reserved is in use from now on, or free again."""
+    if not given:
+        return
+    transaction = current(context)
+    usages = {row["id"]: row for row in _usages_of_project(transaction, project_id) if _is_of(row, user_id)}
+    wanted = list(dict.fromkeys(given))
+    claimed = _claim(transaction, "uuid", wanted)
+    for reservation in claimed:
+        if reservation["usage_id"] not in usages:
+            for some in chunks([row["id"] for row in claimed]):  # the transaction may be a caller's, who goes on
+                transaction.execute(_OPEN_AGAIN, keys=some)
+            raise KeyError(reservation["resource"])
+    if len(claimed) < len(wanted):
+        logger.info("project %s: %d of %d reservations were over", project_id, len(wanted) - len(claimed), len(wanted))
+    _apply(transaction, claimed, usages, used=used)
+
+
+def _claim(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]:
+    """Soft-delete the live reservations with these keys, and return what the usages need to know of them."""
+    if transaction.dialect.update_returning:
+        return [row for some in chunks(keys) for row in transaction.rows(_find_and_close(key), keys=some, **now())]
+    claimed = rows_in(transaction, _find(transaction.dialect, key), "keys", keys)
+    for some in chunks([row["id"] for row in claimed]):
+        transaction.execute(_CLOSE, keys=some, **now())
+    return claimed
+
+
+def _apply(transaction: Transaction, claimed: Sequence[Row], usages: Mapping[int, Row], *, used: bool) -> None:
+    """Take claimed reservations off their usages, which are locked, and write those that change."""
+    before = _with_numbers(usages.values())
+    for reservation in claimed:
+        usage, delta = usages[reservation["usage_id"]], reservation["delta"]
+        if delta >= 0:
+            usage["reserved"] -= delta
+        if used:
+            usage["in_use"] += delta
+    _save(transaction, before)

@@ -1,0 +1,216 @@
+"""EC2 ids: the number that an instance, a volume, a snapshot or an image has by the side of its uuid.
+
+Tables ``instance_id_mappings``, ``volume_id_mappings``, ``snapshot_id_mappings``, ``s3_images``: the row's id is the
+number. Reads see soft-deleted rows too; of several rows with one uuid the first counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, tx
+from nova_sqlcore.context import require_context
+from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.clauses import arg
+from nova_sqlcore.queries.common.ids import as_id
+from nova_sqlcore.queries.common.lookups import row_by, row_by_id
+from nova_sqlcore.tables import instance_id_mappings, s3_images, snapshot_id_mappings, volume_id_mappings
+from nova_sqlcore.tx import current
+
+if TYPE_CHECKING:
+    from nova_sqlcore import rows
+    from nova_sqlcore.context import Context
+
+_INSTANCE_UUID = sa.select(instance_id_mappings.c.uuid).where(instance_id_mappings.c.id == arg("id"))
+
+
+# -- instances --------------------------------------------------------------------------------------------------------
+
+
+@require_context
+@tx.reader
+def ec2_instance_get_by_id(context: Context, instance_id: int) -> rows.InstanceIdMapping:
+    """Return the mapping with this number.
+
+    Cost: 1 statement.
+    Raises: InstanceNotFound(instance_id).
+    """
+    row = row_by_id(current(context), instance_id_mappings, "yes", instance_id)
+    if row is None:
+        raise exceptions.InstanceNotFound(instance_id=instance_id)
+    return cast("rows.InstanceIdMapping", row)
+
+
+@require_context
+@tx.reader
+def ec2_instance_get_by_uuid(context: Context, instance_uuid: str) -> rows.InstanceIdMapping:
+    """Return the mapping of this instance.
+
+    Cost: 1 statement.
+    Raises: InstanceNotFound(instance_id=instance_uuid).
+    """
+    row = row_by(current(context), instance_id_mappings, "yes", uuid=instance_uuid)
+    if row is None:
+        raise exceptions.InstanceNotFound(instance_id=instance_uuid)
+    return cast("rows.InstanceIdMapping", row)
+
+
+@require_context
+@tx.reader
+def get_instance_uuid_by_ec2_id(context: Context, ec2_id: int) -> str:
+    """Return the uuid of the instance with this number.
+
+    Cost: 1 statement.
+    Raises: InstanceNotFound(instance_id=ec2_id).
+    """
+    number = as_id(ec2_id)
+    uuid: str | None = None if number is None else current(context).scalar(_INSTANCE_UUID, id=number)
+    if uuid is None:
+        raise exceptions.InstanceNotFound(instance_id=ec2_id)
+    return uuid
+
+
+@require_context
+@tx.writer
+def ec2_instance_create(context: Context, instance_uuid: str, id: int | None = None) -> rows.InstanceIdMapping:
+    """Give the instance a number, this one if it is named, and return the mapping.
+
+    Cost: 1 statement.
+    Raises: DBDuplicateEntry for a number that is taken.
+    """
+    row = current(context).insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
+    return cast("rows.InstanceIdMapping", row)
+
+
+# -- volumes ----------------------------------------------------------------------------------------------------------
+
+
+@require_context
+@tx.main.reader
+def ec2_volume_get_by_id(context: Context, volume_id: int) -> rows.VolumeIdMapping:
+    """Return the mapping with this number.
+
+    Cost: 1 statement.
+    Raises: VolumeNotFound(volume_id).
+    """
+    row = row_by_id(current(context), volume_id_mappings, "yes", volume_id)
+    if row is None:
+        raise exceptions.VolumeNotFound(volume_id=volume_id)
+    return cast("rows.VolumeIdMapping", row)
+
+
+@require_context
+@tx.main.reader
+def ec2_volume_get_by_uuid(context: Context, volume_uuid: str) -> rows.VolumeIdMapping:
+    """Return the mapping of this volume.
+
+    Cost: 1 statement.
+    Raises: VolumeNotFound(volume_id=volume_uuid).
+    """
+    row = row_by(current(context), volume_id_mappings, "yes", uuid=volume_uuid)
+    if row is None:
+        raise exceptions.VolumeNotFound(volume_id=volume_uuid)
+    return cast("rows.VolumeIdMapping", row)
+
+
+@also_named(volume_id="volume_uuid", forced_id="id")
+@require_context
+@tx.main.writer
+def ec2_volume_create(context: Context, volume_uuid: str, id: int | None = None) -> rows.VolumeIdMapping:
+    """Give the volume a number, this one if it is named, and return the mapping.
+
+    Cost: 1 statement.
+    Raises: DBDuplicateEntry for a number that is taken.
+    """
+    row = current(context).insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
+    return cast("rows.VolumeIdMapping", row)
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------------
+
+
+@require_context
+@tx.main.reader
+def ec2_snapshot_get_by_ec2_id(context: Context, ec2_id: int) -> rows.SnapshotIdMapping:
+    """Return the mapping with this number.
+
+    Cost: 1 statement.
+    Raises: SnapshotNotFound(snapshot_id=ec2_id).
+    """
+    row = row_by_id(current(context), snapshot_id_mappings, "yes", ec2_id)
+    if row is None:
+        raise exceptions.SnapshotNotFound(snapshot_id=ec2_id)
+    return cast("rows.SnapshotIdMapping", row)
+
+
+@require_context
+@tx.main.reader
+def ec2_snapshot_get_by_uuid(context: Context, snapshot_uuid: str) -> rows.SnapshotIdMapping:
+    """Return the mapping of this snapshot.
+
+    Cost: 1 statement.
+    Raises: SnapshotNotFound(snapshot_id=snapshot_uuid).
+    """
+    row = row_by(current(context), snapshot_id_mappings, "yes", uuid=snapshot_uuid)
+    if row is None:
+        raise exceptions.SnapshotNotFound(snapshot_id=snapshot_uuid)
+    return cast("rows.SnapshotIdMapping", row)
+
+
+@also_named(snapshot_id="snapshot_uuid", forced_id="id")
+@require_context
+@tx.main.writer
+def ec2_snapshot_create(context: Context, snapshot_uuid: str, id: int | None = None) -> rows.SnapshotIdMapping:
+    """Give the snapshot a number, this one if it is named, and return the mapping.
+
+    Cost: 1 statement.
+    Raises: DBDuplicateEntry for a number that is taken.
+    """
+    row = current(context).insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
+    return cast("rows.SnapshotIdMapping", row)
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+@tx.main.reader
+def s3_image_get(context: Context, image_id: int) -> rows.S3Image:
+    """Return the mapping with this number.
+
+    Cost: 1 statement.
+    Raises: ImageNotFound(image_id).
+    """
+    row = row_by_id(current(context), s3_images, "yes", image_id)
+    if row is None:
+        raise exceptions.ImageNotFound(image_id=image_id)
+    return cast("rows.S3Image", row)
+
+
+@tx.main.reader
+def s3_image_get_by_uuid(context: Context, image_uuid: str) -> rows.S3Image:
+    """Return the mapping of this image.
+
+    Cost: 1 statement.
+    Raises: ImageNotFound(image_id=image_uuid).
+    """
+    row = row_by(current(context), s3_images, "yes", uuid=image_uuid)
+    if row is None:
+        raise exceptions.ImageNotFound(image_id=image_uuid)
+    return cast("rows.S3Image", row)
+
+
+@tx.main.writer
+def s3_image_create(context: Context, image_uuid: str) -> rows.S3Image:
+    """Give the image a number and return the mapping.
+
+    Cost: 1 statement.
+    Raises: DBError, and no class below it but for conflicts and lost connections, for whatever goes wrong.
+    """
+    try:
+        return cast("rows.S3Image", current(context).insert(s3_images, {"uuid": image_uuid}))
+    except (exceptions.DBDeadlock, exceptions.DBConnectionError):
+        raise
+    except Exception as error:
+        raise exceptions.DBError(error) from error

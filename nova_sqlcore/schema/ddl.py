@@ -1,0 +1,175 @@
+"""Building blocks of the schema, and what its elements are called on each back-end.
+
+One declaration must create on every server what years of migrations of the reference have left there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from nova_sqlcore import clock
+from nova_sqlcore.core.types import DateTime, Integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Item = TypeVar("Item", sa.Index, sa.CheckConstraint, sa.UniqueConstraint)
+
+#: SQLAlchemy's names for the MySQL family.
+MYSQL: Final = ("mysql", "mariadb")
+
+#: Where ``info`` of an index, a key or a check names the dialects that have it; all have it if it names none.
+ONLY_ON: Final = "only on"
+
+#: Where ``info`` of an index says that the reference's schema lacks it.
+ADDED: Final = "added"
+
+#: Marks a column that is in the database only: the reference's own code does not know it.
+NO_PART_OF_ROWS: Final = {"part of rows": False}
+
+
+def now() -> Any:
+    """Return the library's time: a default that looks the clock up at each call."""
+    return clock.utcnow()
+
+
+# -- columns ----------------------------------------------------------------------------------------------------------
+
+
+def times() -> tuple[sa.Column[Any], ...]:
+    """Return the three times of a row: filled at INSERT, at UPDATE and at soft delete."""
+    return (
+        sa.Column("created_at", DateTime, default=now),
+        sa.Column("updated_at", DateTime, onupdate=now),
+        sa.Column("deleted_at", DateTime),
+    )
+
+
+def number() -> sa.Column[Any]:
+    """Return the primary key ``id``, which the database counts up."""
+    return sa.Column("id", Integer, primary_key=True, autoincrement=True)
+
+
+def deleted() -> sa.Column[Any]:
+    """Return the mark of soft delete: 0, or the id of a dead row."""
+    return sa.Column("deleted", Integer, default=0)
+
+
+def columns(kind: Any, *names: str) -> tuple[sa.Column[Any], ...]:
+    """Return columns of one type that may be NULL and have no default."""
+    return tuple(sa.Column(name, kind) for name in names)
+
+
+# -- keys, indexes and checks -----------------------------------------------------------------------------------------
+
+
+def mysql_options(**options: Any) -> dict[str, Any]:
+    """Return ``options`` for SQLAlchemy's schema items, for every dialect of the MySQL family."""
+    return {f"{dialect}_{name}": value for dialect in MYSQL for name, value in options.items()}
+
+
+def storage(collation: str = "utf8mb3_general_ci") -> dict[str, Any]:
+    """Return the engine, charset and collation of a table on the MySQL family."""
+    return mysql_options(engine="InnoDB", charset=collation.partition("_")[0], collate=collation)
+
+
+def mysql_index(name: str, column: str | None = None) -> sa.Index:
+    """Return the index by which InnoDB backs a foreign key; other servers have none."""
+    return only_on(MYSQL, sa.Index(name, column or name))
+
+
+def added_index(*columns: Any, name: str | None = None) -> sa.Index:
+    """Return an index that the reference's schema lacks, called ``<table>_<columns>_idx`` unless it has a ``name``."""
+    rule = (columns[0].table.name, *(column.name for column in columns), "idx") if name is None else (name,)
+    return sa.Index("_".join(rule), *columns, info={ADDED: True})
+
+
+def dead_index(table: sa.Table) -> sa.Index:
+    """Return the index of a table's soft-deleted rows alone: live rows cost it nothing. MySQL has no such indexes."""
+    dead = table.c.deleted != sa.literal_column("0")
+    name = f"{table.name}_dead_idx"
+    index = sa.Index(name, table.c.id, info={ADDED: True}, postgresql_where=dead, sqlite_where=dead)
+    return only_on(("sqlite", "postgresql"), index)
+
+
+def zero_or_one(*names: str) -> tuple[sa.CheckConstraint, ...]:
+    """Return the checks that keep booleans at 0 or 1 where a server has no real boolean."""
+    return tuple(_zero_or_one(name, ("sqlite", *MYSQL)) for name in names)
+
+
+def _zero_or_one(column: str, dialects: tuple[str, ...]) -> sa.CheckConstraint:
+    return only_on(dialects, sa.CheckConstraint(f"{column} IN (0, 1)", info={"column": column}))
+
+
+def only_on(dialects: tuple[str, ...], item: Item) -> Item:
+    """Return ``item`` as one that ``dialects`` alone have."""
+
+    def wanted(*_: Any, **about: Any) -> bool:
+        return about["dialect"].name in dialects
+
+    item.info[ONLY_ON] = dialects
+    return item.ddl_if(callable_=wanted)
+
+
+def stands_on(dialect: str, item: sa.Index | sa.Constraint) -> bool:
+    """Tell whether ``dialect`` has the item."""
+    return dialect in item.info.get(ONLY_ON, (dialect,))
+
+
+class Reference(sa.ForeignKeyConstraint):
+    """A foreign key whose constraint has another name on each dialect.
+
+    The name is ``<table>_<column>_fkey`` unless ``mysql`` or ``sqlite`` says otherwise; None leaves it unnamed.
+    """
+
+    def __init__(self, column: str, target: str, **names: str | None) -> None:
+        """Let ``column`` refer to ``target`` (table.column)."""
+        super().__init__([column], [target], info=names)
+
+
+def reference_name(constraint: sa.ForeignKeyConstraint, dialect: str) -> str | None:
+    """Return the name of a foreign key on ``dialect``."""
+    rule = f"{constraint.table.name}_{constraint.column_keys[0]}_fkey"
+    name: str | None = constraint.info.get("mysql" if dialect in MYSQL else dialect, rule)
+    return name
+
+
+@compiles(Reference)
+def _create_reference(constraint: Reference, compiler: Any, **options: Any) -> str:
+    name = reference_name(constraint, compiler.dialect.name)
+    clause: str = compiler.visit_foreign_key_constraint(constraint, **options)
+    return f"CONSTRAINT {compiler.preparer.quote(name)} {clause}" if name else clause
+
+
+# -- shadow tables ----------------------------------------------------------------------------------------------------
+
+
+def shadow(table: sa.Table, name: str, changes: Mapping[str, Mapping[str, Any]]) -> sa.Table:
+    """Return a table of the same columns and primary key, without other keys, references and indexes.
+
+    ``changes`` names the columns that differ. The boolean checks stand on sqlite alone.
+    """
+    copies = [_copied(column, changes.get(column.name, {})) for column in table.columns]
+    checks = [
+        _zero_or_one(constraint.info["column"], ("sqlite",))
+        for constraint in table.constraints
+        if isinstance(constraint, sa.CheckConstraint)
+    ]
+    return sa.Table(name, table.metadata, *copies, *checks, **storage())
+
+
+def _copied(column: sa.Column[Any], changes: Mapping[str, Any]) -> sa.Column[Any]:
+    """Return a column like ``column``, without the library's defaults: rows are copied as they are."""
+    default: Any = column.server_default
+    return sa.Column(
+        column.name,
+        changes.get("type_", column.type),
+        primary_key=column.primary_key,
+        autoincrement=column.autoincrement,
+        nullable=changes.get("nullable", column.nullable),
+        server_default=None if default is None else default.arg,
+        info=column.info,
+    )

@@ -1,0 +1,103 @@
+"""What a call costs the server, by the server's own count: a stand-alone read of one statement is one round trip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from nova_sqlcore import tx
+from nova_sqlcore.queries.hosts import services
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nova_sqlcore import RequestContext
+    from tests.plugins.backend import Backend
+
+    Questions = Callable[[], int]
+
+CALLS = 5
+
+pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
+
+
+@pytest.fixture
+def questions(backend: Backend) -> Iterator[Questions]:
+    """Return what the connections of this test have asked the server so far."""
+    if backend.name == "mysql":
+        yield _MySQLSessions()
+    else:
+        yield from _postgresql_questions(str(backend.url.database))
+
+
+class _MySQLSessions:
+    """Sums the counters of the reading and the writing session; to look at a counter is counted too."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def __call__(self) -> int:
+        reader, writer = tx.main.link_reader(), tx.main.link_writer()
+        total = -self._looks
+        for link in (reader, writer):
+            link.cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")
+            total += int((link.cursor.fetchone() or (0, 0))[1])
+            self._looks += 1
+        tx.main.keep_reader(reader)
+        writer.close()
+        return total
+
+
+def _postgresql_questions(database: str) -> Iterator[Questions]:
+    """Look from another database, so that looking does not count."""
+    home = servers.FAMILIES["postgresql"].from_environment().url()
+    engine = sa.create_engine(home, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    calls = sa.text(
+        "SELECT coalesce(sum(s.calls), 0) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
+        " WHERE d.datname = :database"
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        yield lambda: int(connection.execute(calls, {"database": database}).scalar_one())
+
+
+def _asked(questions: Questions, call: Callable[[], object]) -> float:
+    """Return the round trips of one call, after a first one has opened connections."""
+    call()
+    before = questions()
+    for _ in range(CALLS):
+        call()
+    return (questions() - before) / CALLS
+
+
+def test_a_read_of_one_statement_is_one_round_trip(admin: RequestContext, questions: Questions) -> None:
+    assert _asked(questions, lambda: services.service_get_all_by_host(admin, "h")) == 1
+
+
+@pytest.mark.only_on("mysql", why="PostgreSQL does not count the BEGIN of a snapshot any more once it is prepared")
+def test_nothing_comes_on_top_in_a_transaction(admin: RequestContext, questions: Questions) -> None:
+    def block() -> None:
+        with tx.reader(admin):
+            for _ in range(4):
+                services.service_get_all_by_host(admin, "h")
+
+    assert _asked(questions, block) == 6  # its begin, four reads, COMMIT
+
+
+def test_a_write_is_its_statements_and_the_transaction(
+    admin: RequestContext, questions: Questions, backend: Backend
+) -> None:
+    service = services.service_create(admin, {"host": "h", "binary": "b", "topic": "t"})
+    # MySQL: UPDATE, SELECT, COMMIT, for its driver begins with the first statement; PostgreSQL: BEGIN, UPDATE, COMMIT
+    assert _asked(questions, lambda: services.service_update(admin, service["id"], {"report_count": 1})) == 3
+
+
+def test_a_scope_without_a_statement_asks_nothing(admin: RequestContext, questions: Questions) -> None:
+    def block() -> None:
+        with tx.writer(admin):
+            pass
+
+    assert _asked(questions, block) == 0
