@@ -85,7 +85,7 @@ class TestURLs:
             use(database)
 
     def test_a_wrong_password(self, backend: Backend, database: tx.Database, caplog: pytest.LogCaptureFixture) -> None:
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             return  # it knows none
         database.configure(backend.url.set(password=PASSWORD))
         with caplog.at_level(logging.DEBUG), pytest.raises(exceptions.DBConnectionError) as raised:
@@ -93,7 +93,7 @@ class TestURLs:
         assert PASSWORD not in everything_said(raised.value, caplog)
 
     def test_no_such_database(self, backend: Backend, database: tx.Database) -> None:
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             return  # it makes the file
         database.configure(backend.url.set(database="nova_that_is_not_there"))
         with pytest.raises(exceptions.DBConnectionError, match="nova_that_is_not_there"):
@@ -178,7 +178,7 @@ def test_an_unknown_column_elsewhere_is_told_and_not_stored(backend: Backend, ad
 
 @pytest.mark.only_on("mysql", "postgresql", why="sqlite holds any text")
 def test_text_that_the_server_does_not_take(backend: Backend, admin: RequestContext) -> None:
-    text = {"mysql": "\U0001f600", "postgresql": "nul\0"}[backend.name]
+    text = {"mysql": "\U0001f600", "postgresql": "nul\0"}[backend.family]
     for call in (api.key_pair_get_all_by_user, api.quota_get_all_by_project, api.quota_destroy_all_by_project):
         with pytest.raises(exceptions.DBDataError):
             call(admin, text)

@@ -89,7 +89,7 @@ def test_the_library_goes_on_as_before(
         with tx.reader(context, replica=True) as snapshot:
             assert len(snapshot.scalars(_NAMES)) == count
         tx.writer(lambda context: tx.current(context).insert(T, {"file_name": "more"}))(_unrelated(database))
-    if backend.name == "mysql":
+    if backend.family == "mysql":
         with tx.writer(context) as transaction:
             assert [row["Value"] for row in transaction.rows(_LEVEL)] == ["READ-COMMITTED"]
 

@@ -40,9 +40,9 @@ def kill_all(backend: Backend) -> Iterator[KillAll]:
 
     def kill() -> None:
         with engine.connect() as connection:
-            others = connection.execute(sa.text(_OTHERS[backend.name]), {"database": backend.url.database})
+            others = connection.execute(sa.text(_OTHERS[backend.family]), {"database": backend.url.database})
             for number in others.scalars().all():
-                connection.exec_driver_sql(_KILL[backend.name].format(number))
+                connection.exec_driver_sql(_KILL[backend.family].format(number))
 
     yield kill
     tx.close()  # what is left of the connections; the next test starts afresh
@@ -168,7 +168,7 @@ def test_a_statement_that_a_signal_cuts_short_spoils_no_later_one(
 ) -> None:
     """The reply is still to come; the next statement on that connection would take it for its own."""
     store("a")
-    pause = sa.select(sa.func.sleep(0.5) if backend.name == "mysql" else sa.func.pg_sleep(0.5))
+    pause = sa.select(sa.func.sleep(0.5) if backend.family == "mysql" else sa.func.pg_sleep(0.5))
 
     def ring(*_: Any) -> None:
         raise Alarm
@@ -189,10 +189,10 @@ def test_a_statement_that_a_signal_cuts_short_spoils_no_later_one(
 
 def test_a_server_that_is_killed_and_comes_back(backend: Backend, road: str) -> None:
     """As after a power cut: what was committed is there, and the same process goes on."""
-    with servers.FAMILIES[backend.name](None, **_DURABLE[backend.name]) as server:
+    with servers.FAMILIES[backend.name](None, **_DURABLE[backend.family]) as server:
         tx.close()
         url = server.create_database("nova")
-        if backend.name == "mysql":
+        if backend.family == "mysql":
             url = url.update_query_dict({"ssl_disabled": "1"})
         tx.configure(url)
         try:

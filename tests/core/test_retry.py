@@ -69,7 +69,7 @@ def test_a_conflict_runs_the_whole_transaction_again(admin: RequestContext) -> N
 @pytest.mark.parametrize("losses", [2, 6])
 @pytest.mark.parametrize("number", range(3))
 def test_a_conflict_that_a_listener_injects(admin: RequestContext, backend: Backend, losses: int, number: int) -> None:
-    conflict = CONFLICTS[backend.name][number]
+    conflict = CONFLICTS[backend.family][number]
     flaky = Flaky()
     engine = tx.main.engine
 
@@ -122,13 +122,13 @@ def test_two_who_wait_for_each_other(backend: Backend) -> None:
     def change(context: Any, first: int, second: int) -> None:
         attempts.append(first)
         tx.current(context).execute(update, by=first, project=str(first))
-        if attempts.count(first) == 1 and backend.name != "sqlite":
+        if attempts.count(first) == 1 and backend.family != "sqlite":
             held.wait(timeout=30)
         tx.current(context).execute(update, by=second, project=str(first))
 
     forth, back = identities, identities[::-1]
     threads.at_once([lambda context: change(context, *forth), lambda context: change(context, *back)])
-    assert len(attempts) == (2 if backend.name == "sqlite" else 3)
+    assert len(attempts) == (2 if backend.family == "sqlite" else 3)
     with tx.reader(get_admin_context()) as t:
         assert len(set(t.scalars(sa.select(tables.certificates.c.project_id)))) == 1
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server
 @pytest.fixture
 def questions(backend: Backend) -> Iterator[Questions]:
     """Return what the connections of this test have asked the server so far."""
-    if backend.name == "mysql":
+    if backend.family == "mysql":
         yield _MySQLSessions()
     else:
         yield from _postgresql_questions(str(backend.url.database))

@@ -103,7 +103,7 @@ def test_an_independent_block_that_comes_first(stage: Stage, inner_fails: bool, 
 def test_an_independent_block_after_the_outer_one_has_begun(
     stage: Stage, backend: Backend, inner_fails: bool, outer_fails: bool
 ) -> None:
-    inner_stays = not inner_fails and (not outer_fails or backend.name != "sqlite")
+    inner_stays = not inner_fails and (not outer_fails or backend.family != "sqlite")
     kept = "".join(
         name for name, stays in (("a", not outer_fails), ("b", inner_stays), ("c", not outer_fails)) if stays
     )
@@ -143,7 +143,7 @@ def test_an_independent_block_in_a_savepoint_that_is_undone(stage: Stage, backen
             with tx.writer.independent(stage.context):
                 stage.write("b")
             raise Undo
-    kept = "a" if backend.name == "sqlite" else "ab"
+    kept = "a" if backend.family == "sqlite" else "ab"
     assert stage.outcome() == (kept, kept)
 
 
@@ -152,7 +152,7 @@ def test_hooks_of_an_independent_block_run_at_its_own_end(stage: Stage, backend:
         stage.write("a")
         with tx.writer.independent(stage.context):
             stage.write("b")
-        assert stage.told == ([] if backend.name == "sqlite" else ["b"])
+        assert stage.told == ([] if backend.family == "sqlite" else ["b"])
     assert sorted(stage.told) == ["a", "b"]
 
 

@@ -152,7 +152,7 @@ class TestEnds:
     def test_only_the_outermost_writer_commits(self, admin: RequestContext, backend: Backend) -> None:
         with tx.writer(admin):
             _write(admin, "a")
-            if backend.name != "sqlite":
+            if backend.family != "sqlite":
                 assert _stored(get_admin_context()) == []
         assert _stored(get_admin_context()) == ["a"]
 
@@ -268,7 +268,7 @@ class TestIndependent:
             with tx.writer.independent(admin):
                 _write(admin, "inner")
             raise ValueError("outer")
-        assert _stored(admin) == ([] if backend.name == "sqlite" else ["inner"])
+        assert _stored(admin) == ([] if backend.family == "sqlite" else ["inner"])
 
 
 class TestContext:

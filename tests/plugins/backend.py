@@ -36,6 +36,11 @@ class Backend:
     #: where sqlite keeps its files
     directory: Path
 
+    @property
+    def family(self) -> str:
+        """Return the dialect: sqlite, mysql (MariaDB too) or postgresql."""
+        return self.url.get_backend_name()
+
     @contextlib.contextmanager
     def new_database(self) -> Iterator[sa.URL]:
         """Make an empty database, without any table, and remove it in the end."""

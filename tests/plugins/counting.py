@@ -53,7 +53,7 @@ def sql_count(backend: Backend) -> SqlCount:
     def counted(number: int | None = None, *, default: int | None = None, **by_backend: int) -> Iterator[list[str]]:
         unknown = by_backend.keys() - {"sqlite", "mysql", "postgresql"}
         assert not unknown, f"no back-end is called {unknown}"
-        wanted = by_backend.get(backend.name, default if number is None else number)
+        wanted = by_backend.get(backend.family, default if number is None else number)
         assert wanted is not None, f"no number for {backend.name}"
         with statements_sent() as seen:
             yield seen

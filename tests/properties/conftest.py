@@ -47,7 +47,7 @@ def drive(
     """Return the function that runs a machine."""
     monkeypatch.setattr(Machine, "world", World(empty_tables, frozen_clock), raising=False)
     chosen = settings()
-    limits = chosen if backend.name == "sqlite" else settings(max_examples=max(1, chosen.max_examples // SHARE))
+    limits = chosen if backend.family == "sqlite" else settings(max_examples=max(1, chosen.max_examples // SHARE))
 
     def run(machine: type[Machine]) -> None:
         run_state_machine_as_test(machine, settings=limits)

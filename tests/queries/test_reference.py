@@ -108,7 +108,7 @@ class TestDatabases:
 
     def test_an_engine_is_an_ordinary_one(self, backend: Backend) -> None:
         engine = api.get_engine()
-        assert engine.dialect.name == backend.name
+        assert engine.dialect.name == backend.family
         with engine.begin() as connection:
             assert connection.execute(sa.text("SELECT 1")).scalar() == 1
 

@@ -24,7 +24,7 @@ def test_an_adopted_database_gives_the_recorded_answers(backend: Backend, frozen
             tx.close()
             tx.configure(url)
             try:
-                replay = Replay(api, backend.name, frozen_clock)
+                replay = Replay(api, backend.family, frozen_clock)
                 wrong[state] = [why for _, why in replay.mismatches(calls)]
             finally:
                 tx.close()

@@ -28,7 +28,7 @@ def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_
         tx.close()
         tx.configure(url)
         try:
-            replay = Replay(api, backend.name, frozen_clock)
+            replay = Replay(api, backend.family, frozen_clock)
             wrong = [why for number, why in replay.mismatches(records("trace.jsonl.gz")) if number not in ACCIDENTS]
         finally:
             tx.close()

@@ -50,7 +50,7 @@ def test_an_adopted_database_is_migrated_further_and_adopted_again(url: sa.URL, 
     assert migrations.adopt(url) == []
     assert applied(url) == [FIRST, SECOND]
     assert migrations.rollback(url) == [SECOND]
-    assert schemas.read(url) == schemas.reference(backend.name)
+    assert schemas.read(url) == schemas.reference(backend.family)
 
 
 def test_tables_and_indexes_of_the_operators_own_are_noted_and_tolerated(url: sa.URL) -> None:
@@ -206,7 +206,7 @@ def assert_refused(url: sa.URL, *reasons: str) -> None:
 
 
 def test_every_difference_is_reported_and_nothing_marked(url: sa.URL, backend: Backend) -> None:
-    changes = CHANGES if backend.name == "sqlite" else CHANGES | SERVER_CHANGES
+    changes = CHANGES if backend.family == "sqlite" else CHANGES | SERVER_CHANGES
     for sql, _ in changes.values():
         change(url, sql)
     assert_refused(url, *(reason for _, reason in changes.values()))

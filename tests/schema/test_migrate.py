@@ -53,7 +53,7 @@ def sql(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A copy of the back-end's migrations, which are run in place of the real ones and may be spoilt."""
     shutil.copytree(migrations._directory(), tmp_path / "sql")
     monkeypatch.setattr(migrations, "_directory", lambda: tmp_path / "sql")
-    return tmp_path / "sql" / backend.name
+    return tmp_path / "sql" / backend.family
 
 
 # -- there and back ---------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ NOWHERE = {
 @pytest.mark.parametrize("call", CALLS)
 def test_a_server_that_does_not_answer(backend: Backend, call: Any) -> None:
     with pytest.raises(exceptions.DBConnectionError) as caught:
-        call(NOWHERE[backend.name])
+        call(NOWHERE[backend.family])
     assert "geheim" not in str(caught.value)
 
 

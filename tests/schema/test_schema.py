@@ -29,13 +29,13 @@ def test_the_first_migration_makes_the_references_schema(backend: Backend) -> No
     with backend.new_database() as url:
         migrations.migrate(url)
         migrations.rollback(url)
-        assert_same(schemas.reference(backend.name), schemas.read(url))
+        assert_same(schemas.reference(backend.family), schemas.read(url))
 
 
 def test_the_reference_has_the_schema_that_is_said_to_be_its_own(backend: Backend) -> None:
     with backend.new_database() as url:
         dumps.load(url)
-        assert_same(schemas.reference(backend.name), schemas.read(url))
+        assert_same(schemas.reference(backend.family), schemas.read(url))
 
 
 def test_all_migrations_make_what_the_tables_say(backend: Backend) -> None:
@@ -43,7 +43,7 @@ def test_all_migrations_make_what_the_tables_say(backend: Backend) -> None:
         migrations.migrate(migrated)
         tables.metadata.create_all(sa.create_engine(created, poolclass=sa.NullPool))
         wanted, found = schemas.read(created), schemas.read(migrated)
-    if backend.name == "sqlite":  # where the reference's order of columns is another than elsewhere
+    if backend.family == "sqlite":  # where the reference's order of columns is another than elsewhere
         for schema in (wanted, found):
             schema.tables["pci_devices"].columns.sort()
     assert_same(wanted, found)
@@ -53,7 +53,7 @@ def test_the_second_migration_adds_the_indexes_that_are_marked_as_ours(backend: 
     with backend.new_database() as url:
         migrations.migrate(url)
         found = schemas.read(url)
-    theirs = schemas.reference(backend.name)
+    theirs = schemas.reference(backend.family)
     added = {
         (name, index)
         for name, table in found.tables.items()
@@ -63,7 +63,7 @@ def test_the_second_migration_adds_the_indexes_that_are_marked_as_ours(backend: 
         (name, index.name)
         for name, table in tables.metadata.tables.items()
         for index in table.indexes
-        if ddl.ADDED in index.info and ddl.stands_on(backend.name, index)
+        if ddl.ADDED in index.info and ddl.stands_on(backend.family, index)
     }
 
 

@@ -118,7 +118,7 @@ class TestConsoles:
 
     def test_dangling_references(self, backend: Backend) -> None:
         for given in ({"pool_id": 77777}, {"instance_uuid": str(uuid.uuid4())}):
-            if backend.name == "sqlite":
+            if backend.family == "sqlite":
                 assert consoles.console_create(get_admin_context(), given).items() >= given.items()
             else:
                 with pytest.raises(exceptions.DBReferenceError):

@@ -140,7 +140,7 @@ class TestUpdate:
 
     def test_an_instance_that_does_not_exist(self, ctxt: RequestContext, backend: Backend) -> None:
         missing = str(uuid.uuid4())
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert update(ctxt, missing, network_info="[]")["instance_uuid"] == missing
         else:
             with pytest.raises(exceptions.DBReferenceError) as raised:

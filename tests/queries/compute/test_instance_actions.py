@@ -103,7 +103,7 @@ class TestStart:
 
     def test_an_instance_that_does_not_exist(self, backend: Backend) -> None:
         missing = str(uuid.uuid4())
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert action(missing)["instance_uuid"] == missing
         else:
             with pytest.raises(exceptions.DBReferenceError):

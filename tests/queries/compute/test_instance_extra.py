@@ -159,7 +159,7 @@ class TestUpdate:
 
     def test_an_instance_that_does_not_exist(self, ctxt: RequestContext, backend: Backend) -> None:
         missing = str(uuid.uuid4())
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert update(ctxt, missing, flavor="m1") == 1
             assert len(ids(missing)) == 1
         else:

@@ -48,7 +48,7 @@ class TestCreate:
 
     def test_an_instance_that_does_not_exist(self, backend: Backend) -> None:
         missing = str(uuid.uuid4())
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert fault(missing)["instance_uuid"] == missing
         else:
             with pytest.raises(exceptions.DBReferenceError) as raised:
@@ -102,7 +102,7 @@ class TestGet:
         uuid = instance()
         row = fault(uuid)
         found = instance_faults.instance_fault_get_by_instance_uuids(ctxt, [uuid.upper()])
-        assert found == {uuid.upper(): [row] if backend.name == "mysql" else []}
+        assert found == {uuid.upper(): [row] if backend.family == "mysql" else []}
         both = instance_faults.instance_fault_get_by_instance_uuids(ctxt, [uuid.upper(), uuid])
         assert both == {uuid.upper(): [], uuid: [row]}
 

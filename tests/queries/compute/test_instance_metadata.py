@@ -203,7 +203,7 @@ class TestUpdate:
         assert get(kind, admin, uuid) == {"a": "1", "b": "2", "A": "upper"}
 
     def test_an_unknown_instance(self, kind: str, backend: Backend, admin: RequestContext) -> None:
-        if backend.name == "sqlite":  # checks no foreign keys
+        if backend.family == "sqlite":  # checks no foreign keys
             update(kind, admin, NO_UUID, {"a": "1"}, False)
             assert get(kind, admin, NO_UUID) == {"a": "1"}
             return

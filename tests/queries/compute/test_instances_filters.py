@@ -289,7 +289,7 @@ def test_the_operator_is_looked_up_at_each_call(
     monkeypatch.setattr(instances, "_get_regexp_op_for_connection", like)
     assert names(admin, {"display_name": "%test%"}) == ["a-test-b"]
     assert names(admin, {"display_name": "te.t"}) == ["te.t"]
-    assert asked == [backend.name] * 2
+    assert asked == [backend.family] * 2
 
 
 @pytest.mark.parametrize(

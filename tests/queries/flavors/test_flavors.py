@@ -400,7 +400,7 @@ class TestList:
             order: Row = {"inactive": True, "sort_key": key, "sort_dir": direction}
             every = flavors.flavor_get_all(admin, **order)
             assert len(every) == 6
-            assert ordered(every, key, direction, backend.name), key
+            assert ordered(every, key, direction, backend.family), key
             pages: list[rows.FlavorWithSpecs] = []
             while len(pages) < 6:
                 marker = pages[-1]["flavorid"] if pages else None

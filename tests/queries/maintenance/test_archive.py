@@ -416,7 +416,7 @@ def test_a_database_of_the_reference(backend: Backend) -> None:
 
 class TestCost:
     def test_statements_grow_with_what_is_archived(self, sql_log: SqlLog, backend: Backend) -> None:
-        per_batch = PER_BATCH.get(backend.name, PER_BATCH["default"])
+        per_batch = PER_BATCH.get(backend.family, PER_BATCH["default"])
         mappings(1, 2, 3, *[0] * 300)
         put(tables.s3_images, *({"id": place, "uuid": "u", "deleted": 0} for place in range(1, 300)))
         with sql_log() as sent:
@@ -431,7 +431,7 @@ class TestCost:
         mappings(1, 2, 3)
         with sql_log() as sent:
             archive.archive_deleted_rows(3)
-        assert len(sent) == 1 + PER_BATCH.get(backend.name, PER_BATCH["default"])
+        assert len(sent) == 1 + PER_BATCH.get(backend.family, PER_BATCH["default"])
 
     @pytest.mark.only_on("postgresql", why="the others look for the children of one row at a time in any case")
     def test_a_batch_joins_no_whole_tables(self) -> None:

@@ -86,7 +86,7 @@ def explain(backend: Backend, call: Callable[[], Any]) -> list[str]:
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
         engine._has_events = False  # as ``statements_sent``
-    words = "EXPLAIN QUERY PLAN" if backend.name == "sqlite" else "EXPLAIN"
+    words = "EXPLAIN QUERY PLAN" if backend.family == "sqlite" else "EXPLAIN"
     lines = []
     with engine.connect() as connection:
         for statement, parameters in sent:
@@ -98,7 +98,7 @@ def explain(backend: Backend, call: Callable[[], Any]) -> list[str]:
 
 def analyze(backend: Backend, table: str) -> None:
     """Let the server count, as it does by itself some time after so many rows have come."""
-    words = "ANALYZE TABLE" if backend.name == "mysql" else "ANALYZE"
+    words = "ANALYZE TABLE" if backend.family == "mysql" else "ANALYZE"
     engine = sa.create_engine(backend.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"{words} {table}")
@@ -130,6 +130,6 @@ def test_an_index_leads_to_a_free_address(
     steps = [line for line in plan if table in line]
     assert any(index in line for line in steps), plan
     scans = {"sqlite": f"SCAN {table}", "mysql": " ALL ", "postgresql": f"Seq Scan on {table}"}
-    assert not [line for line in steps if scans[backend.name] in line], plan
-    assert sum(SORTS[backend.name] in line for line in plan) == sorts, plan
-    assert not [line for line in steps if SORTS[backend.name] in line], plan
+    assert not [line for line in steps if scans[backend.family] in line], plan
+    assert sum(SORTS[backend.family] in line for line in plan) == sorts, plan
+    assert not [line for line in steps if SORTS[backend.family] in line], plan

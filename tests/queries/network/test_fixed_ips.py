@@ -298,7 +298,7 @@ class TestByAddress:
         self, admin: RequestContext, ctxt: RequestContext, backend: Backend, address: str, call: Callable[..., Any]
     ) -> None:
         fixed_ip()
-        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:3]
+        invalid = backend.family == "postgresql" and address in NO_ADDRESSES[:3]
         expected: type[Any] = exceptions.FixedIpInvalid if invalid else exceptions.FixedIpNotFoundForAddress
         for context in (admin, ctxt, get_admin_context("yes")):
             with pytest.raises(expected, match=address) as raised:
@@ -524,7 +524,7 @@ class TestAssociate:
     def test_any_spelling_of_the_uuid(self, admin: RequestContext, backend: Backend) -> None:
         fixed_ip()
         spelled = "{" + str(uuid.uuid4()).upper().replace("-", "") + "}"
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert fixed_ips.fixed_ip_associate(admin, A, spelled)["instance_uuid"] == spelled
         else:
             with pytest.raises(exceptions.DBReferenceError):

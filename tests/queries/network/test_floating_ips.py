@@ -201,7 +201,7 @@ class TestGet:
         self, admin: RequestContext, backend: Backend, address: str, call: Callable[..., Any]
     ) -> None:
         floating_ip()
-        invalid = backend.name == "postgresql" and address in NO_ADDRESSES[:3]
+        invalid = backend.family == "postgresql" and address in NO_ADDRESSES[:3]
         expected: type[Any] = exceptions.InvalidIpAddressError if invalid else exceptions.FloatingIpNotFoundForAddress
         with pytest.raises(expected, match=address) as raised:
             call(admin, address)

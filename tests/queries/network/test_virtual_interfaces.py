@@ -65,7 +65,7 @@ class TestCreate:
 
     def test_an_instance_that_does_not_exist(self, backend: Backend) -> None:
         missing = str(uuid.uuid4())
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             assert vif(instance_uuid=missing)["instance_uuid"] == missing
         else:
             with pytest.raises(exceptions.VirtualInterfaceCreateException):

@@ -631,8 +631,8 @@ class TestEnsureDefaultInsideATransaction:
             security_groups.security_group_ensure_default(ctxt)
             raise ZeroDivisionError
         names = [row["name"] for row in stored("security_groups")]
-        assert names == ([] if backend.name == "sqlite" else ["default"])
-        assert usages() == ([] if backend.name == "sqlite" else [usage()])
+        assert names == ([] if backend.family == "sqlite" else ["default"])
+        assert usages() == ([] if backend.family == "sqlite" else [usage()])
 
     def test_the_caller_goes_on(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         with tx.writer(ctxt) as transaction:

@@ -126,7 +126,7 @@ class TestCreate:
         assert devices(server) == ["/dev/vda", None, "/dev/vda", None]
 
     def test_an_instance_that_does_not_exist(self, backend: Backend) -> None:
-        if backend.name == "sqlite":
+        if backend.family == "sqlite":
             mapping("no-such")
         else:
             with pytest.raises(exceptions.DBReferenceError):

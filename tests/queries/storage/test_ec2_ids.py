@@ -155,7 +155,7 @@ class TestNumbers:
     def test_zero_is_a_number_but_on_mysql(self, ctxt: RequestContext, backend: Backend, kind: Kind) -> None:
         row = kind.create(ctxt, new(), 0)
         assert kind.by_uuid(ctxt, row["uuid"]) == kind.by_id(ctxt, row["id"]) == row
-        assert (row["id"] == 0) == (backend.name != "mysql")
+        assert (row["id"] == 0) == (backend.family != "mysql")
 
     @numbered
     def test_a_taken_one(self, ctxt: RequestContext, kind: Kind) -> None:
