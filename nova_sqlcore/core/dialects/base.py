@@ -1,0 +1,189 @@
+"""The traits that most families of servers have in common, and what their statements are written with."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from nova_sqlcore import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nova_sqlcore.core.options import EngineOptions
+
+Role = Literal["writer", "reader"]
+Insert = TypeVar("Insert", bound=sa.Insert)
+
+
+class Dialect:
+    """The traits of one family of servers; the base holds what most have in common."""
+
+    name: ClassVar[str]
+    drivers: ClassVar[dict[str, str]]
+    #: UPDATE ... RETURNING
+    update_returning: ClassVar[bool] = False
+    #: DELETE ... RETURNING
+    delete_returning: ClassVar[bool] = False
+    #: the id of a new row comes with RETURNING, not as ``lastrowid``
+    id_by_returning: ClassVar[bool] = False
+    #: WITH may delete rows and hand them to an INSERT
+    moves_rows: ClassVar[bool] = False
+    #: the rows of one INSERT get ascending ids, in their order, from one writer at a time
+    ids_ascend: ClassVar[bool] = False
+    #: SELECT ... FOR UPDATE locks rows
+    locks_rows: ClassVar[bool] = True
+    #: a SELECT that has waited for a lock sees all its tables as they are then, not as they were when it began
+    locking_reads_are_fresh: ClassVar[bool] = False
+    #: an UPDATE may be part of another statement, in its WITH clause
+    update_in_with: ClassVar[bool] = False
+    #: a failed statement leaves the transaction usable
+    survives_errors: ClassVar[bool] = True
+    #: addresses are inet: text that is no address is an error even in a comparison, and loses the transaction
+    inet_addresses: ClassVar[bool] = False
+    #: ORDER BY takes NULL for the greatest value, not for the smallest
+    null_is_greatest: ClassVar[bool] = False
+    #: a second writing connection of the same process would wait for the first one
+    single_writer: ClassVar[bool] = False
+    regexp_operator: ClassVar[str] = "REGEXP"
+    #: many children come faster as one JSON text per parent than as rows (measured: 35 children for each of 500
+    #: parents take 0.5 times as long through PyMySQL, 1.0 through sqlite3, 1.4 through psycopg)
+    json_children: ClassVar[bool] = False
+    #: begins a writing transaction; empty where the driver does it with the first statement
+    begin_writer: ClassVar[str] = ""
+    #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
+    begin_snapshot: ClassVar[str] = "BEGIN"
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Return the driver's own arguments for a new connection."""
+        return {}
+
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Return this family's arguments for ``create_engine``."""
+        return {}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Set up a new DB-API connection."""
+
+    def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
+        """Return ``statement`` as one that locks the rows it finds."""
+        return statement.with_for_update(of=of)
+
+    def lock_free_row(self, statement: sa.Select[Any]) -> sa.Select[Any]:
+        """Return ``statement`` as one that locks rows and steps over those that somebody else holds."""
+        return statement.with_for_update(skip_locked=True)
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
+        """Return an INSERT that does nothing where a unique key is taken."""
+        raise NotImplementedError(self.name)
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any] | sa.Select[Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """Return an INSERT that updates the row instead which already holds the unique key ``keys``.
+
+        ``values`` may be a SELECT that gives the row, or none; it needs a WHERE clause, and names like the columns.
+        ``assignments`` maps columns to expressions; a string "=" takes the value that was to be inserted, and a
+        function makes an expression from the row that was to be inserted. The MySQL family assigns in their order. With
+        ``only_if`` the row stays as it is unless the condition on the stored row holds.
+        """
+        raise NotImplementedError(self.name)
+
+    def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Return ``column`` in a form that text operators take."""
+        return column  # sqlite and MySQL compare any type as text
+
+    def converted(self, column: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+        """Return ``column`` in a form that a column of type ``kind`` takes in INSERT ... SELECT."""
+        return column
+
+    def as_key(self, column: sa.ColumnElement[Any], key: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """Return ``column`` in a form in which an index on ``key``, a column of another table, finds it."""
+        return column
+
+    def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the term to sort by ``column`` for which no index is read, where the server misjudges that.
+
+        PostgreSQL judges well.
+        """
+        return column
+
+    def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
+        """Return the ORDER BY term for ``column`` with NULL as the smallest value."""
+        return column.desc() if direction == "desc" else column.asc()
+
+    def all_null(self, *columns: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+        """Return those of the columns, NULL in every row that is found, that must lead ORDER BY for an index to serve.
+
+        The MySQL family would sort the rows by them (measured with 65,536 rows: 84 in place of 0.4 ms).
+        """
+        return ()
+
+    def by_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
+        return statement
+
+    def guard(self) -> sa.Select[Any] | None:
+        """Return the statement that takes the transaction-long guard bound as ``guard``, if this family has one."""
+        return None
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""
+        raise NotImplementedError(self.name)
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Return the library's error for a driver's error."""
+        return exceptions.DBError(error)
+
+
+class vague(FunctionElement[Any]):
+    """A column whose values say too little for an index to be worth it.
+
+    sqlite has no statistics and takes any index for a good one, such as that of the mark of soft delete, which finds
+    all live rows; a plus sign keeps it from that. Other servers know better.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any]) -> None:
+        """Stand for ``column``."""
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(vague)
+def _plain(element: vague, compiler: Any, **options: Any) -> str:
+    text: str = compiler.process(element.clauses.clauses[0], **options)
+    return text
+
+
+@compiles(vague, "sqlite")
+def _with_plus(element: vague, compiler: Any, **options: Any) -> str:
+    return f"+{_plain(element, compiler, **options)}"
+
+
+def filled(insert: Insert, values: Mapping[str, Any] | sa.Select[Any]) -> Insert:
+    """Return ``insert`` of one row, or of what a SELECT gives."""
+    if isinstance(values, sa.Select):
+        return insert.from_select(values.selected_columns.keys(), values, include_defaults=False)
+    return insert.values(dict(values))
+
+
+def assigned(assignments: Mapping[str, Any], new: Any) -> dict[str, Any]:
+    """Return ``assignments`` with every "=" and every function replaced by what it stands for."""
+    return {name: _of_new_row(name, value, new) for name, value in assignments.items()}
+
+
+def _of_new_row(name: str, value: Any, new: Any) -> Any:
+    if isinstance(value, str) and value == "=":
+        return new[name]
+    return value(new) if inspect.isfunction(value) else value

@@ -1,0 +1,150 @@
+"""PostgreSQL."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from nova_sqlcore import exceptions
+from nova_sqlcore.core import types
+from nova_sqlcore.core.dialects.base import Dialect, assigned, filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nova_sqlcore.core.dialects.base import Role
+    from nova_sqlcore.core.options import EngineOptions
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL 12 and newer, through psycopg 3."""
+
+    name = "postgresql"
+    drivers: ClassVar[dict[str, str]] = {"psycopg": "postgresql"}
+    update_returning = True
+    delete_returning = True
+    moves_rows = True
+    id_by_returning = True
+    update_in_with = True
+    survives_errors = False
+    inet_addresses = True
+    null_is_greatest = True
+    regexp_operator = "~"
+    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+    _CONFLICTS: ClassVar[frozenset[str]] = frozenset({"40001", "40P01", "55P03"})
+    _CONNECTION: ClassVar[tuple[str, ...]] = ("08", "28", "3D", "53", "57P0")
+
+    def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Prepare statements early; put reading connections into autocommit mode."""
+        given = url.query.get("options", "")
+        return {
+            "autocommit": role == "reader",
+            "prepare_threshold": options.prepare_threshold,
+            "application_name": url.query.get("application_name", "nova_sqlcore"),
+            "options": f"{given} -c timezone=UTC".strip(),
+        }
+
+    def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
+        """Take inet columns as text."""
+        return {"native_inet_types": False}
+
+    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
+        """Keep more statements prepared than psycopg's 100, and have no plan compiled.
+
+        The library has several hundred statements of fixed text. Compiling takes a second where running takes
+        milliseconds (measured for a batch of the archive: 1.2 s in place of 0.14 s).
+        """
+        connection.prepared_max = 500
+        connection.autocommit = True
+        connection.execute("SET jit = off")
+        connection.autocommit = role == "reader"
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
+        """ON CONFLICT DO NOTHING."""
+        return filled(postgresql.insert(table), values).on_conflict_do_nothing()
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any] | sa.Select[Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """ON CONFLICT (keys) DO UPDATE."""
+        insert = filled(postgresql.insert(table), values)
+        return insert.on_conflict_do_update(
+            index_elements=list(keys), set_=assigned(assignments, insert.excluded), where=only_if
+        )
+
+    def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Cast everything but text to text; the words of an ENUM are no text."""
+        if isinstance(column.type, types.String | types.Text | sa.String) and not isinstance(column.type, sa.Enum):
+            return column
+        return sa.cast(column, sa.Text)
+
+    def converted(self, column: sa.ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+        """Cast one ENUM to another by way of text: two of them are different types, whatever their words."""
+        if isinstance(kind, types.Enum) and isinstance(column.type, types.Enum) and kind.name != column.type.name:
+            return sa.cast(sa.cast(column, sa.Text), kind)
+        return column
+
+    def nulls_smallest(self, column: sa.ColumnElement[Any], direction: str) -> sa.ColumnElement[Any]:
+        """Say where NULL goes: by itself PostgreSQL takes it for the greatest value."""
+        return column.desc().nulls_last() if direction == "desc" else column.asc().nulls_first()
+
+    def all_null(self, *columns: sa.ColumnElement[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+        """Return all of them: PostgreSQL does not see that a column which IS NULL has no part in the order."""
+        return columns
+
+    def guard(self) -> sa.Select[Any]:
+        """Return an advisory lock that the end of the transaction releases."""
+        return _advisory_guard()
+
+    def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
+        """json_agg(json_build_array(...)) as text."""
+        return sa.cast(sa.func.json_agg(sa.func.json_build_array(*columns.values())), sa.Text)
+
+    def translate(self, error: BaseException) -> exceptions.DBError:
+        """Translate by SQLSTATE and the names that the server sends beside the text."""
+        state = getattr(error, "sqlstate", None) or ""
+        diag: Any = getattr(error, "diag", None)
+        if state == "23505":
+            return exceptions.DBDuplicateEntry(columns=_columns_of(diag), inner_exception=error)
+        if state in self._CONFLICTS:
+            return exceptions.DBDeadlock(error)
+        if state == "23503":
+            return self._reference_error(error, diag)
+        if state == "23514":
+            return exceptions.DBConstraintError(diag.table_name, diag.constraint_name, inner_exception=error)
+        if state in ("42P01", "42703"):
+            return exceptions.DatabaseNotMigrated(error)
+        if state.startswith("22") or state in ("42804", "42846") or (not state and type(error).__name__ == "DataError"):
+            return exceptions.DBDataError(error)
+        if state.startswith(self._CONNECTION) or (not state and type(error).__name__ == "OperationalError"):
+            return exceptions.DBConnectionError(error)
+        return exceptions.DBError(error)
+
+    def _reference_error(self, error: BaseException, diag: Any) -> exceptions.DBReferenceError:
+        found = re.search(r"Key \(([^)]+)\)=.* table \"(\w+)\"", diag.message_detail or "")
+        key, parent = found.groups() if found else (None, None)
+        return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
+
+
+def _columns_of(diag: Any) -> list[str]:
+    """Return the columns of the unique key that was hit: its name says them, or the detail does for a primary key."""
+    name = diag.constraint_name or ""
+    found = re.search(r"Key \(([^)]+)\)=", diag.message_detail or "")
+    if name.startswith("uniq_") or found is None:
+        return exceptions.columns_of_key(name)
+    return [column.strip() for column in found.group(1).split(",")]
+
+
+@functools.cache
+def _advisory_guard() -> sa.Select[Any]:
+    return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0)))
