@@ -29,7 +29,7 @@ demo: $(VENV)/installed  ## Show the library at work on a fresh sqlite file
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	$(VENV)/bin/nova-sqlcore demo --url "sqlite:///$$scratch/demo.sqlite"
 
-test: $(VENV)/installed  ## Run the tests on sqlite, MySQL/MariaDB and PostgreSQL
+test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreSQL
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(ARGS)
 
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
@@ -51,7 +51,7 @@ lint: $(VENV)/installed  ## Check style, format and types
 docs: $(VENV)/docs-installed  ## Build the documentation into docs/_build/html
 	$(PYTHON_IN_VENV) -m sphinx -W --keep-going -b html docs docs/_build/html
 
-servers: $(VENV)/installed  ## Run private MariaDB and PostgreSQL servers until Ctrl-C; prints their URLs
+servers: $(VENV)/installed  ## Run private MariaDB, MySQL and PostgreSQL servers until Ctrl-C; prints their URLs
 	@$(PYTHON_IN_VENV) -m tests.servers $(ARGS)
 
 clean:  ## Remove everything that was made here

@@ -35,7 +35,7 @@ _KILL = {"mysql": "KILL CONNECTION {}", "postgresql": "SELECT pg_terminate_backe
 @pytest.fixture
 def kill_all(backend: Backend) -> Iterator[KillAll]:
     """Return a function that kills every connection to the test's database."""
-    home = servers.FAMILIES[backend.name].from_environment().url()
+    home = servers.PRODUCTS[backend.name].from_environment().url()
     engine = sa.create_engine(home, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 
     def kill() -> None:
@@ -189,7 +189,7 @@ def test_a_statement_that_a_signal_cuts_short_spoils_no_later_one(
 
 def test_a_server_that_is_killed_and_comes_back(backend: Backend, road: str) -> None:
     """As after a power cut: what was committed is there, and the same process goes on."""
-    with servers.FAMILIES[backend.name](None, **_DURABLE[backend.family]) as server:
+    with servers.PRODUCTS[backend.name](None, **_DURABLE[backend.family]) as server:
         tx.close()
         url = server.create_database("nova")
         if backend.family == "mysql":

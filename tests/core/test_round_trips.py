@@ -53,7 +53,7 @@ class _MySQLSessions:
 
 def _postgresql_questions(database: str) -> Iterator[Questions]:
     """Look from another database, so that looking does not count."""
-    home = servers.FAMILIES["postgresql"].from_environment().url()
+    home = servers.PRODUCTS["postgresql"].from_environment().url()
     engine = sa.create_engine(home, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     calls = sa.text(
         "SELECT coalesce(sum(s.calls), 0) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"

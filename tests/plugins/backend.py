@@ -1,7 +1,8 @@
 """The databases that tests run on: one per back-end and worker, empty at the start of every test.
 
 A test that names ``backend`` runs once on each back-end of ``--backends``.
-``@pytest.mark.only_on("sqlite", why="...")`` leaves the others out where a test says nothing about them.
+``@pytest.mark.only_on("sqlite", why="...")`` leaves the others out where a test says nothing about them; ``mysql``
+is the whole family there, ``mariadb`` one of it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count(1)
 
+#: The dialect of each back-end.
+FAMILIES = {"sqlite": "sqlite", "mariadb": "mysql", "mysql": "mysql", "postgresql": "postgresql"}
+
 
 @dataclasses.dataclass
 class Backend:
@@ -39,7 +43,7 @@ class Backend:
     @property
     def family(self) -> str:
         """Return the dialect: sqlite, mysql (MariaDB too) or postgresql."""
-        return self.url.get_backend_name()
+        return FAMILIES[self.name]
 
     @contextlib.contextmanager
     def new_database(self) -> Iterator[sa.URL]:
@@ -48,7 +52,7 @@ class Backend:
         if self.name == "sqlite":
             yield sa.make_url(f"sqlite:///{self.directory}/{name}.sqlite")
             return
-        server = servers.FAMILIES[self.name].from_environment()
+        server = servers.PRODUCTS[self.name].from_environment()
         url = server.create_database(name)
         try:
             yield _cheap(url)
@@ -144,7 +148,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names: list[str] = metafunc.config.option.backends
     for mark in metafunc.definition.iter_markers("only_on"):
         assert mark.kwargs.get("why"), f"{metafunc.function.__name__}: only_on needs why="
-        names = [name for name in names if name in mark.args]
+        names = [name for name in names if name in mark.args or FAMILIES[name] in mark.args]
     metafunc.parametrize("backend", names, indirect=True, scope="function")
 
 

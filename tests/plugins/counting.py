@@ -47,13 +47,17 @@ def sql_log(backend: Backend) -> SqlLog:
 
 @pytest.fixture
 def sql_count(backend: Backend) -> SqlCount:
-    """Return a block that asserts how many statements are sent: ``sql_count(2)``, ``sql_count(mysql=3, default=2)``."""
+    """Return a block that asserts how many statements are sent: ``sql_count(2)``, ``sql_count(mysql=3, default=2)``.
+
+    ``mysql`` is the family's number; ``mariadb`` that of MariaDB if it differs from MySQL's.
+    """
 
     @contextlib.contextmanager
     def counted(number: int | None = None, *, default: int | None = None, **by_backend: int) -> Iterator[list[str]]:
-        unknown = by_backend.keys() - {"sqlite", "mysql", "postgresql"}
+        unknown = by_backend.keys() - {"sqlite", "mariadb", "mysql", "postgresql"}
         assert not unknown, f"no back-end is called {unknown}"
-        wanted = by_backend.get(backend.family, default if number is None else number)
+        general = by_backend.get(backend.family, default if number is None else number)
+        wanted = by_backend.get(backend.name, general)
         assert wanted is not None, f"no number for {backend.name}"
         with statements_sent() as seen:
             yield seen

@@ -23,9 +23,10 @@ from tests import servers
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator
 
-BACKENDS = ("sqlite", *servers.FAMILIES)
+BACKENDS = ("sqlite", *servers.PRODUCTS)
 DRIVERS = {
     "sqlite": f"sqlite3 of Python {platform.python_version()}",
+    "mariadb": f"PyMySQL {pymysql.VERSION_STRING}",
     "mysql": f"PyMySQL {pymysql.VERSION_STRING}",
     "postgresql": f"psycopg {psycopg.__version__}, {psycopg.pq.__impl__}",
 }

@@ -1,11 +1,11 @@
 """Private throw-away database servers, for tests, for benchmarks and by hand (``python -m tests.servers``).
 
-    with servers.running("mysql", "postgresql") as up:
-        url = up["mysql"].create_database("nova")
+    with servers.running("mariadb", "postgresql") as up:
+        url = up["mariadb"].create_database("nova")
 
 A server is reached on the loopback interface only, keeps its data in memory if there is room, and goes without a trace
-when the block or the process ends, however it ends. NOVA_SQLCORE_TEST_MYSQL_URL and NOVA_SQLCORE_TEST_POSTGRESQL_URL
-name servers to be used instead.
+when the block or the process ends, however it ends. NOVA_SQLCORE_TEST_MARIADB_URL, ..._MYSQL_URL and
+..._POSTGRESQL_URL name servers to be used instead.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.servers.base import Server, ServerError
-from tests.servers.mysql import MySQL
+from tests.servers.mysql import MariaDB, MySQL
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.software import MissingServer
 
-__all__ = ["FAMILIES", "MissingServer", "MySQL", "PostgreSQL", "Server", "ServerError", "running"]
+__all__ = ["PRODUCTS", "MariaDB", "MissingServer", "MySQL", "PostgreSQL", "Server", "ServerError", "running"]
 
-FAMILIES: dict[str, type[Server]] = {family.name: family for family in (MySQL, PostgreSQL)}
+PRODUCTS: dict[str, type[Server]] = {product.name: product for product in (MariaDB, MySQL, PostgreSQL)}
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def running(*names: str) -> Iterator[dict[str, Server]]:
 
     Raises: ServerError(text). MissingServer(text).
     """
-    servers = {name: FAMILIES[name].from_environment() for name in names}
+    servers = {name: PRODUCTS[name].from_environment() for name in names}
     with contextlib.ExitStack() as stack:
         for server in servers.values():
             stack.callback(server.stop)

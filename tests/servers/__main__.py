@@ -11,7 +11,7 @@ def main(names: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     try:
-        with servers.running(*(names or servers.FAMILIES)) as up:
+        with servers.running(*(names or servers.PRODUCTS)) as up:
             for server in up.values():
                 url = server.url().render_as_string(hide_password=False)
                 print(f"export {server.variable}='{url}'  # {server.version}, {server.directory}", flush=True)

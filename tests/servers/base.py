@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 
-from tests.servers import guard
+from tests.servers import guard, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,8 @@ class ServerError(Exception):
 class Server(abc.ABC):
     """A private server that lives from ``start`` to ``stop``, or somebody else's at ``url``.
 
-    ``options`` are settings of the server program beyond the family's own, by their names in its configuration file.
+    ``suite`` names a suite of Debian's whose version is wanted; it is unpacked for the purpose. ``options`` are
+    settings of the server program beyond the family's own, by their names in its configuration file.
     """
 
     #: the back-end's name in the tests, and the variable that names a server to be used in place of a private one
@@ -56,11 +57,14 @@ class Server(abc.ABC):
     home: ClassVar[str]
     #: the account that the server runs under when we are root
     account: ClassVar[str]
+    #: the packages of Debian's that hold the server's programs
+    packages: ClassVar[tuple[str, ...]]
     #: arguments of the driver that make a connection to a private server cheap
     fast_connect: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, url: str | sa.URL | None = None, **options: str) -> None:
+    def __init__(self, url: str | sa.URL | None = None, *, suite: str = "", **options: str) -> None:
         self.given = None if url is None else sa.make_url(url)
+        self.suite = suite
         self.options = options
         self.password = secrets.token_hex(8)
         self.port = 0
@@ -161,6 +165,10 @@ class Server(abc.ABC):
 
         Raises: MissingServer(text).
         """
+
+    def _unpacked(self, names: Sequence[str]) -> Path | None:
+        """Return the first of the programs named, unpacked from the suite wanted; None if none is."""
+        return unpacked.programs(self.packages, self.suite) / names[0] if self.suite else None
 
     @abc.abstractmethod
     def _initialise(self) -> None:

@@ -1,11 +1,11 @@
-"""The MySQL family: MariaDB, or MySQL where only that is installed."""
+"""The MySQL family: MariaDB and MySQL."""
 
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.servers import base, software
+from tests.servers import base, software, unpacked
 
 #: As small and fast as a server can be whose data nobody keeps; charset and collation are those of the reference's
 #: databases.
@@ -17,56 +17,46 @@ SETTINGS = {
     "max_connections": "300",
     "performance_schema": "OFF",
     "innodb_buffer_pool_size": "128M",
-    "loose_innodb_log_file_size": "64M",
     "innodb_flush_log_at_trx_commit": "0",
     "innodb_doublewrite": "OFF",
     "innodb_use_native_aio": "OFF",
     "sync_binlog": "0",
-    "loose_mysqlx": "OFF",
 }
 
 
-class MySQL(base.Server):
-    """A MariaDB or MySQL server."""
+class Family(base.Server):
+    """What MariaDB and MySQL have in common."""
 
-    name: ClassVar[str] = "mysql"
-    variable: ClassVar[str] = "NOVA_SQLCORE_TEST_MYSQL_URL"
     driver: ClassVar[str] = "mysql+pymysql"
     home: ClassVar[str] = ""
     account: ClassVar[str] = "mysql"
     #: else PyMySQL reads all certificates of the system for each connection, which takes 30 ms
     fast_connect: ClassVar[Mapping[str, Any]] = {"ssl_disabled": True}
+    #: settings of one product
+    own_settings: ClassVar[Mapping[str, str]]
 
     _version_query: ClassVar[str] = "SELECT VERSION()"
+    _kill: ClassVar[str]
 
     def drop_database(self, name: str) -> None:
         """Remove a database, and first the connections that would hold it."""
         with self._engine.connect() as connection:
             users = "SELECT id FROM information_schema.processlist WHERE db = %s"
             for (thread,) in connection.exec_driver_sql(users, (name,)).fetchall():
-                connection.exec_driver_sql(f"KILL {'HARD ' if self._is_mariadb else ''}CONNECTION {thread}")
+                connection.exec_driver_sql(f"{self._kill} {thread}")
             connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
-
-    @property
-    def _is_mariadb(self) -> bool:
-        return self.version.startswith("MariaDB")
 
     def _product(self, answer: str) -> str:
         number, _, rest = answer.partition("-")
         return f"{'MariaDB' if 'MariaDB' in rest else 'MySQL'} {number}"
 
-    def _initialise(self) -> None:
+    def _write_accounts(self) -> None:
+        """Write what the server runs at its start: the account that the tests log in with."""
         (self.directory / "init.sql").write_text(
             f"CREATE USER IF NOT EXISTS {base.USER}@'%' IDENTIFIED BY '{self.password}';\n"
             f"GRANT ALL PRIVILEGES ON *.* TO {base.USER}@'%' WITH GRANT OPTION;\n"
         )
         (self.directory / "init.sql").chmod(0o644)  # inside a directory that only the server's account may enter
-        data = f"--datadir={self.directory}/data"
-        if "mariadb" in _about(self._require()).lower():
-            tool = software.require(["mariadb-install-db", "mysql_install_db"], "mariadb-server")
-            self.run_tool([str(tool), "--no-defaults", data, "--skip-test-db", *self._settings()])
-        else:
-            self.run_tool([str(self._require()), "--no-defaults", data, "--initialize-insecure", *self._settings()])
 
     def _server_command(self) -> list[str]:
         return [
@@ -82,11 +72,76 @@ class MySQL(base.Server):
         ]
 
     def _settings(self) -> list[str]:
-        return [f"--{name}={value}" for name, value in (SETTINGS | self.options).items()]
+        return [f"--{name}={value}" for name, value in (SETTINGS | dict(self.own_settings) | self.options).items()]
+
+
+class MariaDB(Family):
+    """A MariaDB server."""
+
+    name: ClassVar[str] = "mariadb"
+    variable: ClassVar[str] = "NOVA_SQLCORE_TEST_MARIADB_URL"
+    packages: ClassVar[tuple[str, ...]] = ("mariadb-server-core",)
+    own_settings: ClassVar[Mapping[str, str]] = {"innodb_log_file_size": "64M"}
+
+    _kill: ClassVar[str] = "KILL HARD CONNECTION"
+
+    def _initialise(self) -> None:
+        self._write_accounts()
+        tool = self._program("mariadb-install-db", "mysql_install_db")
+        data = f"--datadir={self.directory}/data"
+        self.run_tool([str(tool), "--no-defaults", data, "--skip-test-db", *self._settings()])
 
     def _require(self) -> Path:
-        return software.require(["mariadbd", "mysqld"], "mariadb-server")
+        return self._program("mariadbd", "mysqld")
+
+    def _program(self, *names: str) -> Path:
+        return self._unpacked(names) or software.require(names, "mariadb-server", _is_mariadb)
+
+
+class MySQL(Family):
+    """A MySQL server: Debian's stable releases have none, so that it is unpacked there and on Ubuntu."""
+
+    name: ClassVar[str] = "mysql"
+    variable: ClassVar[str] = "NOVA_SQLCORE_TEST_MYSQL_URL"
+    packages: ClassVar[tuple[str, ...]] = ("mysql-server-core",)
+    own_settings: ClassVar[Mapping[str, str]] = {
+        "disable_log_bin": "ON",
+        "innodb_redo_log_capacity": "64M",
+        "mysqlx": "OFF",
+    }
+
+    _kill: ClassVar[str] = "KILL CONNECTION"
+
+    def _initialise(self) -> None:
+        self._write_accounts()
+        data = f"--datadir={self.directory}/data"
+        self.run_tool([str(self._require()), "--no-defaults", data, "--initialize-insecure", *self._settings()])
+
+    def _require(self) -> Path:
+        return self._unpacked(["mysqld"]) or software.find(["mysqld"], _is_mysql) or _unpacked_mysql()
+
+
+def _unpacked_mysql() -> Path:
+    # its package and MariaDB's exclude each other, hence not even Ubuntu's is installed
+    match unpacked.distribution():
+        case "debian":
+            return unpacked.programs(MySQL.packages, "unstable") / "mysqld"
+        case "ubuntu":
+            return unpacked.programs(["default-mysql-server-core"]) / "mysqld"
+    raise software.MissingServer(
+        f"The tests need a MySQL server of their own, and there is no mysqld of MySQL's. Install MySQL 8 or later, "
+        f"or name a server in {MySQL.variable}, or leave it out: --backends ..."
+    )
+
+
+def _is_mariadb(program: Path) -> bool:
+    return "install" in program.name or "mariadb" in _about(program)  # MySQL has no such script any more
+
+
+def _is_mysql(program: Path) -> bool:
+    return "mariadb" not in _about(program)
 
 
 def _about(program: Path) -> str:
-    return subprocess.run([program, "--no-defaults", "--version"], capture_output=True, text=True, check=True).stdout
+    command = [str(program), "--no-defaults", "--version"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.lower()

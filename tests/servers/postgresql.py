@@ -35,6 +35,7 @@ class PostgreSQL(base.Server):
     driver: ClassVar[str] = "postgresql+psycopg"
     home: ClassVar[str] = "postgres"
     account: ClassVar[str] = "postgres"
+    packages: ClassVar[tuple[str, ...]] = ("postgresql-18",)
 
     _version_query: ClassVar[str] = "SHOW server_version"
 
@@ -60,4 +61,4 @@ class PostgreSQL(base.Server):
         return command
 
     def _require(self) -> Path:
-        return software.require(["initdb"], "postgresql")
+        return self._unpacked(["initdb"]) or software.require(["initdb"], "postgresql")

@@ -1,11 +1,12 @@
 """Finds the programs of database servers, and installs them where that is ours to do."""
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 #: Where distributions put server programs besides PATH.
@@ -26,33 +27,39 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 _installing = threading.Lock()
 
 
+Accept = Callable[[Path], bool]
+
+
+def _any(program: Path) -> bool:
+    return True
+
+
 class MissingServer(Exception):
     """A server program that isn't here and can't be installed; the text says what to do."""
 
 
-def require(names: Sequence[str], package: str) -> Path:
-    """Return the first program among ``names``; install ``package`` if there is none and we may.
+def require(names: Sequence[str], package: str, accept: Accept = _any) -> Path:
+    """Return the first program among ``names`` that is acceptable; install ``package`` if there is none and we may.
 
     Raises: MissingServer(text).
     """
-    found = find(names)
+    found = find(names, accept)
     if found is None:
         _install(package, names)
-        found = find(names)
+        found = find(names, accept)
     if found is None:
         raise MissingServer(f"{package} is installed, but none of its programs {', '.join(names)} can be found")
     return found
 
 
-def find(names: Sequence[str]) -> Path | None:
+def find(names: Sequence[str], accept: Accept = _any) -> Path | None:
     """Return the first program among ``names`` on PATH or in the usual places; of several versions the newest."""
     for name in names:
         on_path = shutil.which(name)
-        if on_path:
-            return Path(on_path).resolve()
-        for directory in _directories():
-            if os.access(directory / name, os.X_OK):
-                return (directory / name).resolve()
+        places = (directory / name for directory in _directories())
+        for place in itertools.chain([Path(on_path)] if on_path else [], places):
+            if os.access(place, os.X_OK) and accept(place.resolve()):
+                return place.resolve()
     return None
 
 
