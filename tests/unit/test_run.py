@@ -22,17 +22,17 @@ def test_a_back_end_that_is_left_out_is_told_and_fails_in_ci(workers: str) -> No
     outcome = run("--backends", "sqlite", "-n", workers, ci="true")
     assert outcome.returncode == pytest.ExitCode.TESTS_FAILED, outcome.stdout
     *_, told, _ = outcome.stdout.splitlines()
-    assert told == "NOT TESTED ON: mysql, postgresql"
+    assert told == "NOT TESTED ON: mariadb, mysql, postgresql"
     assert " tests on sqlite 3." in outcome.stdout
 
 
 def test_elsewhere_it_is_told_only() -> None:
     outcome = run("--backends", "sqlite", ci="")
     assert outcome.returncode == pytest.ExitCode.OK, outcome.stdout
-    assert "NOT TESTED ON: mysql, postgresql" in outcome.stdout
+    assert "NOT TESTED ON: mariadb, mysql, postgresql" in outcome.stdout
 
 
 def test_a_name_that_is_no_back_end() -> None:
     outcome = run("--backends", "sqlite,oracle", ci="")
     assert outcome.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "no back-end is called oracle: take sqlite, mysql, postgresql" in outcome.stderr
+    assert "no back-end is called oracle: take sqlite, mariadb, mysql, postgresql" in outcome.stderr
