@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections
+from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.scopes import by_name, current, scopes_of
 from nova_sqlcore.core.transaction import Mode, Savepoint, Transaction
@@ -184,9 +185,10 @@ class Scope:
             scopes = scopes_of(context)
             database = self.database or database_of(context)
             outer = scopes.innermost(database) if scopes.open else None
+            given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
             if outer is not None and not self._independent:
-                return self._join(outer, scopes, function, args, kwargs)
-            return run(self.open(database, outer, name, scopes), scopes, function, args, kwargs)
+                return self._join(outer, scopes, function, *given)
+            return run(self.open(database, outer, name, scopes), scopes, function, *given)
 
         return scoped
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.core.transaction import Transaction
     from nova_sqlcore.queries.common.lookups import Shape
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 #: Rows per statement of a bulk insert, which the drivers cut further as their servers need it.
 _BATCH: Final = 5000
@@ -76,21 +73,6 @@ def find(
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------
-
-
-def walks_once(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate ``function(context, ips, ...)`` so that ``ips`` may be a generator: other attempts need them too."""
-
-    @functools.wraps(function)
-    def walked(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: list[Any] = list(args)
-        if "ips" in kwargs:
-            kwargs["ips"] = list(cast("Iterable[Any]", kwargs["ips"]))
-        else:
-            given[1] = list(given[1])
-        return function(*given, **kwargs)
-
-    return walked
 
 
 def insert_all(

@@ -317,7 +317,6 @@ def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP
 
 
 @require_context
-@addresses.walks_once
 @tx.main.writer
 def fixed_ip_bulk_create(context: Context, ips: Iterable[Mapping[str, Any]]) -> None:
     """Store fixed IPs, all or none; a None is stored as NULL, what is missing takes its default.

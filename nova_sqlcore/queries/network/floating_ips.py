@@ -281,7 +281,6 @@ def floating_ip_create(context: Context, values: Mapping[str, Any]) -> rows.Floa
 
 
 @require_context
-@addresses.walks_once
 @tx.main.writer
 def floating_ip_bulk_create(
     context: Context, ips: Iterable[Mapping[str, Any]], want_result: bool = True
@@ -533,7 +532,6 @@ def floating_ip_destroy(context: Context, address: str) -> None:
 
 
 @require_context
-@addresses.walks_once
 @tx.main.writer
 def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]]) -> None:
     """Soft-delete the live floating IPs with these addresses and take them off the quota usage of their projects.
