@@ -336,7 +336,7 @@ class ConsolePoolNotFoundForHostType(NotFound):
 
 
 class ConstraintNotMet(NovaException):
-    """Raised by instance_destroy."""
+    """The row is there, but not as a destroyer of an instance or of a compute node wants it."""
 
     msg_fmt = "the row is not in the state that the constraint demands"
     code = 412

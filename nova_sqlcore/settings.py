@@ -7,7 +7,7 @@ import dataclasses
 class Settings:
     """Values that an operator may change; the defaults are the reference's."""
 
-    #: False: new services start disabled
+    #: False: new nova-compute services start disabled, with a reason
     enable_new_services: bool = True
     #: the computed ``name`` of an instance; takes the instance's columns, or its id alone
     instance_name_template: str = "instance-%08x"

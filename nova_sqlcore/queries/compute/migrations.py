@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_FINISHED: Final = ("accepted", "confirmed", "reverted", "error", "failed")
-_RUNNING: Final = ("queued", "preparing", "running", "post-migrating")
+#: No migration comes back from these; whatever else it is called, it holds resources on both sides.
+_ENDED: Final = ("confirmed", "reverted", "error", "failed", "completed", "cancelled", "done")
+#: What a migration is called from its request to its end on the way that live migrations take.
+_RUNNING: Final = ("accepted", "queued", "preparing", "running", "post-migrating")
 _TYPES: Final = cast("types.Enum", t.c.migration_type.type).words
 _INSTANCE: Final = "instance_of_"
 
 # terms instead of lists: IN and NOT IN would be spelled out anew at each call
-_UNFINISHED = sa.and_(*(t.c.status != word for word in _FINISHED))
+_NOT_ENDED = sa.and_(*(t.c.status != word for word in _ENDED))
 _IN_PROGRESS = sa.or_(*(t.c.status == word for word in _RUNNING))
 
 
@@ -69,7 +71,7 @@ def _in_progress_on_node(read_deleted: str, shape: Shape) -> sa.Select[Any]:
     return (
         sa.select(*columns(t), *columns(instances, _INSTANCE))
         .select_from(t.outerjoin(instances, live))
-        .where(_on_either_side(shape), _UNFINISHED, *visible(t, read_deleted))
+        .where(_on_either_side(shape), _NOT_ENDED, *visible(t, read_deleted))
         .order_by(t.c.id)
     )
 
@@ -161,7 +163,7 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
 def migration_get_in_progress_by_instance(
     context: Context, instance_uuid: str, migration_type: str | None = None
 ) -> list[rows.Migration]:
-    """Return the instance's migrations that run or are about to, by id; of one type if asked.
+    """Return the instance's migrations that are accepted, queued or running, by id; of one type if asked.
 
     Cost: 1 statement.
     """
@@ -178,7 +180,7 @@ def migration_get_in_progress_by_instance(
 def migration_get_in_progress_by_host_and_node(
     context: Context, host: str, node: str
 ) -> list[rows.MigrationWithInstance]:
-    """Return the migrations to or from the node that have not ended, by id.
+    """Return the migrations to or from the node that have not ended, by id; those without a status are left out.
 
     Each has ``instance``: the live instance with its ``name`` and ``system_metadata``, soft-deleted items included, or
     None.

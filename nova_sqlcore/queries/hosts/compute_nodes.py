@@ -16,7 +16,7 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries.common.clauses import arg, changes, columns, visible
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
-from nova_sqlcore.queries.common.lookups import Shape, equal, row_by_id, shape_of, soft_delete_by_id, update_by_id
+from nova_sqlcore.queries.common.lookups import Shape, equal, row_by_id, shape_of, soft_delete_by, update_by_id
 from nova_sqlcore.tables import allocations, inventories, resource_providers, services
 from nova_sqlcore.tables import compute_nodes as t
 from nova_sqlcore.tx import current
@@ -285,11 +285,18 @@ def compute_node_update(context: Context, compute_id: int, values: Mapping[str, 
 
 
 @tx.writer
-def compute_node_delete(context: Context, compute_id: int) -> None:
-    """Soft-delete the node.
+def compute_node_delete(context: Context, compute_id: int, *, host: str | None = None) -> None:
+    """Soft-delete the node; with ``host`` only if it is still a node of that host.
 
-    Cost: 1 statement.
-    Raises: ComputeHostNotFound(host=compute_id).
+    A node of a bare-metal hypervisor moves from host to host and keeps its id: a host that deletes what it takes for a
+    leftover of its own names itself.
+    Cost: 1 statement; 2 if ``host`` is named and nothing was deleted.
+    Raises: ComputeHostNotFound(host=compute_id); ConstraintNotMet() for a node of another host.
     """
-    if not soft_delete_by_id(current(context), t, context.read_deleted, compute_id):
-        raise exceptions.ComputeHostNotFound(host=compute_id)
+    transaction, number = current(context), as_id(compute_id)
+    its_host = {} if host is None else {"host": host}
+    if number is not None and soft_delete_by(transaction, t, context.read_deleted, id=number, **its_host):
+        return
+    if host is not None and row_by_id(transaction, t, context.read_deleted, number) is not None:
+        raise exceptions.ConstraintNotMet
+    raise exceptions.ComputeHostNotFound(host=compute_id)

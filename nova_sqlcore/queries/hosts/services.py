@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_COMPUTE = "nova-compute"
+_COMPUTE: Final = "nova-compute"
+_DISABLED_REASON: Final = "New compute service disabled due to config option."
 _MINIMUM_VERSION = sa.select(sa.func.min(t.c.version).label("version")).where(
     t.c.binary == arg("binary"), t.c.forced_down == sa.false(), *visible(t, "no")
 )
@@ -47,10 +48,12 @@ def _heartbeat(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
 
 
 @functools.cache
-def _destroy_nodes(read_deleted: str) -> sa.Update:
-    host = sa.select(t.c.host).where(t.c.id == arg("by_id")).scalar_subquery()
+def _destroy_nodes_statement(read_deleted: str) -> sa.Update:
+    """Return the soft delete of a compute service's nodes; it meets no node if the service is of another binary."""
+    is_its_compute = (t.c.id == arg("by_id"), t.c.binary == _COMPUTE)
+    identity, host = (sa.select(column).where(*is_its_compute).scalar_subquery() for column in (t.c.id, t.c.host))
     return soft_delete(compute_nodes).where(
-        sa.or_(compute_nodes.c.service_id == arg("by_id"), compute_nodes.c.host == host),
+        sa.or_(compute_nodes.c.service_id == identity, compute_nodes.c.host == host),
         *visible(compute_nodes, read_deleted),
     )
 
@@ -153,20 +156,28 @@ def service_get_all_by_topic(context: Context, topic: str) -> list[rows.Service]
 
 @tx.writer
 def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
-    """Store a new service and return it; disabled from the start where ``settings.enable_new_services`` says so.
+    """Store a new service and return it.
 
+    While ``settings.enable_new_services`` is False, a new nova-compute service is disabled, and ``disabled_reason``
+    says why unless ``values`` does.
     Cost: 1 statement; 2 for a service that exists.
     Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic); the former if both keys are taken.
     """
     transaction = current(context)
-    given = dict(values) if settings.enable_new_services else {**values, "disabled": True}
-    row = transaction.insert_absent(t, given, ignore=("availability_zone",))
+    row = transaction.insert_absent(t, _perhaps_disabled(values), ignore=("availability_zone",))
     if row is not None:
         return cast("rows.Service", row)
     host, binary = values.get("host"), values.get("binary")
     if binary is not None and row_by(transaction, t, "no", host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
     raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
+
+
+def _perhaps_disabled(values: Mapping[str, Any]) -> Row:
+    """Return what to store of a new service: only to nova-compute does it mean anything to be disabled."""
+    if settings.enable_new_services or values.get("binary") != _COMPUTE:
+        return dict(values)
+    return {**values, "disabled": True, "disabled_reason": values.get("disabled_reason") or _DISABLED_REASON}
 
 
 @tx.writer
@@ -189,7 +200,7 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
 
 @tx.writer
 def service_destroy(context: Context, service_id: int) -> None:
-    """Soft-delete the service and every compute node of its host, or tied to it by id.
+    """Soft-delete the service; with a nova-compute service, every compute node of its host or tied to it by id.
 
     Cost: 2 statements.
     Lock: the service's row, then its compute nodes.
@@ -198,4 +209,4 @@ def service_destroy(context: Context, service_id: int) -> None:
     transaction = current(context)
     if not soft_delete_by_id(transaction, t, context.read_deleted, service_id):
         raise exceptions.ServiceNotFound(service_id=service_id)
-    transaction.execute(_destroy_nodes(context.read_deleted), by_id=as_id(service_id), **now())
+    transaction.execute(_destroy_nodes_statement(context.read_deleted), by_id=as_id(service_id), **now())

@@ -113,7 +113,7 @@ class TestStart:
         uuid = instance()
         rows = [action(uuid), action(uuid)]
         assert len(instance_actions.actions_get(ctxt, uuid)) == 2
-        assert instance_actions.action_get_by_request_id(ctxt, uuid, "req") == rows[0]
+        assert instance_actions.action_get_by_request_id(ctxt, uuid, "req") == rows[1]
 
 
 class TestGet:
@@ -216,11 +216,34 @@ class TestFinish:
         after = instance_actions.action_finish(ctxt, {"instance_uuid": uuid, "request_id": "req"})
         assert after == row | {"updated_at": now}
 
-    @pytest.mark.parametrize("number", [0, 2])
-    def test_none_or_several(self, ctxt: RequestContext, number: int) -> None:
+    def test_of_several_the_newest(self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount) -> None:
         uuid = instance()
-        rows = [action(uuid) for _ in range(number)]
-        action(uuid, "other")
+        rows = [action(uuid), action(uuid), action(uuid, created_at=datetime.datetime(2001, 1, 1))]
+        now = frozen_clock.advance(5)
+        with sql_count(1, mysql=2, default=1):
+            after = instance_actions.action_finish(ctxt, {"instance_uuid": uuid, "request_id": "req", "message": "m"})
+        assert after == rows[1] | {"message": "m", "updated_at": now}
+        assert [stored_action(row) for row in rows] == [rows[0], after, rows[2]]
+        assert instance_actions.action_get_by_request_id(ctxt, uuid, "req") == after
+
+    def test_of_several_the_newest_that_is_visible(self, ctxt: RequestContext) -> None:
+        uuid = instance()
+        live, dead = action(uuid), action(uuid)
+        instance_factory.deleted("instance_actions", dead)
+        given = {"instance_uuid": uuid, "request_id": "req"}
+        assert instance_actions.action_finish(ctxt, given)["id"] == live["id"]
+        assert instance_actions.action_finish(get_admin_context("only"), given)["id"] == dead["id"]
+        assert instance_actions.action_finish(get_admin_context("yes"), given)["id"] == dead["id"]
+
+    def test_of_several_without_request_the_newest(self, ctxt: RequestContext) -> None:
+        uuid = instance()
+        rows = [action(uuid, None), action(uuid, None)]
+        given = {"instance_uuid": uuid, "request_id": None}
+        assert instance_actions.action_finish(ctxt, given)["id"] == rows[1]["id"]
+
+    def test_none(self, ctxt: RequestContext) -> None:
+        uuid = instance()
+        rows = [action(uuid, "other")]
         given = {"instance_uuid": uuid, "request_id": "req", "message": "m"}
         with tx.writer(ctxt), pytest.raises(exceptions.InstanceActionNotFound) as raised:
             instance_actions.action_finish(ctxt, given)
@@ -253,22 +276,48 @@ class TestStartEvent:
         self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount
     ) -> None:
         uuid = instance()
-        row = action(uuid)
-        action(uuid, "other")
+        row, other = action(uuid), action(uuid, "other")
         given = {"instance_uuid": uuid, "request_id": "req", "event": "spawn", "host": "h", "details": "d"}
         before = dict(given)
-        with sql_count(2):
+        now = frozen_clock.advance(5)
+        with sql_count(3):
             its = cast("Row", instance_actions.action_event_start(ctxt, given))
+        assert stored_action(row) == row | {"updated_at": now}
+        assert stored_action(other) == other
         assert given == before
         assert (its["action_id"], its["instance_uuid"], its["request_id"]) == (row["id"], uuid, "req")
         assert its["start_time"] == frozen_clock.now
         assert set(its) == {*tables.instance_actions_events.c.keys(), "instance_uuid", "request_id"}
         assert stored_event(its) == columns_of(its)
 
-    def test_of_two_actions_of_a_request_the_first(self) -> None:
+    @pytest.mark.parametrize("context", [get_admin_context(), RequestContext("u", "p")])
+    def test_of_two_actions_of_a_request_the_newest(self, context: RequestContext, frozen_clock: FrozenClock) -> None:
         uuid = instance()
-        rows = [action(uuid), action(uuid)]
-        assert event(uuid)["action_id"] == rows[0]["id"]
+        rows = [action(uuid), action(uuid), action(uuid, created_at=datetime.datetime(2001, 1, 1))]
+        action(uuid, "other")
+        now = frozen_clock.advance(5)
+        given = {"instance_uuid": uuid, "request_id": "req", "event": "spawn"}
+        assert cast("Row", instance_actions.action_event_start(context, given))["action_id"] == rows[1]["id"]
+        assert [stored_action(row)["updated_at"] for row in rows] == [None, now, None]
+
+    def test_the_action_that_another_request_falls_back_to_moves_too(self, frozen_clock: FrozenClock) -> None:
+        uuid = instance()
+        row = action(uuid)
+        now = frozen_clock.advance(5)
+        event(uuid, "new")
+        assert stored_action(row)["updated_at"] == now
+
+    def test_a_bad_value_leaves_the_action_as_it_is(self, admin: RequestContext) -> None:
+        uuid = instance()
+        row = action(uuid)
+        given: Row = {"instance_uuid": uuid, "request_id": "req", "event": ["spawn"], "result": "Success"}
+        with tx.writer(admin), pytest.raises(exceptions.DBDataError):
+            instance_actions.action_event_start(admin, given)
+        its = event(uuid)
+        before = stored_action(row)
+        with tx.writer(admin), pytest.raises(exceptions.DBDataError):
+            finish(admin, uuid, details=["d"])
+        assert (stored_action(row), stored_event(its)) == (before, columns_of(its))
 
     def test_another_request_of_a_service(self, frozen_clock: FrozenClock) -> None:
         uuid = instance()
@@ -307,7 +356,7 @@ class TestFinishEvent:
         given = {"instance_uuid": uuid, "request_id": "req", "event": "spawn", "message": "m", "result": "Success"}
         given |= {"finish_time": "2016-01-02T03:04:05.000000", "start_time": "2016-01-01T00:00:00Z", "details": "d"}
         before = dict(given)
-        with sql_count(2):
+        with sql_count(3):
             after = instance_actions.action_event_finish(ctxt, given)
         written = {
             "finish_time": datetime.datetime(2016, 1, 2, 3, 4, 5),
@@ -318,7 +367,7 @@ class TestFinishEvent:
         }
         assert after == columns_of(its) | written
         assert [stored_event(its), stored_event(other)] == [after, columns_of(other)]
-        assert stored_action(row) == row
+        assert stored_action(row) == row | {"updated_at": now}
         assert given == before
 
     @pytest.mark.parametrize("result", ["Error", "error", "ERROR"])
@@ -377,8 +426,28 @@ class TestFinishEvent:
         event(uuid, "a")
         action(uuid, "b")
         its = event(uuid, "b")
-        with sql_count(2):
+        with sql_count(3):
             assert finish(admin, uuid, "new")["id"] == its["id"]
+
+    def test_of_two_actions_of_a_request_the_newest_with_the_event(
+        self, ctxt: RequestContext, admin: RequestContext
+    ) -> None:
+        uuid = instance()
+        first = action(uuid)
+        early, both = event(uuid, name="early"), event(uuid)
+        second = action(uuid)
+        late = event(uuid)
+        action(uuid, "other")
+        event(uuid, "other", name="early")
+        for context in (ctxt, admin):
+            assert finish(context, uuid, name="early")["id"] == early["id"]
+            with pytest.raises(exceptions.InstanceActionEventNotFound) as raised:
+                finish(context, uuid, name="none")
+            assert raised.value.kwargs["action_id"] == second["id"]
+        finished = [finish(ctxt, uuid, finish_time="2016-01-02T03:04:05")["id"] for _ in range(3)]
+        assert finished == [late["id"], both["id"], late["id"]]
+        assert finish(ctxt, uuid, name="early", result="Error")["action_id"] == first["id"]
+        assert [stored_action(row)["message"] for row in (first, second)] == ["Error", None]
 
     def test_of_several_events_the_newest_unfinished_one(self, ctxt: RequestContext) -> None:
         uuid = instance()

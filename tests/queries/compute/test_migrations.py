@@ -24,8 +24,10 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 Row = Any
 
-FINISHED = ("accepted", "confirmed", "reverted", "error", "failed")
-RUNNING = ("queued", "preparing", "running", "post-migrating")
+ENDED = ("confirmed", "reverted", "error", "failed", "completed", "cancelled", "done")
+RUNNING = ("accepted", "queued", "preparing", "running", "post-migrating")
+#: States of a cold migration between acceptance and end.
+ON_THE_WAY = ("pre-migrating", "migrating", "post-migrating", "finished", "confirming", "reverting", "on-going")
 
 
 def migration(**values: Any) -> Row:
@@ -198,7 +200,7 @@ class TestInProgressByInstance:
     def test_only_these_states(self, admin: RequestContext, sql_count: SqlCount) -> None:
         instance, other = instance_factory.instance()["uuid"], instance_factory.instance()["uuid"]
         rows = [migration(instance_uuid=instance, status=status) for status in RUNNING]
-        for status in (*FINISHED, "migrating", "finished", None):
+        for status in (*ENDED, "migrating", "finished", None):
             migration(instance_uuid=instance, status=status)
         migration(instance_uuid=other, status="running")
         forget(migration(instance_uuid=instance, status="running"))
@@ -231,7 +233,7 @@ class TestInProgressOnNode:
         migration(source_compute="h", source_node="other", status="queued")
         migration(source_compute="h", dest_node="n", status="queued")
         migration(dest_compute="other", dest_node="n", status="queued")
-        for status in (*FINISHED, None):
+        for status in (*ENDED, None):
             migration(**here, instance_uuid=instance["uuid"], status=status)
         forget(migration(**here, status="queued"))
         with sql_count(2):
@@ -245,6 +247,16 @@ class TestInProgressOnNode:
         assert ids(migrations.migration_get_in_progress_by_host_and_node(get_admin_context("yes"), "h", "n"))[
             :3
         ] == ids(rows)
+
+    @pytest.mark.parametrize("side", ["source", "dest"])
+    def test_what_has_not_ended_is_in_progress(self, admin: RequestContext, side: str) -> None:
+        here = {f"{side}_compute": "h", f"{side}_node": "n"}
+        words = dict.fromkeys((*RUNNING, *ON_THE_WAY))
+        rows = [migration(**here, status=status) for status in words]
+        for status in (*ENDED, None):
+            migration(**here, status=status)
+        found = migrations.migration_get_in_progress_by_host_and_node(admin, "h", "n")
+        assert ids(found) == ids(rows)
 
     def test_nothing_in_progress(self, admin: RequestContext, sql_count: SqlCount) -> None:
         migration(source_compute="h", source_node="n", status="queued")

@@ -296,6 +296,43 @@ def test_ids_may_be_digits(admin: RequestContext) -> None:
     compute_nodes.compute_node_delete(admin, identity)
 
 
+class TestDeleteOfAHost:
+    def test_only_a_node_that_is_still_the_hosts_goes(self, admin: RequestContext, sql_count: SqlCount) -> None:
+        row = node(host="old")
+        moved = compute_nodes.compute_node_update(admin, row["id"], {"host": "new"})
+        with sql_count(2), pytest.raises(exceptions.ConstraintNotMet):
+            compute_nodes.compute_node_delete(admin, row["id"], host="old")
+        assert compute_nodes.compute_node_get_model(admin, row["id"]) == moved
+        with sql_count(1):
+            compute_nodes.compute_node_delete(admin, row["id"], host="new")
+        with pytest.raises(exceptions.ComputeHostNotFound):
+            compute_nodes.compute_node_get_model(admin, row["id"])
+
+    def test_a_node_of_no_host_is_no_hosts(self, admin: RequestContext) -> None:
+        row = node(host=None)
+        for host in ("h", ""):
+            with pytest.raises(exceptions.ConstraintNotMet):
+                compute_nodes.compute_node_delete(admin, row["id"], host=host)
+        compute_nodes.compute_node_delete(admin, row["id"], host=None)
+
+    @pytest.mark.parametrize("identity", [77777, "fake", 10**40])
+    def test_a_node_that_is_not_there(self, admin: RequestContext, identity: Any) -> None:
+        gone = node(host="gone")
+        compute_nodes.compute_node_delete(admin, gone["id"], host="gone")
+        for number in (identity, gone["id"]):
+            with pytest.raises(exceptions.ComputeHostNotFound) as raised:
+                compute_nodes.compute_node_delete(admin, number, host="gone")
+            assert raised.value.kwargs["host"] == number
+
+    def test_inside_a_transaction_nothing_is_lost(self, admin: RequestContext) -> None:
+        row, other = node(host="new"), node(host="x")
+        with tx.writer(admin):
+            compute_nodes.compute_node_delete(admin, other["id"])
+            with pytest.raises(exceptions.ConstraintNotMet):
+                compute_nodes.compute_node_delete(admin, row["id"], host="old")
+        assert [one["id"] for one in compute_nodes.compute_node_get_all(admin)] == [row["id"]]
+
+
 def test_get_model_honours_only(admin: RequestContext) -> None:
     live, gone = node(), node(host="gone")
     compute_nodes.compute_node_delete(admin, gone["id"])

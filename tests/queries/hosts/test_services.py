@@ -57,12 +57,32 @@ class TestCreate:
         assert (row["disabled"], row["forced_down"], row["version"], row["deleted"]) == (False, False, 0, 0)
         assert services.service_get_all(admin, disabled=False) == [row]
 
-    @pytest.mark.parametrize("given", [{}, {"disabled": False}, {"disabled": None}])
-    def test_new_services_are_disabled_if_the_settings_say_so(
-        self, monkeypatch: pytest.MonkeyPatch, given: Row
+    @pytest.mark.parametrize("given", [{}, {"disabled": False}, {"disabled": None}, {"disabled_reason": None}])
+    def test_new_compute_services_are_disabled_with_a_reason_if_the_settings_say_so(
+        self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, given: Row, sql_count: SqlCount
     ) -> None:
         monkeypatch.setattr(settings, "enable_new_services", False)
-        assert service(**given)["disabled"] is True
+        with sql_count(1):
+            row = service(**given)
+        assert (row["disabled"], row["disabled_reason"]) == (
+            True,
+            "New compute service disabled due to config option.",
+        )
+        assert services.service_get(admin, row["id"]) == row
+
+    def test_the_callers_own_reason_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settings, "enable_new_services", False)
+        row = service(disabled_reason="mine")
+        assert (row["disabled"], row["disabled_reason"]) == (True, "mine")
+
+    @pytest.mark.parametrize("binary", ["nova-conductor", "nova-api", "nova-compute-2", "", None])
+    def test_other_services_are_never_disabled_by_the_settings(
+        self, monkeypatch: pytest.MonkeyPatch, binary: str | None
+    ) -> None:
+        monkeypatch.setattr(settings, "enable_new_services", False)
+        row = service(binary=binary)
+        assert (row["disabled"], row["disabled_reason"]) == (False, None)
+        assert service("i", binary, disabled=True)["disabled"] is True
 
     @pytest.mark.parametrize(
         ("binary", "topic", "error", "named"),
@@ -391,10 +411,17 @@ class TestDestroy:
         for row in others:
             assert compute_nodes.compute_node_get_model(admin, row["id"]) == row
 
-    def test_any_binary_takes_the_nodes_of_its_host(self, admin: RequestContext) -> None:
-        node("a")
-        services.service_destroy(admin, service("a", "nova-cert")["id"])
-        assert compute_nodes.compute_node_get_all(admin) == []
+    @pytest.mark.parametrize("binary", ["nova-cert", "nova-conductor", "nova-compute-2", "", None])
+    @pytest.mark.parametrize("word", ["no", "yes"])
+    def test_a_service_of_another_binary_takes_no_node(
+        self, admin: RequestContext, binary: str | None, word: str, sql_count: SqlCount
+    ) -> None:
+        service("a", topic="other")
+        gone = service("a", binary)
+        nodes = [node("a"), node(None, service_id=gone["id"])]
+        with sql_count(2):
+            services.service_destroy(get_admin_context(word), gone["id"])
+        assert [compute_nodes.compute_node_get_model(admin, row["id"]) for row in nodes] == nodes
 
     def test_a_service_without_host_takes_no_node_of_no_host(self, admin: RequestContext) -> None:
         row = node(None)
