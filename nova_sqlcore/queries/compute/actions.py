@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: What an event is called by besides its own columns.
 _NAMES: Final = ("instance_uuid", "request_id", "message")
 _EVENT: Final = "event_"
-_NEWEST: Final = [t.c.created_at.desc(), t.c.id.desc()]
+_NEWEST: Final[list[sa.ColumnElement[Any]]] = [t.c.created_at.desc(), t.c.id.desc()]
 
 
 @functools.cache

@@ -251,13 +251,14 @@ def instance_get_all_by_host(
     """Return the visible instances of the host, by id, with info cache and security groups.
 
     Without ``columns``, other names in ``columns_to_join`` than the kinds of metadata (which are the default),
-    ``pci_devices``, ``extra`` and ``extra.<column>`` mean nothing.
+    ``pci_devices``, ``extra`` and ``extra.<column>`` mean nothing; an empty ``columns_to_join`` brings no children.
 
     Cost: 1 statement, and 1 for each joined collection.
     """
-    if columns is None:
-        named = instance_rows.METADATA if columns_to_join is None else columns_to_join
-        taken = [name for name in named if name in _MANUAL or name in instance_rows.EXTRA_JOINS]
+    if columns is None and columns_to_join is None:
+        columns_to_join = _DEFAULT_JOINS
+    elif columns is None and columns_to_join:
+        taken = [name for name in columns_to_join if name in _MANUAL or name in instance_rows.EXTRA_JOINS]
         columns_to_join = [*taken, "info_cache", "security_groups"]
     return _read(context, _visible(context, host=host), *_form_of_list(columns_to_join, columns))
 

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries.common.constraints import constraint, equal_any, not_equal
 from nova_sqlcore.queries.compute import changes as instance_changes
-from nova_sqlcore.queries.compute import instances
+from nova_sqlcore.queries.compute import groups, instances
 from nova_sqlcore.queries.compute import metadata as instance_metadata
 from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.storage import ec2_ids
 from nova_sqlcore.settings import settings
 from tests.queries.instance_factory import Row, group, insert, instance
 from tests.queries.processes import COUNT, Processes, eight_processes
@@ -847,16 +848,18 @@ class TestDestroy:
         insert("instance_actions", instance_uuid=uuid, action="boot")
         insert("block_device_mapping", instance_uuid=uuid)
         insert("tags", resource_id=uuid, tag="blue")
+        insert("instance_group_member", instance_id=uuid, group_id=insert("instance_groups", uuid="g")["id"])
         other = instance({"a": "1"}, {"b": "2"}, ["blue"])
         (before,) = rows("instances", uuid=uuid)
-        children = {table: rows(table, instance_uuid=uuid) for table in CHILDREN}
+        children = {table: rows(table, **{name: uuid}) for table, name in CHILDREN.items()}
         now = frozen_clock.advance(5)
-        with sql_count(sqlite=8, mysql=9, postgresql=2):
+        with sql_count(sqlite=10, mysql=11, postgresql=2):
             gone = instance_changes.instance_destroy(ctxt, uuid)
         assert gone == before | {"deleted": before["id"], "deleted_at": now, "name": row["name"]}
         for table, stored in children.items():
             assert len(stored) == 1
-            assert rows(table, instance_uuid=uuid) == [stored[0] | {"deleted": stored[0]["id"], "deleted_at": now}]
+            after = rows(table, **{CHILDREN[table]: uuid})
+            assert after == [stored[0] | {"deleted": stored[0]["id"], "deleted_at": now}]
         assert [one["tag"] for one in rows("tags")] == ["blue"]
         assert rows("tags")[0]["resource_id"] == other["uuid"]
         assert rows("instance_actions")[0]["deleted"] == rows("block_device_mapping")[0]["deleted"] == 0
@@ -864,6 +867,34 @@ class TestDestroy:
         assert instance_metadata.instance_metadata_get(admin, uuid) == {}
         assert instance_metadata.instance_system_metadata_get(admin, uuid) == {}
         assert instance_metadata.instance_system_metadata_get(get_admin_context("yes"), uuid) == {"b": "2"}
+
+    def test_it_leaves_its_groups_and_the_others_stay(self, ctxt: RequestContext) -> None:
+        gone, stays = (create(ctxt, project_id="project")["uuid"] for _ in range(2))
+        made = [
+            groups.instance_group_create(ctxt, {"project_id": "project"}, ["affinity"], members)
+            for members in ([gone, stays], [gone], [stays])
+        ]
+        instance_changes.instance_destroy(ctxt, gone)
+        assert [groups.instance_group_members_get(ctxt, group["uuid"]) for group in made] == [[stays], [], [stays]]
+        with pytest.raises(exceptions.InstanceGroupNotFound):
+            groups.instance_group_get_by_instance(ctxt, gone)
+
+    def test_its_number_is_found_as_long_as_its_row_is_there(self, ctxt: RequestContext) -> None:
+        uuid = create(ctxt, project_id="project")["uuid"]
+        mapping = ec2_ids.ec2_instance_get_by_uuid(ctxt, uuid)
+        instance_changes.instance_destroy(ctxt, uuid)
+        gone = ec2_ids.ec2_instance_get_by_uuid(ctxt, uuid)
+        assert (gone["id"], gone["deleted"]) == (mapping["id"], mapping["id"])
+        assert ec2_ids.get_instance_uuid_by_ec2_id(ctxt, mapping["id"]) == uuid
+
+    def test_what_left_a_group_before_keeps_its_time(self, ctxt: RequestContext, frozen_clock: FrozenClock) -> None:
+        uuid = create(ctxt, project_id="project")["uuid"]
+        group = groups.instance_group_create(ctxt, {"project_id": "project"}, [], [uuid])
+        before = frozen_clock.now
+        groups.instance_group_member_delete(ctxt, group["uuid"], uuid)
+        frozen_clock.advance(5)
+        instance_changes.instance_destroy(ctxt, uuid)
+        assert [row["deleted_at"] for row in rows("instance_group_member", instance_id=uuid)] == [before]
 
     @pytest.mark.parametrize("wanted", [None, constraint(host=equal_any("h1"))])
     def test_twice(self, uuid: str, ctxt: RequestContext, frozen_clock: FrozenClock, wanted: Any) -> None:
@@ -922,14 +953,17 @@ class TestDestroy:
         assert instances.instance_get_by_uuid(ctxt, uuid)["deleted"] == 0
 
 
-CHILDREN = (
-    "security_group_instance_association",
-    "instance_info_caches",
-    "instance_metadata",
-    "instance_faults",
-    "instance_extra",
-    "instance_system_metadata",
-)
+#: What goes with an instance, by table: the column that names it.
+CHILDREN = {
+    "security_group_instance_association": "instance_uuid",
+    "instance_info_caches": "instance_uuid",
+    "instance_metadata": "instance_uuid",
+    "instance_faults": "instance_uuid",
+    "instance_extra": "instance_uuid",
+    "instance_system_metadata": "instance_uuid",
+    "instance_group_member": "instance_id",
+    "instance_id_mappings": "uuid",
+}
 
 
 class TestDeadlocks:

@@ -677,7 +677,6 @@ def test_active_by_window_of_a_project_or_host_and_never_launched(backend: Backe
     ("joins", "more", "metadata", "system_metadata", "statements"),
     [
         (None, set(), 2, 2, 4),
-        ([], set(), 0, 0, 2),
         (["metadata"], set(), 2, 0, 3),
         (["pci_devices", "tags", "nonsense"], {"pci_devices"}, 0, 0, 3),
         (["extra", "extra.numa_topology"], {"extra"}, 0, 0, 2),
@@ -703,6 +702,27 @@ def test_by_host_ignores_most_joins(
         assert row["extra"]["numa_topology"] == "numa"
     if "pci_devices" in more:
         assert len(row["pci_devices"]) == 1
+
+
+@pytest.mark.parametrize("joins", [[], ()])
+def test_lists_without_joins_load_no_children(
+    everything: Row, admin: RequestContext, sql_count: SqlCount, joins: Any
+) -> None:
+    for call in _all_ways_with_joins(admin, everything, columns_to_join=joins)[2:]:
+        with sql_count(1):
+            (row,) = call()
+        assert row.keys() == INST | LISTS
+        assert row["metadata"] == row["system_metadata"] == []
+
+
+def test_one_instance_without_joins_has_its_cache_and_its_groups(
+    everything: Row, admin: RequestContext, sql_count: SqlCount
+) -> None:
+    for call in _all_ways_with_joins(admin, everything, columns_to_join=[])[:2]:
+        with sql_count(1):
+            (row,) = call()
+        assert row.keys() == INST | LISTS | {"info_cache", "security_groups"}
+        assert row["metadata"] == row["system_metadata"] == []
 
 
 @pytest.mark.parametrize(
