@@ -56,6 +56,14 @@ class DBDeadlock(DBError):
     """The transaction lost against another one and may be run again: deadlock, lock timeout, serialization failure."""
 
 
+class DBTimeout(DBError):
+    """A statement ran longer than it may (``statement_timeout``), or an operator has cancelled it; not run again."""
+
+
+class DBLockTimeout(DBDeadlock, DBTimeout):
+    """A lock was not to be had within ``lock_timeout``; run again as other conflicts are while that time lasts."""
+
+
 class DBReferenceError(DBError):
     """A row refers to one that does not exist, or is referred to; all names are None where the server tells none."""
 
@@ -93,6 +101,26 @@ class DBDataError(DBError):
 
 class DBConnectionError(DBError):
     """The server can't be reached, refuses the login, or has closed the connection."""
+
+
+class DBReadOnly(DBConnectionError):
+    """The server takes no writes, as after a fail-over: the address leads to a standby, or a primary has become one."""
+
+
+class DBPoolExhausted(DBConnectionError):
+    """All connections of the pool are in use, and none came free within ``pool_timeout`` seconds."""
+
+    def __init__(self, pool_size: int, max_overflow: int, pool_timeout: float, checked_out: int) -> None:
+        """Take the options of the pool, and how many of its connections are in use."""
+        self.pool_size = pool_size
+        self.max_overflow = max_overflow
+        self.pool_timeout = pool_timeout
+        self.checked_out = checked_out
+        super().__init__(
+            f"no connection came free within {pool_timeout:g} s: {checked_out} are in use, the pool may open "
+            f"{pool_size} (pool_size) and {max_overflow} more (max_overflow); make it greater, or look for "
+            "transactions that stay open for long"
+        )
 
 
 class CantStartEngineError(DBError):

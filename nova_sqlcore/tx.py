@@ -12,23 +12,23 @@ import functools
 import inspect
 import itertools
 import logging
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
-
-import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections
 from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, scopes_of
 from nova_sqlcore.core.transaction import Mode, Savepoint, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
+
+    import sqlalchemy as sa
 
     from nova_sqlcore.core.scopes import Context, Scopes
 
@@ -58,11 +58,6 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 Outcome = Literal["done", "conflict", "failed"]
-
-#: A transaction that meets a conflict runs at most this many times.
-ATTEMPTS = 6
-#: Seconds: the longest pause before the second attempt; it doubles with each attempt up to the second number.
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -220,16 +215,17 @@ class Scope:
         """
         self.check(outer)
         scopes.open.append(outer)
+        retry: Retry | None = None
         try:
-            for attempt in itertools.count(1):
+            while True:
                 try:
                     if not self._savepoint:
                         return function(*args, **kwargs)
                     with outer.savepoint():
                         return function(*args, **kwargs)
                 except exceptions.RetryRequest as error:
-                    pause_or_raise(error, attempt, outer.name)
-            raise AssertionError("unreachable")
+                    retry = retry or Retry(outer.database, outer.name, time.perf_counter())
+                    retry.pause_or_raise(error)
         finally:
             scopes.open.pop()
 
@@ -248,16 +244,17 @@ class Scope:
             failure = None
 
     def _write(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
-        for attempt in itertools.count(1):
+        retry: Retry | None = None
+        while True:
             try:
                 result = _write_once(transaction, scopes, function, args, kwargs)
             except Exception as error:
-                pause_or_raise(error, attempt, transaction.name, self._retry_on)
+                retry = retry or Retry(transaction.database, transaction.name, transaction.opened, self._retry_on)
+                retry.pause_or_raise(error)
                 transaction = self.open(transaction.database, transaction.outer, transaction.name, scopes)
             else:
                 transaction.run_hooks()
                 return result
-        raise AssertionError("unreachable")
 
 
 def _write_once(
@@ -277,22 +274,6 @@ def _write_once(
         scopes.wrote.add(transaction.database)
     _report(transaction, None)
     return result
-
-
-def pause_or_raise(error: Exception, attempt: int, name: str, retry_on: tuple[type[Exception], ...] = ()) -> None:
-    """Sleep a short random time before the next attempt, or raise ``error`` if there is to be none.
-
-    Conflicts (``DBDeadlock``), ``RetryRequest`` and the errors in ``retry_on`` are worth another attempt. The pause
-    grows with the attempt.
-    """
-    if not isinstance(error, (exceptions.DBDeadlock, exceptions.RetryRequest, *retry_on)):
-        raise error
-    if attempt >= ATTEMPTS:
-        raise error.inner_exc if isinstance(error, exceptions.RetryRequest) else error
-    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-    pause = random.uniform(longest / 4, longest)
-    logger.debug("%s: attempt %d met %s, next in %.3f s", name, attempt, type(error).__name__, pause)
-    time.sleep(pause)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -400,11 +381,12 @@ class Block:
 class Attempt(Block):
     """One try of ``attempts``: a writing block that swallows a conflict while there are tries left."""
 
-    def __init__(self, scope: Scope, context: Any, number: int) -> None:
+    def __init__(self, scope: Scope, context: Any, number: int, retry: Retry) -> None:
         """Be try ``number``."""
         super().__init__(scope, context)
         self.number = number
         self.done = False
+        self._retry = retry
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -421,7 +403,7 @@ class Attempt(Block):
             return False
         if not isinstance(error, Exception) or not self._owns:
             return False
-        pause_or_raise(error, self.number, "block")
+        self._retry.pause_or_raise(error)
         return True
 
 
@@ -429,10 +411,11 @@ def attempts(context: Any) -> Iterator[Attempt]:
     """Yield writing blocks until one has been committed.
 
     ``for attempt in tx.attempts(context): with attempt as t: ...``. A conflict starts the block over in a new
-    transaction, at most ``ATTEMPTS`` times in all; other errors pass at once.
+    transaction, until ``retry_deadline`` (EngineOptions) has passed; other errors pass at once.
     """
+    retry = Retry(database_of(context), "block", time.perf_counter())
     for number in itertools.count(1):
-        attempt = Attempt(writer, context, number)
+        attempt = Attempt(writer, context, number, retry)
         yield attempt
         if attempt.done:
             return
@@ -493,6 +476,7 @@ def create_context_manager(connection: str | sa.URL | None = None) -> Database:
     """Return the database at this URL, one object per URL; without a URL, a new one at the main database's address.
 
     It has the main database's options.
+    Raises: DBError for a URL that can't be understood or a driver that is missing.
     """
     options = dataclasses.asdict(main.options)
     if connection is None:
@@ -500,7 +484,7 @@ def create_context_manager(connection: str | sa.URL | None = None) -> Database:
         if main.url is not None:
             database.configure(main.url, main.replica_url, **options)
         return database
-    url = sa.make_url(connection)
+    url = connections.parse_url(connection)
     key = url.render_as_string(hide_password=False)
     with _cells_lock:
         if key not in _cells:

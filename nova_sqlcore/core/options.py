@@ -4,32 +4,78 @@ from __future__ import annotations
 
 import dataclasses
 
+from nova_sqlcore import exceptions
+
+#: Options that may not be negative.
+_DURATIONS = (
+    "pool_timeout",
+    "connect_timeout",
+    "read_timeout",
+    "statement_timeout",
+    "lock_timeout",
+    "busy_timeout",
+    "retry_deadline",
+    "retry_interval",
+    "keepalives_idle",
+    "tcp_user_timeout",
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """The knobs of a database; every one can be given to ``configure``."""
+    """The knobs of a database; every one can be given to ``configure``. All durations are seconds.
+
+    Raises: DBError naming the option whose value makes no sense.
+    """
 
     #: connections that stay open, and how many more may be opened under load
     pool_size: int = 5
     max_overflow: int = 50
-    #: seconds to wait for a free connection
+    #: how long to wait for a free connection
     pool_timeout: float = 30
-    #: seconds after which a connection is replaced by a new one
+    #: age at which a connection is replaced by a new one
     pool_recycle: int = 3600
     #: ask the server at every checkout whether the connection lives: one round trip more
     pool_pre_ping: bool = False
-    #: attempts to reach the server at the first use (-1: for ever), and seconds between them
+    #: attempts to reach the server at the first use (-1: for ever), and the time between them
     max_retries: int = 0
     retry_interval: float = 1
+    #: how long a call that meets conflicts goes on trying, from its beginning; 0: one attempt
+    retry_deadline: float = 5
+    #: how many attempts such a call has at most, if it is not to be a matter of time alone
+    attempts: int | None = None
+    #: how long making a connection may take, the login included
+    connect_timeout: float = 10
+    #: how long the client waits for an answer before it takes the connection for lost; None: for ever
+    read_timeout: float | None = 360
+    #: how long one statement may run; 0: for ever; None: 300 on servers, for ever on sqlite, where a limit costs a few
+    #: microseconds per statement. MySQL limits SELECT alone, MariaDB and the others every statement
+    statement_timeout: float | None = None
+    #: how long a call waits for locks that others hold; None leaves the server's own limit. The MySQL family counts
+    #: whole seconds
+    lock_timeout: float | None = 30
+    #: sqlite: overrides ``lock_timeout`` there
+    busy_timeout: float | None = None
+    #: PostgreSQL: silence after which TCP asks whether the other side lives (three times, ten seconds apart), and the
+    #: time that sent data may stay unacknowledged; None leaves the system's own
+    keepalives_idle: float | None = 30
+    tcp_user_timeout: float | None = 60
     #: sql_mode of MySQL sessions; empty leaves the server's own
     sql_mode: str = "TRADITIONAL"
     #: Galera: wait until this node has applied what others committed (bit mask); None leaves the server's own
     wsrep_sync_wait: int | None = None
-    #: sqlite: seconds to wait for another writer
-    busy_timeout: float = 30
     #: sqlite: False trades durability for speed
     sqlite_synchronous: bool = True
     #: psycopg: executions after which a statement is prepared on the server; None behind a PgBouncer before 1.22
     prepare_threshold: int | None = 2
     #: log every statement
     echo: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name in _DURATIONS:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int | float) or not 0 <= value < 1e8):
+                raise exceptions.DBError(f"the option {name} is a number of seconds, not {value!r}")
+        if self.attempts is not None and self.attempts < 1:
+            raise exceptions.DBError(f"the option attempts is at least 1, or None, not {self.attempts!r}")

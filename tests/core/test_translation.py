@@ -20,37 +20,53 @@ from nova_sqlcore.exceptions import (
     DBDeadlock,
     DBDuplicateEntry,
     DBError,
+    DBLockTimeout,
+    DBReadOnly,
     DBReferenceError,
+    DBTimeout,
 )
 
+MYSQL: dict[type[DBError], tuple[int, ...]] = {
+    DBDeadlock: (1020, 1213, 1412, 3058, 3101),
+    DBLockTimeout: (1205, 3572),
+    DBTimeout: (1317, 1969, 3024),
+    DBReadOnly: (1792, 1836),
+    DBDuplicateEntry: (1022, 1062, 1169, 1586, 1859),
+    DBReferenceError: (1216, 1217, 1451, 1452),
+    DBConstraintError: (3819, 4025),
+    # a packet that is too large: 1153, and 2020 on our side of the line
+    DBDataError: (1153, 1264, 1265, 1267, 1292, 1300, 1366, 1367, 1406, 1411, 1441, 1690, 2020, 3140, 3854, 3988),
+    DatabaseNotMigrated: (1054, 1146),
+    # full disks (1021, 1030, 1114), NULL where none may be, bad syntax, options that forbid something else
+    DBError: (1021, 1030, 1048, 1064, 1114, 1290, 1364),
+    DBConnectionError: (
+        *(1040, 1043, 1044, 1045, 1047, 1049, 1053, 1079, 1080, 1129, 1130, 1152, 1156, 1158, 1159, 1160, 1161, 1184),
+        *(1203, 1226, 1251, 1698, 1820, 1862, 3032, 3118, 3159, 3168, 3169, 4151, 9001),
+        *(1927, 2006, 2013, 2014, 2045, 2055, 4031),  # what SQLAlchemy takes for a disconnect
+        *(2002, 2003, 2006, 2013, 1047, 1927),  # what oslo.db takes for one
+        *(2001, 2004, 2005, 2012, 2026, 2027, 2059, 2061),
+    ),
+}
+POSTGRESQL: dict[type[DBError], tuple[str, ...]] = {
+    DBDeadlock: ("40001", "40P01"),
+    DBLockTimeout: ("55P03",),
+    DBTimeout: ("57014",),
+    DBReadOnly: ("25006",),
+    DBDuplicateEntry: ("23505",),
+    DBReferenceError: ("23503",),
+    DBConstraintError: ("23514",),
+    DBDataError: ("22001", "22003", "22007", "22021", "22P02", "22P05", "42804", "42846", "54000"),
+    DatabaseNotMigrated: ("42P01", "42703"),
+    # of class 53 the server's own trouble: disk, memory, temporary space; 57000 and 54001 are no lost lines either
+    DBError: ("23502", "25P02", "42501", "42601", "53000", "53100", "53200", "53400", "54001", "55006", "XX000"),
+    DBConnectionError: (
+        *("08000", "08001", "08003", "08004", "08006", "08P01", "28000", "28P01", "3D000", "53300"),
+        *("25P03", "57P01", "57P02", "57P03", "57P04", "57P05", "26000", "42P05"),
+    ),
+}
 
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        (1213, DBDeadlock),
-        (1205, DBDeadlock),
-        (1020, DBDeadlock),
-        (1048, DBError),
-        (1364, DBError),
-        (1062, DBDuplicateEntry),
-        (1451, DBReferenceError),
-        (1452, DBReferenceError),
-        (4025, DBConstraintError),
-        (3819, DBConstraintError),
-        (1264, DBDataError),
-        (1366, DBDataError),
-        (1406, DBDataError),
-        (1146, DatabaseNotMigrated),
-        (1054, DatabaseNotMigrated),
-        (1040, DBConnectionError),
-        (1045, DBConnectionError),
-        (1049, DBConnectionError),
-        (2003, DBConnectionError),
-        (2006, DBConnectionError),
-        (2013, DBConnectionError),
-        (1064, DBError),
-    ],
-)
+
+@pytest.mark.parametrize(("number", "kind"), [(number, kind) for kind, numbers in MYSQL.items() for number in numbers])
 @pytest.mark.parametrize("wrapper", [pymysql.OperationalError, pymysql.IntegrityError])
 def test_numbers_of_mysql(number: int, kind: type[DBError], wrapper: type[Exception]) -> None:
     cause = wrapper(number, "text")
@@ -87,30 +103,7 @@ def test_references_of_mysql() -> None:
     assert found == ("consoles", "consoles_ibfk_1", "pool_id", "console_pools")
 
 
-@pytest.mark.parametrize(
-    ("state", "kind"),
-    [
-        ("40001", DBDeadlock),
-        ("40P01", DBDeadlock),
-        ("55P03", DBDeadlock),
-        ("23502", DBError),
-        ("23505", DBDuplicateEntry),
-        ("23503", DBReferenceError),
-        ("23514", DBConstraintError),
-        ("22001", DBDataError),
-        ("22003", DBDataError),
-        ("22P02", DBDataError),
-        ("42804", DBDataError),
-        ("42P01", DatabaseNotMigrated),
-        ("42703", DatabaseNotMigrated),
-        ("08006", DBConnectionError),
-        ("28P01", DBConnectionError),
-        ("3D000", DBConnectionError),
-        ("53300", DBConnectionError),
-        ("57P01", DBConnectionError),
-        ("25P02", DBError),
-    ],
-)
+@pytest.mark.parametrize(("state", "kind"), [(state, kind) for kind, states in POSTGRESQL.items() for state in states])
 def test_states_of_postgresql(state: str, kind: type[DBError]) -> None:
     cause = psycopg.errors.lookup(state)("text")
     error = dialects.POSTGRESQL.translate(cause)
@@ -119,19 +112,96 @@ def test_states_of_postgresql(state: str, kind: type[DBError]) -> None:
 
 
 @pytest.mark.parametrize(
+    "cause",
+    [
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+        psycopg.errors.ConnectionTimeout("connection timeout expired"),
+        psycopg.InterfaceError("the connection is closed"),
+        psycopg.errors.FeatureNotSupported("cached plan must not change result type"),
+    ],
+)
+def test_lost_connections_of_postgresql(cause: Exception) -> None:
+    assert type(dialects.POSTGRESQL.translate(cause)) is DBConnectionError
+
+
+def test_other_errors_without_a_state() -> None:
+    assert type(dialects.POSTGRESQL.translate(psycopg.DataError("cannot contain NUL bytes"))) is DBDataError
+    assert type(dialects.POSTGRESQL.translate(psycopg.errors.FeatureNotSupported("no such thing"))) is DBError
+    assert type(dialects.POSTGRESQL.translate(psycopg.ProgrammingError("3 parameters were passed"))) is DBError
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        pymysql.InterfaceError(0, ""),
+        pymysql.Error("Already closed"),
+        pymysql.InternalError("Packet sequence number wrong - got 1 expected 2"),
+        pymysql.OperationalError(1927, "Connection was killed"),
+    ],
+)
+def test_lost_connections_of_mysql(cause: Exception) -> None:
+    assert type(dialects.MYSQL.translate(cause)) is DBConnectionError
+
+
+@pytest.mark.parametrize("option", ["--read-only", "--super-read-only", "--read_only", "--innodb-read-only"])
+@pytest.mark.parametrize("product", ["MySQL", "MariaDB"])
+def test_a_read_only_server_of_mysql(product: str, option: str) -> None:
+    text = f"The {product} server is running with the {option} option so it cannot execute this statement"
+    assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBReadOnly
+    text = text.replace(option, "--secure-file-priv")
+    assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBError
+
+
+def test_a_key_that_the_server_does_not_name() -> None:
+    error = dialects.MYSQL.translate(pymysql.IntegrityError(1022, "Can't write; duplicate key in table 'cells'"))
+    assert isinstance(error, DBDuplicateEntry)
+    assert error.columns == []
+
+
+#: Facts of SQLAlchemy's ``is_disconnect``: each of these ends a connection for it, and must for us.
+@pytest.mark.parametrize("number", [1927, 2006, 2013, 2014, 2045, 2055, 4031])
+def test_what_sqlalchemy_takes_for_a_disconnect(number: int) -> None:
+    cause = pymysql.OperationalError(number, "text")
+    dialect: Any = sa.create_engine("mysql+pymysql://h/nova").dialect
+    assert dialect.is_disconnect(cause, None, None)
+    assert isinstance(dialects.MYSQL.translate(cause), DBConnectionError)
+
+
+def test_what_sqlalchemy_takes_for_a_disconnect_of_sqlite() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.close()
+    with pytest.raises(sqlite3.ProgrammingError) as raised:
+        connection.execute("SELECT 1")
+    assert isinstance(dialects.SQLITE.translate(raised.value), DBConnectionError)
+
+
+def test_kinds_of_time_limits() -> None:
+    """A lock timeout is a conflict like others, and a time limit like others."""
+    assert issubclass(DBLockTimeout, DBDeadlock)
+    assert issubclass(DBLockTimeout, DBTimeout)
+    assert not issubclass(DBTimeout, DBDeadlock | DBConnectionError)
+
+
+@pytest.mark.parametrize(
     ("code", "text", "kind"),
     [
-        ("SQLITE_BUSY", "database is locked", DBDeadlock),
+        ("SQLITE_BUSY", "database is locked", DBLockTimeout),
+        ("SQLITE_BUSY_RECOVERY", "database is locked", DBLockTimeout),
         ("SQLITE_BUSY_SNAPSHOT", "database is locked", DBDeadlock),
         ("SQLITE_LOCKED", "database table is locked", DBDeadlock),
-        (None, "database is locked", DBDeadlock),
+        (None, "database is locked", DBLockTimeout),
+        ("SQLITE_PROTOCOL", "locking protocol", DBDeadlock),
+        ("SQLITE_INTERRUPT", "interrupted", DBTimeout),
         ("SQLITE_CONSTRAINT_NOTNULL", "NOT NULL constraint failed: cells.transport_url", DBError),
         ("SQLITE_CONSTRAINT_UNIQUE", "UNIQUE constraint failed: cells.name, cells.deleted", DBDuplicateEntry),
         (None, "UNIQUE constraint failed: cells.name, cells.deleted", DBDuplicateEntry),
         ("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY constraint failed", DBReferenceError),
         ("SQLITE_CONSTRAINT_CHECK", "CHECK constraint failed: positive", DBConstraintError),
         ("SQLITE_CANTOPEN", "unable to open database file", DBConnectionError),
-        ("SQLITE_READONLY", "attempt to write a readonly database", DBConnectionError),
+        ("SQLITE_NOTADB", "file is not a database", DBConnectionError),
+        ("SQLITE_READONLY", "attempt to write a readonly database", DBReadOnly),
+        ("SQLITE_READONLY_DBMOVED", "attempt to write a readonly database", DBReadOnly),
+        ("SQLITE_FULL", "database or disk is full", DBError),
         ("SQLITE_ERROR", "no such table: cells", DatabaseNotMigrated),
         ("SQLITE_TOOBIG", "string or blob too big", DBDataError),
         ("SQLITE_ERROR", "near syntax", DBError),

@@ -167,6 +167,12 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 
 @pytest.fixture
+def six_attempts(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call that meets conflicts make six attempts, whatever the deadline."""
+    monkeypatch.setattr(tx.main, "_options", dataclasses.replace(tx.main.options, attempts=6))
+
+
+@pytest.fixture
 def empty_tables(request: pytest.FixtureRequest, backend: Backend) -> Callable[[], None]:
     """Return a function that empties the database again, for a test that tries many examples."""
     return functools.partial(request.config.stash[_DATABASES].clean, backend.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import tx
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | None) -> list[tx.Transaction]:
     """Let that many UPDATEs fail with ``error``, or match nothing; the list grows with the transaction of each UPDATE.
 
-    A function that sends one UPDATE per attempt has as many attempts.
+    A function that sends one UPDATE per attempt has as many attempts: six at most here, whatever the deadline.
     """
+    monkeypatch.setattr(tx.main, "_options", dataclasses.replace(tx.main.options, attempts=6))
     attempts: list[tx.Transaction] = []
     perform = tx.Transaction._perform
 

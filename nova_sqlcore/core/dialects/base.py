@@ -69,6 +69,10 @@ class Dialect:
     def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
         """Set up a new DB-API connection."""
 
+    def lock_timeout(self, options: EngineOptions) -> float | None:
+        """Return how many seconds a statement waits for a lock; None where the server decides."""
+        return options.lock_timeout
+
     def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
         """Return ``statement`` as one that locks the rows it finds."""
         return statement.with_for_update(of=of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -18,6 +19,36 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.options import EngineOptions
 
 
+#: What an error number stands for; those that carry more than a text are not here.
+_KINDS: dict[int, type[exceptions.DBError]] = {
+    # ER_CHECKREAD, ER_LOCK_DEADLOCK (also Galera's certification), ER_TABLE_DEF_CHANGED, ER_USER_LOCK_DEADLOCK, and
+    # ER_TRANSACTION_ROLLBACK_DURING_COMMIT (certification of Group Replication)
+    **dict.fromkeys((1020, 1213, 1412, 3058, 3101), exceptions.DBDeadlock),
+    # ER_LOCK_WAIT_TIMEOUT, ER_LOCK_NOWAIT
+    **dict.fromkeys((1205, 3572), exceptions.DBLockTimeout),
+    # ER_QUERY_INTERRUPTED, ER_STATEMENT_TIMEOUT (MariaDB), ER_QUERY_TIMEOUT
+    **dict.fromkeys((1317, 1969, 3024), exceptions.DBTimeout),
+    # ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE; 1290 says by its text which option it means
+    **dict.fromkeys((1792, 1836), exceptions.DBReadOnly),
+    **dict.fromkeys((1054, 1146), exceptions.DatabaseNotMigrated),
+    # values that do not fit: ranges, charsets, dates, JSON; 1153 and 2020 are packets that are too large
+    **dict.fromkeys((1118, 1153, 1264, 1265, 1267, 1292, 1300, 1301, 1366, 1367, 1406), exceptions.DBDataError),
+    **dict.fromkeys((1411, 1441, 1690, 2020, 3140, 3854, 3988), exceptions.DBDataError),
+    # refused at the door: limits of connections, hosts, logins, plug-ins, accounts that are locked or expired, TLS
+    **dict.fromkeys((1040, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1135, 1203, 1226), exceptions.DBConnectionError),
+    **dict.fromkeys((1251, 1524, 1698, 1820, 1862, 3032, 3118, 3159, 4151), exceptions.DBConnectionError),
+    # the server goes, the network fails, the session was ended: 1047 is a Galera node that is not ready, 1927 and 3169
+    # are KILL, 4031 is an idle session since MySQL 8.0.24, 9001 is ProxySQL that reaches no server
+    **dict.fromkeys((1047, 1053, 1077, 1079, 1080, 1081, 1152, 1154, 1155, 1156, 1157), exceptions.DBConnectionError),
+    **dict.fromkeys((1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031, 9001), exceptions.DBConnectionError),
+    # the client library's own
+    **dict.fromkeys((2001, 2002, 2003, 2004, 2005, 2006, 2007, 2009, 2011, 2012), exceptions.DBConnectionError),
+    **dict.fromkeys((2013, 2014, 2026, 2027, 2045, 2047, 2048, 2055, 2059, 2061), exceptions.DBConnectionError),
+}
+#: How PyMySQL begins the errors of a broken connection that have no number.
+_BROKEN: tuple[str, ...] = ("packet sequence number wrong", "already closed", "connection was killed")
+
+
 class MySQL(Dialect):
     """MySQL 8 and newer."""
 
@@ -27,12 +58,6 @@ class MySQL(Dialect):
     json_children = True
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
-    _CONFLICTS: ClassVar[frozenset[int]] = frozenset({1213, 1205, 1020})
-    _CONNECTION: ClassVar[frozenset[int]] = frozenset(
-        {1040, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1184, 1698, 1927}
-        | {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2045, 2055, 2059, 2061}
-    )
-    _DATA: ClassVar[frozenset[int]] = frozenset({1264, 1265, 1267, 1292, 1366, 1367, 1406, 1411, 3140, 3854})
     _FOREIGN_KEY = re.compile(
         r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "
         r"FOREIGN KEY \(.(?P<key>[^`]+).\) REFERENCES .(?P<parent>\w+)."
@@ -108,24 +133,17 @@ class MySQL(Dialect):
         args = error.args
         number = args[0] if args and isinstance(args[0], int) else None
         text = str(args[1]) if len(args) > 1 else str(error)
-        if number in (1062, 1586):
-            key = text.rpartition("for key ")[2].strip("'\" ")
-            # MariaDB names no table; what the library inserts by a key other than ``id`` goes through an upsert
-            columns = ["id"] if key.rpartition(".")[2] == "PRIMARY" else exceptions.columns_of_key(key)
-            return exceptions.DBDuplicateEntry(columns=columns, inner_exception=error)
-        if number in self._CONFLICTS:
-            return exceptions.DBDeadlock(error)
+        if number in (1022, 1062, 1169, 1586, 1859):
+            return exceptions.DBDuplicateEntry(columns=_columns_of(text), inner_exception=error)
         if number in (1216, 1217, 1451, 1452):
             return self._reference_error(error, text)
         if number in (3819, 4025):
             return exceptions.DBConstraintError(None, _quoted(text), inner_exception=error)
-        if number in (1146, 1054):
-            return exceptions.DatabaseNotMigrated(error)
-        if number in self._DATA:
-            return exceptions.DBDataError(error)
-        if number in self._CONNECTION or type(error).__name__ == "InterfaceError":
+        if number == 1290 and "read-only" in text.replace("_", "-"):  # it stands for any option that forbids something
+            return exceptions.DBReadOnly(error)
+        if isinstance(error, _interface_errors()) or text.lower().startswith(_BROKEN):
             return exceptions.DBConnectionError(error)
-        return exceptions.DBError(error)
+        return _KINDS.get(number or 0, exceptions.DBError)(error)
 
     def _reference_error(self, error: BaseException, text: str) -> exceptions.DBReferenceError:
         found = self._FOREIGN_KEY.search(text)
@@ -142,6 +160,23 @@ class MariaDB(MySQL):
 def _server_version(connection: Any) -> str:
     """Return the version text of a PyMySQL or mysqlclient connection; both keep it from the handshake."""
     return str(connection.get_server_info())
+
+
+def _interface_errors() -> tuple[type[Exception], ...]:
+    """Return what the drivers in use raise when their connection is closed already."""
+    return tuple(sys.modules[name].InterfaceError for name in ("pymysql", "MySQLdb") if name in sys.modules)
+
+
+def _columns_of(text: str) -> list[str]:
+    """Return the columns of the unique key that an error names, if it does.
+
+    MariaDB names no table; what the library inserts by a key other than ``id`` goes through an upsert.
+    """
+    _, named, rest = text.rpartition("for key ")
+    key = rest.strip("'\" ")
+    if not named:
+        return []
+    return ["id"] if key.rpartition(".")[2] == "PRIMARY" else exceptions.columns_of_key(key)
 
 
 def _quoted(text: str) -> str | None:

@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.options import EngineOptions
 
 
+#: What a SQLSTATE, or else its class, stands for; those that carry more than a text are not here.
+_KINDS: dict[str, type[exceptions.DBError]] = {
+    **dict.fromkeys(("40001", "40P01"), exceptions.DBDeadlock),
+    "55P03": exceptions.DBLockTimeout,
+    "57014": exceptions.DBTimeout,
+    "25006": exceptions.DBReadOnly,
+    **dict.fromkeys(("42P01", "42703"), exceptions.DatabaseNotMigrated),
+    # class 22, and 54000, which is a value too long for an index
+    **dict.fromkeys(("22", "42804", "42846", "54000"), exceptions.DBDataError),
+    # the session was ended: idle in a transaction, transaction_timeout, shutdown (57P01 to 57P05); of class 53 only too
+    # many connections: a full disk, full memory and full temporary space are the server's trouble, not the line's
+    **dict.fromkeys(("08", "28", "3D", "25P03", "25P04", "53300"), exceptions.DBConnectionError),
+    **dict.fromkeys(("57P01", "57P02", "57P03", "57P04", "57P05"), exceptions.DBConnectionError),
+    # the session has other prepared statements than psycopg thinks, as after DEALLOCATE or behind a pooler
+    **dict.fromkeys(("26000", "42P05"), exceptions.DBConnectionError),
+}
+
+
 class PostgreSQL(Dialect):
     """PostgreSQL 12 and newer, through psycopg 3."""
 
@@ -35,9 +53,6 @@ class PostgreSQL(Dialect):
     null_is_greatest = True
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-
-    _CONFLICTS: ClassVar[frozenset[str]] = frozenset({"40001", "40P01", "55P03"})
-    _CONNECTION: ClassVar[tuple[str, ...]] = ("08", "28", "3D", "53", "57P0")
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Prepare statements early; put reading connections into autocommit mode."""
@@ -116,24 +131,31 @@ class PostgreSQL(Dialect):
         diag: Any = getattr(error, "diag", None)
         if state == "23505":
             return exceptions.DBDuplicateEntry(columns=_columns_of(diag), inner_exception=error)
-        if state in self._CONFLICTS:
-            return exceptions.DBDeadlock(error)
         if state == "23503":
             return self._reference_error(error, diag)
         if state == "23514":
             return exceptions.DBConstraintError(diag.table_name, diag.constraint_name, inner_exception=error)
-        if state in ("42P01", "42703"):
-            return exceptions.DatabaseNotMigrated(error)
-        if state.startswith("22") or state in ("42804", "42846") or (not state and type(error).__name__ == "DataError"):
-            return exceptions.DBDataError(error)
-        if state.startswith(self._CONNECTION) or (not state and type(error).__name__ == "OperationalError"):
+        if state == "0A000" and "cached plan" in str(error):  # the schema has changed beneath a prepared statement
             return exceptions.DBConnectionError(error)
-        return exceptions.DBError(error)
+        if not state:
+            return _without_state(error)
+        return (_KINDS.get(state) or _KINDS.get(state[:2]) or exceptions.DBError)(error)
 
     def _reference_error(self, error: BaseException, diag: Any) -> exceptions.DBReferenceError:
         found = re.search(r"Key \(([^)]+)\)=.* table \"(\w+)\"", diag.message_detail or "")
         key, parent = found.groups() if found else (None, None)
         return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
+
+
+def _without_state(error: BaseException) -> exceptions.DBError:
+    """Return the library's error for one that psycopg itself raises; the server knows nothing of it."""
+    from psycopg import DataError, InterfaceError, OperationalError  # an extra; it is loaded if its error is here
+
+    if isinstance(error, DataError):
+        return exceptions.DBDataError(error)
+    if isinstance(error, OperationalError | InterfaceError):
+        return exceptions.DBConnectionError(error)
+    return exceptions.DBError(error)
 
 
 def _columns_of(diag: Any) -> list[str]:

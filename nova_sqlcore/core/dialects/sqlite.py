@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.options import EngineOptions
 
 
+#: What a result code stands for, by its beginning; those that carry more than a text are not here.
+_KINDS: dict[str, type[exceptions.DBError]] = {
+    "SQLITE_BUSY_SNAPSHOT": exceptions.DBDeadlock,
+    "SQLITE_BUSY": exceptions.DBLockTimeout,
+    "SQLITE_LOCKED": exceptions.DBDeadlock,
+    "SQLITE_PROTOCOL": exceptions.DBDeadlock,  # many processes began to read at the same moment
+    "SQLITE_INTERRUPT": exceptions.DBTimeout,
+    "SQLITE_READONLY": exceptions.DBReadOnly,
+    "SQLITE_CANTOPEN": exceptions.DBConnectionError,
+    "SQLITE_NOTADB": exceptions.DBConnectionError,
+    "SQLITE_AUTH": exceptions.DBConnectionError,
+    "SQLITE_MISMATCH": exceptions.DBDataError,
+    "SQLITE_TOOBIG": exceptions.DBDataError,
+}
+
+
 class Sqlite(Dialect):
     """sqlite 3.35 and newer, through the standard library."""
 
@@ -46,7 +62,7 @@ class Sqlite(Dialect):
         """
         return {
             "isolation_level": None if role == "reader" or in_memory(url) else "",
-            "timeout": options.busy_timeout,
+            "timeout": self.lock_timeout(options),
             "cached_statements": 1000,
             "check_same_thread": False,
         }
@@ -62,6 +78,10 @@ class Sqlite(Dialect):
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA synchronous = {'NORMAL' if options.sqlite_synchronous else 'OFF'}")
         cursor.close()
+
+    def lock_timeout(self, options: EngineOptions) -> float:
+        """Return ``busy_timeout``, or else ``lock_timeout``, or else the driver's own 5 seconds."""
+        return next((time for time in (options.busy_timeout, options.lock_timeout) if time is not None), 5)
 
     def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""
@@ -104,15 +124,13 @@ class Sqlite(Dialect):
             return exceptions.DBReferenceError(None, None, None, None, inner_exception=error)
         if code == "SQLITE_CONSTRAINT_CHECK":
             return exceptions.DBConstraintError(None, text.partition(":")[2].strip(), inner_exception=error)
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return exceptions.DBDeadlock(error)
         if text.startswith(("no such table", "no such column")) or " has no column named " in text:
             return exceptions.DatabaseNotMigrated(error)
-        if code.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH")):
-            return exceptions.DBConnectionError(error)
-        if isinstance(error, sqlite3.DataError | OverflowError) or code in ("SQLITE_MISMATCH", "SQLITE_TOOBIG"):
+        if isinstance(error, sqlite3.DataError | OverflowError):
             return exceptions.DBDataError(error)
-        return exceptions.DBError(error)
+        if text.startswith("Cannot operate on a closed database"):
+            return exceptions.DBConnectionError(error)
+        return next((kind for start, kind in _KINDS.items() if code.startswith(start)), exceptions.DBError)(error)
 
 
 def _regexp(pattern: Any, item: Any) -> bool | None:

@@ -385,7 +385,7 @@ def fixed_ip_associate(
     Cost: 1 statement, 2 on the MySQL family; 2 if it fails.
     Lock: the fixed IP's row.
     Raises: InvalidUUID(uuid); FixedIpNotFoundForNetwork(address, network_uuid); FixedIpAlreadyInUse(address,
-    instance_uuid); FixedIpAssociateFailed(net) after 6 lost races.
+    instance_uuid); FixedIpAssociateFailed(net) if others win every race until ``retry_deadline``.
     """
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
@@ -489,7 +489,8 @@ def fixed_ip_associate_pool(
     host. The one that was changed last the longest time ago is taken, one that never was changed before all others.
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row that is taken; rows that others are taking are stepped over.
-    Raises: InvalidUUID(uuid); NoMoreFixedIps(net); FixedIpAssociateFailed(net) after 6 lost races.
+    Raises: InvalidUUID(uuid); NoMoreFixedIps(net); FixedIpAssociateFailed(net) if others win every race
+    until ``retry_deadline``.
     """
     if instance_uuid and not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)

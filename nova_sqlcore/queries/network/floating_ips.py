@@ -338,7 +338,8 @@ def floating_ip_allocate_address(
 
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row that is taken; rows that others are taking are stepped over.
-    Raises: Forbidden() to users of another project; NoMoreFloatingIps(); FloatingIpAllocateFailed() after 6 lost races.
+    Raises: Forbidden() to users of another project; NoMoreFloatingIps(); FloatingIpAllocateFailed() if others win
+    every race until ``retry_deadline``.
     """
     authorize_project_context(context, project_id)
     transaction = current(context)
@@ -451,8 +452,8 @@ def floating_ip_disassociate(context: Context, address: str) -> rows.FixedIPWith
 
     Returns None if it was not bound, or the context may not see the fixed IP.
     Cost: 2 statements; 1 if there is nothing to change.
-    Raises: FloatingIpNotFoundForAddress(address); FloatingIpAssociateFailed(address) after 6 races lost to others who
-    bound it anew.
+    Raises: FloatingIpNotFoundForAddress(address); FloatingIpAssociateFailed(address) if others bind it anew again
+    and again until ``retry_deadline``.
     """
     transaction = current(context)
     shape, key = shape_of({"address": address})

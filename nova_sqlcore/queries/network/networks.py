@@ -366,7 +366,8 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     """Make the host the one that serves the live network, unless there is one already.
 
     Cost: 1 statement; 2 if nothing is to be done.
-    Raises: NetworkNotFound(network_id); NetworkSetHostFailed(network_id) after 6 lost races.
+    Raises: NetworkNotFound(network_id); NetworkSetHostFailed(network_id) if others win every race
+    until ``retry_deadline``.
     """
     transaction = current(context)
     number = as_id(network_id)

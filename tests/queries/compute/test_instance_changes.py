@@ -610,6 +610,7 @@ class TestUnknownConflict:
         )
         assert (row["task_state"], values_of(row["metadata"])) == ("spawning", {"a": "1"})
 
+    @pytest.mark.usefixtures("six_attempts")
     def test_after_six_attempts_it_is_raised(self, uuid: str, ctxt: RequestContext, flicker: Any) -> None:
         left = flicker(100)
         with pytest.raises(exceptions.UnknownInstanceUpdateConflict) as raised:
@@ -967,7 +968,7 @@ CHILDREN = {
 
 
 class TestDeadlocks:
-    """A conflict starts the whole call over, at most six times; a joined call leaves it to its transaction's owner."""
+    """A conflict starts the whole call over until the deadline; a joined call leaves it to its transaction's owner."""
 
     CALLS: Any = (
         lambda context, uuid: update(context, uuid, expected_task_state="scheduling", metadata={"a": "1"}),
@@ -996,6 +997,7 @@ class TestDeadlocks:
 
         return conflicts
 
+    @pytest.mark.usefixtures("six_attempts")
     @pytest.mark.parametrize("call", CALLS)
     def test_attempts(self, uuid: str, ctxt: RequestContext, conflicts: Any, call: Any) -> None:
         conflicts(5)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core import retry
 from nova_sqlcore.queries.network import fixed_ips
 from nova_sqlcore.queries.quota import counts
 from nova_sqlcore.settings import settings
@@ -485,7 +486,7 @@ class TestAssociate:
         context = get_admin_context("yes")
         fixed_ip(**row)
         asked = {"address": A, "network_id": None, **asked}
-        monkeypatch.setattr(tx, "ATTEMPTS", 0)
+        monkeypatch.setattr(retry.Retry, "_seconds_left", lambda *_: 0)
         with pytest.raises(exceptions.FixedIpNotFoundForNetwork) as raised:
             fixed_ips.fixed_ip_associate(context, instance_uuid=str(uuid.uuid4()), **asked)
         named = (raised.value.kwargs["address"], raised.value.kwargs["network_uuid"])

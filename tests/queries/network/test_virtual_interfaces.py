@@ -75,6 +75,7 @@ class TestCreate:
         with pytest.raises(exceptions.VirtualInterfaceCreateException):
             vif(network_id="many")
 
+    @pytest.mark.usefixtures("six_attempts")
     def test_conflicts_stay_conflicts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def conflict(*args: Any, **kwargs: Any) -> None:
             raise exceptions.DBDeadlock

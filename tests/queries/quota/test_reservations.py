@@ -863,6 +863,7 @@ class TestConflicts:
             call()
         assert (numbers()["cores", "user"], open_reservations()) == ((1, 0), [])
 
+    @pytest.mark.usefixtures("six_attempts")
     def test_six_times(self, ctxt: RequestContext, counts: Counts, faults: collections.Counter[str]) -> None:
         faults["COMMIT"] = 10
         with pytest.raises(exceptions.DBDeadlock):

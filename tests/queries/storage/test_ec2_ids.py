@@ -213,6 +213,7 @@ class TestWhatAnImageCantBe:
             ec2_ids.s3_image_create(ctxt, "x" * 40)
         assert type(raised.value) is exceptions.DBError
 
+    @pytest.mark.usefixtures("six_attempts")
     @pytest.mark.parametrize("error", [exceptions.DBDeadlock, exceptions.DBConnectionError])
     def test_conflicts_and_lost_connections_pass(
         self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
