@@ -118,3 +118,20 @@ def test_sums_of_measures() -> None:
     assert (whole["f"].calls, whole["f"].statements_per_call, whole["f"].median) == (3, 2.0, 0.2)
     assert whole["g"].p95 == 0.1
     assert Measure().median == 0.0
+
+
+def test_rows_of_others_are_left_alone(database: str) -> None:
+    tx.configure(database)
+    api.instance_create(get_admin_context(), {"project_id": "blue", "user_id": "u", "host": "h"})
+    tx.close()
+    outcome = CliRunner().invoke(demo.command, ["--url", database, "--servers", "1", "--workers", "1"])
+    assert outcome.exit_code == 2
+    assert "rows of others" in outcome.stderr
+    tx.configure(database)
+    assert len(api.instance_get_all(get_admin_context(), columns_to_join=[])) == 1
+
+
+def test_a_database_that_the_demo_has_used_serves_again(database: str) -> None:
+    for _ in range(2):
+        outcome = CliRunner().invoke(demo.command, ["--url", database, "--servers", "1", "--workers", "1"])
+        assert outcome.exit_code == 0, outcome.output

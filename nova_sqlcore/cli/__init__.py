@@ -10,6 +10,6 @@ def main() -> None:
 
         app()
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if error.name not in ("click", "rich", "dateutil"):
             raise
         sys.exit(f"Error: {error.name} is not installed, and the command needs it: pip install 'nova-sqlcore[cli]'")

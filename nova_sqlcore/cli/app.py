@@ -1,70 +1,112 @@
-"""What all commands have in common: where they are found, how they are told a database, and how they fail.
+"""Where commands are found, and how they fail.
 
-A command is a module with a ``click.Command`` called ``command``. It ends with 0 if it did what it was told, with 1 if
-it could not, and with 2 if it was told nonsense; an error is one line on standard error, without a password.
+A command is a module with a ``Command`` called ``command``. The commands of nova-manage stand in the group ``db`` and
+beside it, with dashes or underscores, as operators type them. A command ends with 0 if it did what it was told; what
+other exit codes mean stands in its help. An error is one line on standard error, without a password.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 import nova_sqlcore
 from nova_sqlcore import exceptions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Function = TypeVar("Function", bound="Callable[..., Any]")
-
-#: The commands in the order in which ``--help`` shows them, and the modules that hold them.
-COMMANDS: Final = {
-    "migrate": "nova_sqlcore.cli.migrate",
-    "online-data-migrations": "nova_sqlcore.cli.online_data_migrations",
-    "archive": "nova_sqlcore.cli.archive",
-    "demo": "nova_sqlcore.cli.demo",
+#: The commands of ``db``, which serve without that word too, and the modules that hold them.
+DB_COMMANDS: Final = {
+    "sync": "migrate",
+    "version": "version",
+    "archive-deleted-rows": "archive",
+    "purge": "purge",
+    "online-data-migrations": "online_data_migrations",
+    "null-instance-uuid-scan": "null_instance_uuid_scan",
 }
+#: The other commands, in the order in which ``--help`` shows them.
+COMMANDS: Final = {
+    "migrate": "migrate",
+    "db": "db",
+    **{name: module for name, module in DB_COMMANDS.items() if name != "sync"},
+    "status": "status",
+    "demo": "demo",
+}
+#: Names of earlier releases.
+ALIASES: Final = {"archive": "archive-deleted-rows", "sync": "migrate"}
 
 
-class _Commands(click.Group):
-    """Imports a command when it is asked for, and reports the library's errors."""
+class Command(click.Command):
+    """A command whose errors of the database or the library end it with one line and the exit code ``unexpected``."""
+
+    def __init__(self, *args: Any, unexpected: int = 1, **kwargs: Any) -> None:
+        """Take what ``click.Command`` takes."""
+        super().__init__(*args, **kwargs)
+        self.unexpected = unexpected
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a number that it returns is its exit code."""
+        try:
+            code = super().invoke(ctx)
+        except (exceptions.DBError, exceptions.NovaException) as error:
+            raise coded(click.ClickException, self.unexpected)(one_line(error)) from error
+        if code:
+            ctx.exit(code)
+
+
+class Commands(click.Group):
+    """Finds commands by name in modules, and imports one when it is asked for."""
+
+    def __init__(self, *args: Any, modules: dict[str, str], **kwargs: Any) -> None:
+        """Take the modules of ``nova_sqlcore.cli`` by the names of their commands."""
+        super().__init__(*args, **kwargs)
+        self.modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return list(COMMANDS)
+        return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None if there is no such."""
-        if cmd_name not in COMMANDS:
+        """Return a command by one of its names, or None if there is no such command."""
+        name = cmd_name.replace("_", "-")
+        module = self.modules.get(name) or self.modules.get(ALIASES.get(name, ""))
+        if module is None:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        command: click.Command = importlib.import_module(f"nova_sqlcore.cli.{module}").command
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the database or the library refuses ends it with one line and exit code 1."""
-        try:
-            return super().invoke(ctx)
-        except (exceptions.DBError, exceptions.NovaException) as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+
+@functools.cache
+def coded(kind: type[click.ClickException], exit_code: int) -> type[click.ClickException]:
+    """Return ``kind`` of error as one that ends the command with this exit code."""
+    return type(kind.__name__, (kind,), {"exit_code": exit_code})
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def one_line(error: BaseException) -> str:
+    """Return an error's text without line breaks."""
+    return " ".join(str(error).split())
+
+
+def dashed(name: str) -> str:
+    """Return an option as it is spelled here: nova-manage spells some with underscores."""
+    return name.replace("_", "-")
+
+
+@click.group(
+    cls=Commands,
+    modules=COMMANDS,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+        "auto_envvar_prefix": "NOVA_SQLCORE",
+        "token_normalize_func": dashed,
+    },
+)
 @click.version_option(nova_sqlcore.__version__, prog_name="nova-sqlcore")
 def app() -> None:
-    """Look after the database of OpenStack's compute service."""
+    """Look after the database of OpenStack's compute service.
 
-
-def url_option(function: Function) -> Function:
-    """Give a command the option ``--url``."""
-    option = click.option(
-        "--url",
-        envvar="NOVA_SQLCORE_URL",
-        show_envvar=True,
-        required=True,
-        metavar="URL",
-        help="The database, like mysql+pymysql://nova:secret@host/nova. Other users of the machine can read what "
-        "stands in a command line: a password is better off in the environment variable.",
-    )
-    return option(function)
+    Every option can stand in an environment variable too: NOVA_SQLCORE_URL, or NOVA_SQLCORE_PURGE_BEFORE for an
+    option of one command.
+    """

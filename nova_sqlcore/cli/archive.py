@@ -1,65 +1,116 @@
-"""``nova-sqlcore archive``: move soft-deleted rows to the shadow tables, or delete them there."""
+"""``nova-sqlcore db archive_deleted_rows``: move soft-deleted rows to the shadow tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import collections
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from nova_sqlcore import tx
-from nova_sqlcore.cli.app import url_option
+from nova_sqlcore.cli.app import Command
+from nova_sqlcore.cli.arguments import Count, Moment
+from nova_sqlcore.cli.interrupts import Interrupted, interruptible
+from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.core.types import MAX_INT
-from nova_sqlcore.queries.maintenance.archive import BATCH, MAX_BATCH, archive_deleted_rows, purge_archived_rows
+from nova_sqlcore.queries.maintenance.archive import archive_deleted_rows, purge_archived_rows
 
 if TYPE_CHECKING:
     import datetime
 
+    from nova_sqlcore.cli.options import Setup
+    from nova_sqlcore.cli.output import Output
 
-@click.command()
-@url_option
-@click.option("--max-rows", type=click.IntRange(0, MAX_INT), metavar="N", help="Move no more rows than this.")
-@click.option("--before", type=click.DateTime(), help="Only rows that were deleted before this time, in UTC.")
+#: Rows per round where no number is given, as nova-manage has it.
+MAX_ROWS: Final = 1000
+#: Exit codes beside 0: rows have moved, and a time that is not understood.
+SOME_MOVED, BAD_TIME = 1, 4
+
+
+@dataclasses.dataclass
+class Job:
+    """What is to move, and what has moved so far, by table."""
+
+    output: Output
+    max_rows: int
+    before: datetime.datetime | None
+    sleep: float
+    moved: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    purged: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def archive(self) -> int:
+        """Move at most ``max_rows`` rows and return how many have moved."""
+        before = self.moved.total()
+        archive_deleted_rows(self.max_rows, before=self.before, pause=self.sleep, progress=self._note_moved)
+        return self.moved.total() - before
+
+    def purge(self) -> None:
+        """Delete what has been archived, of the same age as what was to move."""
+        purge_archived_rows(self.before, pause=self.sleep, progress=self._note_purged)
+
+    def show(self) -> None:
+        """Print what has moved and gone."""
+        for counts, done in ((self.moved, "Archived"), (self.purged, "Purged")):
+            if counts:
+                self.output.table(("Table", f"Number of Rows {done}"), sorted(counts.items()))
+        if not self.moved:
+            self.output.line("Nothing was archived.")
+
+    def _note_moved(self, table: str, count: int) -> None:
+        self.moved[table] += count
+        speed = self.moved.total() / max(time.monotonic() - self.began, 0.001)
+        self.output.progress(f"{self.moved.total()} rows archived, {speed:.0f} rows/s")
+
+    def _note_purged(self, table: str, count: int) -> None:
+        self.purged[table] += count
+        self.output.progress(f"{self.purged.total()} rows purged")
+
+
+@click.command(cls=Command, unexpected=255)
+@common_options
 @click.option(
-    "--batch", type=click.IntRange(1, MAX_BATCH), default=BATCH, show_default=True, help="Rows per transaction."
+    "--max-rows", type=Count(0, MAX_INT), default=MAX_ROWS, show_default=True, help="Move no more rows in a round."
 )
+@click.option("--until-complete", is_flag=True, help="Go on, round after round, until nothing is left to move.")
+@click.option("--before", type=Moment(BAD_TIME), metavar="TIME", help="Only rows deleted before this time (UTC).")
+@click.option("--purge", is_flag=True, help="Then delete archived rows for good; with --before only those of that age.")
 @click.option("--sleep", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Rest after each batch.")
-@click.option("--purge", is_flag=True, help="Delete archived rows for good, instead of moving rows to them.")
-@click.option("--verbose", is_flag=True, help="Show how many rows of each table have moved.")
 def command(
-    url: str,
-    max_rows: int | None,
+    setup: Setup,
+    max_rows: int,
+    until_complete: bool,
     before: datetime.datetime | None,
-    batch: int,
-    sleep: float,
     purge: bool,
-    verbose: bool,
-) -> None:
+    sleep: float,
+) -> int:
     """Move soft-deleted rows to the shadow tables.
 
-    It may be killed at any time and started again, and several runs share the work. Rows that others refer to stay.
+    It may be cut short at any time and started again, and several runs share the work. Ends with 0 if there was
+    nothing to do, 1 if rows have moved, 2 for a bad --max-rows, 4 for a time that is not understood, 255 after an
+    unexpected error.
     """
-    if purge and max_rows is not None:
-        raise click.UsageError("--purge takes no --max-rows")
-    tx.configure(url)
-    try:
-        if purge:
-            counts = purge_archived_rows(before, batch=batch, pause=sleep)
-        else:
-            counts = archive_deleted_rows(max_rows, before=before, batch=batch, pause=sleep)
-    finally:
-        tx.close()
-    if verbose:
-        _show(counts, "Purged" if purge else "Archived")
+    output = setup.output
+    job = Job(output, max_rows, before, sleep)
+    if before is not None:
+        output.remark(f"Rows deleted before {before} UTC.")
+    with setup.database():
+        try:
+            with interruptible():
+                _run(job, until_complete=until_complete, purge=purge)
+        except Interrupted as error:
+            job.show()
+            output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
+            return error.code
+    if output.is_verbose:
+        job.show()
+    output.document({"archived": dict(job.moved), "purged": dict(job.purged)})
+    return SOME_MOVED if job.moved else 0
 
 
-def _show(counts: dict[str, int], done: str) -> None:
-    if not counts:
-        click.echo(f"Nothing was {done.lower()}.")
-        return
-    table = Table("Table", f"Number of Rows {done}", box=box.ASCII2)
-    for name, count in sorted(counts.items()):
-        table.add_row(name, str(count))
-    Console(highlight=False).print(table)
+def _run(job: Job, *, until_complete: bool, purge: bool) -> None:
+    while job.archive() and until_complete:
+        time.sleep(job.sleep)
+    if purge:
+        job.purge()

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import click
-from rich.console import Console
-from rich.table import Table
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.cli.app import url_option
+from nova_sqlcore.cli.app import Command
+from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.schema import migrations
 
+if TYPE_CHECKING:
+    from nova_sqlcore.cli.options import Setup
+    from nova_sqlcore.cli.output import Output
 
-@click.command()
-@url_option
+#: The exit code of a look at the migrations that finds some which are not applied.
+PENDING: Final = 3
+
+
+@click.command(cls=Command)
+@common_options
 @click.option("--status", is_flag=True, help="Show which migrations the database has; nothing is changed.")
+@click.option("--check", is_flag=True, help="Print how many migrations are pending; nothing is changed.")
 @click.option(
     "--rollback",
     is_flag=False,
@@ -24,44 +33,59 @@ from nova_sqlcore.schema import migrations
 )
 @click.option("--adopt", is_flag=True, help="Take over a database that Nova itself has made, if its schema is right.")
 @click.option("--break-lock", is_flag=True, help="Remove the lock that a killed run has left behind.")
-def command(url: str, status: bool, rollback: int | None, adopt: bool, break_lock: bool) -> None:
-    """Create the schema or bring it up to date."""
-    if sum((status, rollback is not None, adopt, break_lock)) > 1:
-        raise click.UsageError("take one of --status, --rollback, --adopt and --break-lock")
-    if status:
-        _status(url)
-    elif rollback is not None:
-        _list("rolled back", migrations.rollback(url, rollback), "nothing to roll back")
+def command(setup: Setup, status: bool, check: bool, rollback: int | None, adopt: bool, break_lock: bool) -> int:
+    """Create the schema or bring it up to date.
+
+    --status and --check end with 3 if migrations are pending, and with 0 if there are none.
+    """
+    if sum((status, check, rollback is not None, adopt, break_lock)) > 1:
+        raise click.UsageError("take one of --status, --check, --rollback, --adopt and --break-lock")
+    output, url = setup.output, setup.address
+    if status or check:
+        return _status(output, url, in_full=status)
+    if rollback is not None:
+        _list(output, "rolled back", migrations.rollback(url, rollback), "nothing to roll back")
     elif adopt:
-        _adopt(url)
+        _adopt(output, url)
     elif break_lock:
         pid = migrations.break_lock(url)
-        click.echo("there is no lock" if pid is None else f"removed the lock of process {pid}")
+        output.line("there is no lock" if pid is None else f"removed the lock of process {pid}")
+        output.document({"removed": pid})
     else:
-        _list("applied", migrations.migrate(url), "nothing to do")
+        _list(output, "applied", migrations.migrate(url), "nothing to do")
+    return 0
 
 
-def _list(what: str, names: list[str], otherwise: str) -> None:
+def _list(output: Output, what: str, names: list[str], otherwise: str) -> None:
     for name in names:
-        click.echo(f"{what} {name}")
+        output.line(f"{what} {name}")
     if not names:
-        click.echo(otherwise)
+        output.line(otherwise)
+    output.document({what: names})
 
 
-def _status(url: str) -> None:
-    table = Table("migration", "state", box=None, pad_edge=False)
-    for migration in migrations.status(url):
-        table.add_row(migration.name, "applied" if migration.applied else "pending")
-    Console(highlight=False).print(table)
+def _status(output: Output, url: str, *, in_full: bool) -> int:
+    """Print the state of the migrations, and return the exit code."""
+    found = migrations.status(url)
+    pending = [migration.name for migration in found if not migration.applied]
+    if in_full:
+        states = {migration.name: "applied" if migration.applied else "pending" for migration in found}
+        output.table(("migration", "state"), states.items())
+        output.document(states)
+    else:
+        output.line(f"{len(pending)} migrations are pending" if pending else "all migrations are applied")
+        output.document({"pending": pending})
+    return PENDING if pending else 0
 
 
-def _adopt(url: str) -> None:
+def _adopt(output: Output, url: str) -> None:
     try:
         notes = migrations.adopt(url)
     except exceptions.SchemaDiffers as error:
         for line in error.differences:
-            click.echo(line)
+            output.line(line)
         raise
     for line in notes:
-        click.echo(f"note: {line}")
-    click.echo("adopted; to add the indexes of this library, run migrate")
+        output.line(f"note: {line}")
+    output.line("adopted; to add the indexes of this library, run migrate")
+    output.document({"notes": notes})

@@ -23,6 +23,8 @@ RESOURCES: Final = {name: types.SimpleNamespace(name=name, sync="_sync_instances
 #: The steps of a boot: task state before and after.
 STEPS: Final = ("scheduling", "networking", "spawning", None)
 PAGE: Final = 20
+#: What the names of the demo's own projects and hosts begin with.
+PREFIX: Final = "demo-"
 #: Every so manieth server of a worker meets this fate.
 RESIZED, FAILED, DELETED, REFUSED, MISTAKEN = 3, 10, 4, 6, 5
 
@@ -38,7 +40,7 @@ class Scene(NamedTuple):
     @classmethod
     def new(cls) -> Scene:
         """Return names that nobody has used."""
-        project = f"demo-{secrets.token_hex(3)}"
+        project = f"{PREFIX}{secrets.token_hex(3)}"
         return cls(project, f"user-of-{project}", str(uuid.uuid4()))
 
     def context(self) -> RequestContext:

@@ -1,8 +1,14 @@
-"""The command ``nova-sqlcore archive``: what it does and prints, and how it ends."""
+"""The commands ``db archive_deleted_rows`` and ``db purge``: what they do and print, and how they end."""
 
 from __future__ import annotations
 
 import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,26 +19,39 @@ from nova_sqlcore import tables, tx
 from nova_sqlcore.cli.app import app
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+    from tests.plugins.backend import Backend
+
+SHADOW = tables.shadows["s3_images"]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
+def engine(backend: Backend) -> Iterator[sa.Engine]:
     """A database with three soft-deleted rows of three days, and one live row."""
     tx.close()  # the command says which database it is
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/nova.sqlite", poolclass=sa.NullPool)
-    tables.metadata.create_all(engine)
-    rows = [
-        {"id": day, "uuid": "u", "deleted": day, "deleted_at": datetime.datetime(2016, 1, day)} for day in (1, 2, 3)
+    with backend.new_database() as url:
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        tables.metadata.create_all(engine)
+        fill(engine, 1, 2, 3)
+        with engine.begin() as connection:
+            connection.execute(tables.s3_images.insert(), {"id": 1000, "uuid": "u", "deleted": 0})
+        yield engine
+        engine.dispose()
+
+
+def fill(engine: sa.Engine, *days: int) -> None:
+    """Store a soft-deleted row for each day of a month."""
+    deleted = [
+        {"id": day, "uuid": "u", "deleted": day, "deleted_at": datetime.datetime(2016, 1, day % 28 + 1)} for day in days
     ]
     with engine.begin() as connection:
-        connection.execute(tables.s3_images.insert(), [*rows, {"id": 4, "uuid": "u", "deleted": 0, "deleted_at": None}])
-    return engine
+        connection.execute(tables.s3_images.insert(), deleted)
 
 
 def run(engine: sa.Engine, *arguments: str) -> Result:
     environment = {"NOVA_SQLCORE_URL": engine.url.render_as_string(hide_password=False)}
-    return CliRunner(env=environment).invoke(app, ["archive", *arguments])
+    return CliRunner(env=environment).invoke(app, ["db", *arguments])
 
 
 def count(engine: sa.Engine, table: sa.Table) -> int:
@@ -40,54 +59,129 @@ def count(engine: sa.Engine, table: sa.Table) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
-def test_all_rows_move_in_silence(engine: sa.Engine) -> None:
-    result = run(engine)
-    assert (result.exit_code, result.output) == (0, "")
-    assert (count(engine, tables.s3_images), count(engine, tables.shadows["s3_images"])) == (1, 3)
+def test_rows_move_in_silence_and_the_exit_code_tells(engine: sa.Engine) -> None:
+    result = run(engine, "archive_deleted_rows")
+    assert (result.exit_code, result.output) == (1, "")
+    assert (count(engine, tables.s3_images), count(engine, SHADOW)) == (1, 3)
+    assert run(engine, "archive_deleted_rows").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [("db", "archive-deleted-rows"), ("archive_deleted_rows",), ("archive",)])
+def test_the_command_has_several_names(engine: sa.Engine, words: tuple[str, ...]) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    assert CliRunner().invoke(app, [*words, "--url", url, "--max_rows", "2"]).exit_code == 1
+    assert count(engine, SHADOW) == 2
 
 
 def test_verbose(engine: sa.Engine) -> None:
-    result = run(engine, "--verbose", "--max-rows", "2", "--batch", "1")
-    assert result.exit_code == 0
-    heading, row = (line for line in result.output.splitlines() if "|" in line)
+    result = run(engine, "archive_deleted_rows", "--verbose", "--max-rows", "2")
+    heading, row = (line for line in result.stdout.splitlines() if "|" in line)
     assert [cell.strip() for cell in heading.split("|")[1:-1]] == ["Table", "Number of Rows Archived"]
     assert [cell.strip() for cell in row.split("|")[1:-1]] == ["s3_images", "2"]
-    run(engine)
-    assert run(engine, "--verbose").output == "Nothing was archived.\n"
+    run(engine, "archive_deleted_rows")
+    assert run(engine, "archive_deleted_rows", "--verbose").stdout == "Nothing was archived.\n"
 
 
-def test_before_and_purge(engine: sa.Engine) -> None:
-    run(engine, "--before", "2016-01-03")
-    assert count(engine, tables.shadows["s3_images"]) == 2
-    result = run(engine, "--purge", "--before", "2016-01-02T00:00:00", "--verbose")
-    assert "Number of Rows Purged" in result.output
-    assert count(engine, tables.shadows["s3_images"]) == 1
-    run(engine, "--purge")
-    assert run(engine, "--purge", "--verbose").output == "Nothing was purged.\n"
-    assert count(engine, tables.s3_images) == 2
+def test_json(engine: sa.Engine) -> None:
+    result = run(engine, "archive_deleted_rows", "--format", "json", "--purge")
+    assert json.loads(result.stdout) == {"archived": {"s3_images": 3}, "purged": {"s3_images": 3}}
+
+
+def test_a_round_moves_a_thousand_rows_at_most_and_until_complete_all(engine: sa.Engine) -> None:
+    fill(engine, *range(4, 1000), *range(1001, 2101))
+    assert run(engine, "archive_deleted_rows").exit_code == 1
+    assert count(engine, SHADOW) == 1000
+    assert run(engine, "archive_deleted_rows", "--until-complete").exit_code == 1
+    assert count(engine, tables.s3_images) == 1
+
+
+def test_before(engine: sa.Engine) -> None:
+    result = run(engine, "archive_deleted_rows", "--before", "Jan 3 2016 01:00 +0100")
+    assert "2016-01-03 00:00:00 UTC" in result.stderr
+    assert count(engine, SHADOW) == 1
+
+
+def test_purge_after_archiving_takes_only_rows_of_that_age(engine: sa.Engine) -> None:
+    run(engine, "archive_deleted_rows", "--max-rows", "1")
+    run(engine, "archive_deleted_rows", "--before", "2016-01-04", "--purge")
+    assert (count(engine, tables.s3_images), count(engine, SHADOW)) == (2, 0)
+    run(engine, "archive_deleted_rows", "--purge")
+    assert (count(engine, tables.s3_images), count(engine, SHADOW)) == (1, 0)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        ("--max-rows", "-1"),
-        ("--max-rows", "x"),
-        ("--max-rows", "2147483648"),
-        ("--max-rows", "9" * 100),
-        ("--before", "yesterday"),
-        ("--batch", "0"),
-        ("--sleep", "-1"),
-        ("--purge", "--max-rows", "1"),
+        (("--max-rows", "-1"), 2),
+        (("--max-rows", "x"), 2),
+        (("--max-rows", "1.5"), 2),
+        (("--max-rows", "2147483648"), 2),
+        (("--max-rows", "9" * 5000), 2),
+        (("--before", "yesterday"), 4),
+        (("--before", "12:00"), 4),
+        (("--sleep", "-1"), 2),
     ],
 )
-def test_nonsense(engine: sa.Engine, arguments: tuple[str, ...]) -> None:
-    assert run(engine, *arguments).exit_code == 2
+def test_nonsense(engine: sa.Engine, arguments: tuple[str, ...], code: int) -> None:
+    assert run(engine, "archive_deleted_rows", *arguments).exit_code == code
     assert count(engine, tables.s3_images) == 4
 
 
-def test_a_database_without_tables(tmp_path: Path) -> None:
+def test_a_database_without_tables(backend: Backend) -> None:
     tx.close()
-    result = run(sa.create_engine(f"sqlite:///{tmp_path}/empty.sqlite"))
-    assert result.exit_code == 1
-    assert "no such table" in result.stderr
+    with backend.new_database() as url:
+        result = run(sa.create_engine(url), "archive_deleted_rows")
+    assert result.exit_code == 255
     assert result.stderr.count("\n") == 1
+    assert "Error: " in result.stderr
+
+
+class TestPurge:
+    def test_nothing_goes_without_a_word(self, engine: sa.Engine) -> None:
+        run(engine, "archive_deleted_rows")
+        result = run(engine, "purge")
+        assert result.exit_code == 1
+        assert "--all" in result.stderr
+        assert count(engine, SHADOW) == 3
+
+    def test_before_and_all(self, engine: sa.Engine) -> None:
+        run(engine, "archive_deleted_rows")
+        dry = run(engine, "purge", "--before", "2016-01-03", "--dry-run", "--format", "json")
+        assert json.loads(dry.stdout)["rows"] == {"s3_images": 1}
+        assert count(engine, SHADOW) == 3
+        result = run(engine, "purge", "--before", "2016-01-03", "--verbose")
+        assert result.exit_code == 0
+        assert "Number of Rows Purged" in result.stdout
+        assert count(engine, SHADOW) == 2
+        assert run(engine, "purge", "--all").exit_code == 0
+        assert run(engine, "purge", "--all").exit_code == 3
+        assert count(engine, tables.s3_images) == 1
+
+    def test_a_bad_time(self, engine: sa.Engine) -> None:
+        assert run(engine, "purge", "--before", "2016-13-01").exit_code == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_between_batches_and_tells_what_has_moved(engine: sa.Engine, number: signal.Signals) -> None:
+    fill(engine, *range(4, 1000))
+    arguments = [sys.executable, "-m", "nova_sqlcore", "db", "archive_deleted_rows", "--max-rows", "50"]
+    url = engine.url.render_as_string(hide_password=False)
+    with subprocess.Popen(
+        [*arguments, "--until-complete", "--sleep", "0.2"],
+        env=os.environ | {"NOVA_SQLCORE_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not count(engine, SHADOW):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        told, remarks = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    moved = count(engine, SHADOW)
+    assert f"| {moved} " in told
+    assert "run it again" in remarks
+    assert moved + count(engine, tables.s3_images) == 1000

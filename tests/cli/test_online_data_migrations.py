@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +59,7 @@ def test_the_real_ones(engine: sa.Engine) -> None:
             connection.execute(tables.services.insert(), {"binary": binary, "version": 4})
     result = run(engine)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
+    assert result.stdout.splitlines()[:3] == [
         "Running batches of 50 until complete",
         "50 rows matched query aggregate_uuids_online_data_migration, 50 migrated",
         "10 rows matched query aggregate_uuids_online_data_migration, 10 migrated",
@@ -72,12 +73,12 @@ def test_the_limit_goes_for_all_together(engine: sa.Engine, monkeypatch: pytest.
     first, second, third = Script("first", (5, 4)), Script("second", (6, 6)), Script("third")
     use(monkeypatch, first, second, third)
     result = run(engine, "--max-count", "10")
-    assert result.stdout.splitlines() == [
+    assert result.stdout.splitlines()[:2] == [
         "5 rows matched query first, 4 migrated",
         "6 rows matched query second, 6 migrated",
     ]
     assert (first.counts, second.counts, third.counts) == ([10], [6], [])
-    assert result.exit_code == 1  # one row was found and not changed
+    assert result.exit_code == 1  # there may be more
 
 
 def test_without_limit_until_nothing_is_done(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +89,32 @@ def test_without_limit_until_nothing_is_done(engine: sa.Engine, monkeypatch: pyt
 
 
 def test_a_failure_does_not_stop_the_others(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing, working = Script("failing", *[ValueError("a secret")] * 2), Script("working", (1, 1), (0, 0))
+    failing, working = Script("failing", *[ValueError("a\nreason")] * 2), Script("working", (1, 1), (0, 0))
     use(monkeypatch, failing, working)
     result = run(engine)
-    assert result.exit_code == 1
-    assert result.stdout.splitlines()[1:] == ["1 rows matched query working, 1 migrated"]
-    assert result.stderr.splitlines() == ["Error attempting to run failing"] * 2
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[1] == "1 rows matched query working, 1 migrated"
+    assert result.stderr.splitlines()[:2] == ["Error attempting to run failing: a reason"] * 2
 
 
-@pytest.mark.parametrize("number", ["-1", "x"])
+def test_errors_beside_work_that_is_limited(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Script("failing", ValueError("no")), Script("working", (1, 1)))
+    assert run(engine, "--max-count", "5").exit_code == 1
+
+
+def test_json(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Script("only", (50, 50), (4, 3), (1, 0)))
+    document = json.loads(run(engine, "--format", "json").stdout)
+    assert document == {"migrations": [{"name": "only", "found": 54, "done": 53}]}
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "x"])
 def test_nonsense(engine: sa.Engine, number: str) -> None:
-    assert run(engine, "--max-count", number).exit_code == 2
+    assert run(engine, "--max-count", number).exit_code == 127
+
+
+def test_every_error_tells_its_reason(tmp_path: Path) -> None:
+    tx.close()
+    result = run(sa.create_engine(f"sqlite:///{tmp_path}/empty.sqlite"))
+    assert result.exit_code == 2
+    assert "no such table" in result.stderr

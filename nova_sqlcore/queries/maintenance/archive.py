@@ -373,3 +373,27 @@ def _purge_table(table: sa.Table, before: datetime.datetime | None, pace: _Pace)
         return _purge_batch(get_admin_context(), tables.shadows[table.name], size, **bounds)
 
     return pace.work(table, purge, None, _before(before))
+
+
+@functools.cache
+def _count_archived_statement(before: bool) -> sa.CompoundSelect[tuple[str, int]]:
+    counts = []
+    for table in ORDER:
+        shadow = tables.shadows[table.name]
+        name, count = sa.literal(table.name, sa.String).label("name"), sa.func.count().label("count")
+        counts.append(sa.select(name, count).select_from(shadow).where(*_within(shadow, behind=False, before=before)))
+    return sa.union_all(*counts)
+
+
+@tx.main.reader.named("purge_archived_rows")
+def _count_archived(context: Context, before: datetime.datetime | None) -> dict[str, int]:
+    found = current(context).rows(_count_archived_statement(before is not None), **_before(before))
+    return {row["name"]: row["count"] for row in found if row["count"]}
+
+
+def count_archived_rows(before: datetime.datetime | None = None) -> dict[str, int]:
+    """Return how many rows ``purge_archived_rows`` would delete, by main table; tables without any are left out.
+
+    Cost: 1 statement.
+    """
+    return _count_archived(get_admin_context(), before)

@@ -170,3 +170,33 @@ def _with_parent(row: dict[str, Any]) -> dict[str, Any] | None:
         logger.warning("PCI device %d: extra_info names no parent; it stays as it is", row["id"])
         return None
     return {"by_id": row["id"], "parent_addr": parent, "extra_info": json.dumps(extra)}
+
+
+# -- what is left -----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _left_statement(read_deleted: str) -> sa.CompoundSelect[tuple[str, int]]:
+    found = {
+        pcidevice_online_data_migration: _with_hidden_parent(read_deleted),
+        computenode_uuids_online_data_migration: _without_uuid(compute_nodes, read_deleted),
+        aggregate_uuids_online_data_migration: _without_uuid(aggregates, read_deleted),
+    }
+    return sa.union_all(
+        *(
+            sa.select(sa.literal(migrate.__name__).label("name"), sa.func.count().label("count")).select_from(
+                rows.order_by(None).subquery()
+            )
+            for migrate, rows in found.items()
+        )
+    )
+
+
+@tx.main.reader
+def pending_online_data_migrations(context: Context) -> dict[str, int]:
+    """Return how many rows each migration would find, by its name; a migration without rows is left out.
+
+    Cost: 1 statement.
+    """
+    found = current(context).rows(_left_statement(context.read_deleted))
+    return {row["name"]: row["count"] for row in found if row["count"]}
