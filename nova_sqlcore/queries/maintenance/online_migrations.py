@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from nova_sqlcore import tx
+from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import get_admin_context
-from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, changes, chunks, now, soft_delete, visible
 from nova_sqlcore.tables import aggregates, compute_nodes, pci_devices, services
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.tx import Transaction
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,13 @@ def _first(statement: sa.Select[Any], limited: bool, dialect: Dialect) -> sa.Sel
     return dialect.lock_row(statement.limit(arg("limit")) if limited else statement)
 
 
-def _found(context: Context, statement: sa.Select[Any], max_count: int | None) -> list[dict[str, Any]]:
+def _found(context: Context, statement: sa.Select[Any], max_count: int | None, **params: Any) -> list[Row]:
     """Lock and return the first ``max_count`` rows of ``statement``, all of them for None."""
     if max_count is not None and max_count <= 0:
         return []
     transaction = current(context)
     limit = {} if max_count is None else {"limit": max_count}
-    return transaction.rows(_first(statement, bool(limit), transaction.dialect), **limit)
+    return transaction.rows(_first(statement, bool(limit), transaction.dialect), **limit, **params)
 
 
 # -- uuids ------------------------------------------------------------------------------------------------------------
@@ -120,6 +121,7 @@ def _with_hidden_parent(read_deleted: str) -> sa.Select[Any]:
     return (
         sa.select(t.c.id, t.c.status, t.c.extra_info)
         .where(
+            t.c.id > arg("last_id"),
             t.c.parent_addr.is_(None),
             t.c.extra_info.like("%phys_function%"),
             t.c.extra_info.not_like('%"phys_function": null%'),
@@ -142,34 +144,56 @@ _DESTROY = soft_delete(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
 def pcidevice_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
     """Move the parent of PCI devices from ``extra_info`` to ``parent_addr``; return how many were found and changed.
 
-    A device in status ``removed`` is soft-deleted instead. While ``should_migrate_data`` says no, nothing is done.
-    Cost: 3 statements, 2 if there is no such device; 1 more for removed ones.
+    A device in status ``removed`` is soft-deleted instead. One whose ``extra_info`` names no parent after all, or can't
+    be read, stays as it is and is not counted; a log line names it. While ``should_migrate_data`` says no, nothing is
+    done.
+    Cost: 3 statements, 2 if there is no such device; 1 more for removed ones, and as long as devices that stay make the
+    rest fall short of ``max_count`` 1 more for as many again.
     Lock: the devices.
     """
     if not should_migrate_data():
         logger.error("PCI devices are not migrated: not all conductors and API services are of version %d", _VERSION)
         return 0, 0
     transaction = current(context)
-    found = _found(context, _with_hidden_parent(context.read_deleted), max_count)
-    removed = [row["id"] for row in found if row["status"] == "removed"]
-    moved = [given for row in found if row["status"] != "removed" and (given := _with_parent(row)) is not None]
+    removed, moved = _to_migrate(context, max_count)
     transaction.execute_many(_SET_PARENT, moved)
     for ids in chunks(removed):
         transaction.execute(_DESTROY, ids=ids, **now())
-    return len(found), len(moved) + len(removed)
+    count = len(moved) + len(removed)
+    return count, count
 
 
-def _with_parent(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what to write to a device, or None if its ``extra_info`` names no parent after all."""
+def _to_migrate(context: Context, max_count: int | None) -> tuple[list[int], list[Row]]:
+    """Return the ids of removed devices and what to write to others, ``max_count`` in all; devices that stay are named.
+
+    They are passed over here, lest a page full of them hide the devices behind for ever.
+    """
+    removed: list[int] = []
+    moved: list[Row] = []
+    last_id = 0
+    while True:
+        missing = None if max_count is None else max_count - len(removed) - len(moved)
+        found = _found(context, _with_hidden_parent(context.read_deleted), missing, last_id=last_id)
+        removed += (row["id"] for row in found if row["status"] == "removed")
+        others = (_with_parent(current(context), row) for row in found if row["status"] != "removed")
+        moved += (given for given in others if given is not None)
+        if missing is None or len(found) < max(missing, 1):
+            return removed, moved
+        last_id = found[-1]["id"]
+
+
+def _with_parent(transaction: Transaction, row: Row) -> Row | None:
+    """Return what to write to a device, or None if its ``extra_info`` names no parent that can be stored."""
     try:
         extra = json.loads(row["extra_info"])
-    except ValueError:
-        extra = None
-    parent = extra.pop("phys_function", None) if isinstance(extra, dict) else None
-    if parent is None:
-        logger.warning("PCI device %d: extra_info names no parent; it stays as it is", row["id"])
+        parent = extra.pop("phys_function", None) if isinstance(extra, dict) else None
+        if not isinstance(parent, str):
+            raise ValueError("it names no parent")
+        given = changes(pci_devices, {"parent_addr": parent, "extra_info": json.dumps(extra)}, transaction)
+    except (ValueError, RecursionError, exceptions.DBDataError) as error:
+        logger.warning("PCI device %d stays as it is, for its extra_info can't be migrated: %s", row["id"], error)
         return None
-    return {"by_id": row["id"], "parent_addr": parent, "extra_info": json.dumps(extra)}
+    return {"by_id": row["id"], **given}
 
 
 # -- what is left -----------------------------------------------------------------------------------------------------
@@ -178,7 +202,6 @@ def _with_parent(row: dict[str, Any]) -> dict[str, Any] | None:
 @functools.cache
 def _left_statement(read_deleted: str) -> sa.CompoundSelect[tuple[str, int]]:
     found = {
-        pcidevice_online_data_migration: _with_hidden_parent(read_deleted),
         computenode_uuids_online_data_migration: _without_uuid(compute_nodes, read_deleted),
         aggregate_uuids_online_data_migration: _without_uuid(aggregates, read_deleted),
     }
@@ -194,9 +217,13 @@ def _left_statement(read_deleted: str) -> sa.CompoundSelect[tuple[str, int]]:
 
 @tx.main.reader
 def pending_online_data_migrations(context: Context) -> dict[str, int]:
-    """Return how many rows each migration would find, by its name; a migration without rows is left out.
+    """Return how many rows each migration would change, by its name; a migration without rows is left out.
 
-    Cost: 1 statement.
+    Cost: 2 statements.
     """
-    found = current(context).rows(_left_statement(context.read_deleted))
-    return {row["name"]: row["count"] for row in found if row["count"]}
+    transaction = current(context)
+    devices = transaction.rows(_with_hidden_parent(context.read_deleted), last_id=0)
+    movable = sum(row["status"] == "removed" or _with_parent(transaction, row) is not None for row in devices)
+    counts = {pcidevice_online_data_migration.__name__: movable}
+    counts |= {row["name"]: row["count"] for row in transaction.rows(_left_statement(context.read_deleted))}
+    return {name: count for name, count in counts.items() if count}

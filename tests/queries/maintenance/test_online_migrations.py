@@ -184,13 +184,60 @@ class TestParents:
         assert stored("pci_devices")[:4] == before
         assert stored("pci_devices")[4]["id"] == devices_later["id"]
 
+    #: What looks like a hidden parent and is none.
+    BROKEN = (
+        "phys_function",
+        '{"phys_function": "p"',
+        '["phys_function"]',
+        '{"x": "phys_function"}',
+        '{"phys_function":null}',
+        '{"phys_function": 5}',
+        '{"phys_function": {"address": "p"}}',
+        '{"phys_function": ["p"]}',
+        "[" * 20_000 + '"phys_function"',
+    )
+
     @pytest.mark.usefixtures("ready")
-    def test_what_can_not_be_read_stays(self, admin: RequestContext, caplog: pytest.LogCaptureFixture) -> None:
-        infos = ("phys_function", '["phys_function"]', '{"x": "phys_function"}', '{"phys_function": "p"}')
-        before = devices(*infos)
-        assert online_migrations.pcidevice_online_data_migration(admin, None) == (4, 1)
-        assert stored("pci_devices")[:3] == before[:3]
-        assert str(before[0]["id"]) in caplog.text
+    @pytest.mark.parametrize("max_count", [None, 1, 3, 50])
+    def test_what_can_not_be_read_stays_and_holds_nobody_up(
+        self, admin: RequestContext, caplog: pytest.LogCaptureFixture, max_count: int | None
+    ) -> None:
+        before = devices(*self.BROKEN, '{"phys_function": "p"}', "phys_function", '{"phys_function": "q"}')
+        broken = [
+            row for row in before if row["extra_info"] not in ('{"phys_function": "p"}', '{"phys_function": "q"}')
+        ]
+        results = [online_migrations.pcidevice_online_data_migration(admin, max_count) for _ in range(3)]
+        assert results == ([(1, 1), (1, 1), (0, 0)] if max_count == 1 else [(2, 2), (0, 0), (0, 0)])
+        after = {row["id"]: row for row in stored("pci_devices")}
+        assert [after[row["id"]] for row in broken] == broken
+        assert [after[before[place]["id"]]["parent_addr"] for place in (-3, -1)] == ["p", "q"]
+        for row in broken:
+            assert f"PCI device {row['id']} stays as it is" in caplog.text
+
+    @pytest.mark.usefixtures("ready")
+    def test_what_is_pending(self, admin: RequestContext, sql_count: SqlCount) -> None:
+        (row, *_) = devices(*self.BROKEN)
+        with sql_count(2):
+            assert online_migrations.pending_online_data_migrations(admin) == {}
+        more = {**row, "extra_info": '{"phys_function": "p"}', "id": None}
+        instance_factory.insert("pci_devices", **more | {"address": "y"})
+        instance_factory.insert(
+            "pci_devices", **more | {"address": "z", "status": "removed", "extra_info": "phys_function"}
+        )
+        new("aggregates", 7)
+        assert online_migrations.pending_online_data_migrations(admin) == {
+            "pcidevice_online_data_migration": 2,
+            "aggregate_uuids_online_data_migration": 1,
+        }
+
+    @pytest.mark.usefixtures("ready")
+    def test_the_cost_of_devices_that_stay(self, admin: RequestContext, sql_count: SqlCount) -> None:
+        good = '{"phys_function": "p"}'
+        devices("phys_function", good, "phys_function", good, good)
+        with sql_count(3):  # pages of 3 and 2, and the UPDATE
+            assert online_migrations.pcidevice_online_data_migration(admin, 3) == (3, 3)
+        with sql_count(1):
+            assert online_migrations.pcidevice_online_data_migration(admin, 3) == (0, 0)
 
     @pytest.mark.usefixtures("ready")
     def test_removed_devices_are_deleted(self, admin: RequestContext, frozen_clock: FrozenClock) -> None:
