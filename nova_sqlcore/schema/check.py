@@ -1,13 +1,14 @@
 """Holds a database against the tables of this library, by inspection.
 
 What could make the library wrong or slow is a difference. What it can live with is only noted: tables and indexes of
-the operator's own, and another charset. Whether the indexes are there that this library adds is of no interest.
+the operator's own, and another charset or collation, unless the server refuses to join tables because of it. Whether
+the indexes are there that this library adds is of no interest.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -17,6 +18,24 @@ from nova_sqlcore.schema import ddl
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+
+#: The error of the MySQL family for collations that it can't compare.
+_ILLEGAL_MIX: Final = 1267
+
+#: Columns of text that statements join tables by, as pairs.
+_JOINED: Final = (
+    *(
+        (table.c.instance_uuid, tables.instances.c.uuid)
+        for name, table in tables.metadata.tables.items()
+        if "instance_uuid" in table.c and not name.startswith(tables.SHADOW_PREFIX)
+    ),
+    (tables.tags.c.resource_id, tables.instances.c.uuid),
+    (tables.instance_group_member.c.instance_id, tables.instances.c.uuid),
+    (tables.instance_id_mappings.c.uuid, tables.instances.c.uuid),
+    (tables.services.c.host, tables.instances.c.host),
+    (tables.compute_nodes.c.host, tables.services.c.host),
+)
 
 
 class Comparison(NamedTuple):
@@ -65,7 +84,31 @@ def compare(connection: sa.Connection, only: Collection[sa.Table] = (), ignored:
             notes += (f"{name}: {line}" for line in _notes(table, found[name], dialect))
         else:
             differences.append(f"table {name} is missing")
+    differences += _unjoinable(connection, found, only or tables.metadata.tables.values())
     return Comparison(tuple(differences), tuple(notes))
+
+
+def _unjoinable(connection: sa.Connection, found: Mapping[str, _Table], scope: Collection[sa.Table]) -> Iterator[str]:
+    """Let the server itself say which joins it refuses: only it knows what collations it can compare."""
+    if connection.dialect.name not in ddl.MYSQL:
+        return
+    there = {
+        column
+        for table in scope
+        if table.name in found
+        for column in table.c
+        if column.name in found[table.name].columns
+    }
+    for one, other in _JOINED:
+        if not {one, other} <= there:
+            continue
+        try:
+            connection.execute(sa.select(sa.literal_column("1")).where(one == other).limit(0))
+        except sa.exc.DBAPIError as error:
+            code, text, *_ = error.orig.args if error.orig is not None else (None, "")
+            if code != _ILLEGAL_MIX:
+                raise
+            yield f"{one.table.name}: {one.name} can't be joined with {other}: {text} (error {code})"
 
 
 def present(connection: sa.Connection) -> list[sa.Table]:

@@ -62,13 +62,61 @@ def test_tables_and_indexes_of_the_operators_own_are_noted_and_tolerated(url: sa
     assert applied(url) == [FIRST]
 
 
-@pytest.mark.only_on("mysql", why="there tables have a charset each")
+@pytest.mark.only_on("mysql", "mariadb", why="there tables have a charset each")
 def test_another_charset_is_noted_and_tolerated(url: sa.URL) -> None:
     run(url, "ALTER TABLE tags CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
     assert migrations.adopt(url) == ["tags: the collation is utf8mb4_general_ci, not utf8mb3_general_ci"]
 
 
-@pytest.mark.only_on("mysql", why="InnoDB alone makes indexes by itself, and drops them by itself")
+@pytest.mark.only_on("mysql", "mariadb", why="there tables have a collation each")
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (
+            "ALTER TABLE tags CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_unicode_ci",
+            ["tags: resource_id can't be joined with instances.uuid"],
+        ),
+        (
+            "ALTER TABLE instance_id_mappings MODIFY uuid VARCHAR(36) COLLATE utf8mb3_unicode_ci NOT NULL",
+            ["instance_id_mappings: uuid can't be joined with instances.uuid"],
+        ),
+        (
+            "ALTER TABLE pci_devices MODIFY instance_uuid VARCHAR(36) COLLATE utf8mb3_unicode_ci",
+            ["pci_devices: instance_uuid can't be joined with instances.uuid"],
+        ),
+        (
+            "ALTER TABLE services CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_unicode_ci",
+            [
+                "services: host can't be joined with instances.host",
+                "compute_nodes: host can't be joined with services.host",
+            ],
+        ),
+    ],
+)
+def test_collations_that_the_server_can_not_join_are_refused(url: sa.URL, change: str, refused: list[str]) -> None:
+    run(url, change)
+    before = schemas.read(url)
+    with pytest.raises(exceptions.SchemaDiffers) as caught:
+        migrations.adopt(url)
+    found = caught.value.differences
+    assert [line.partition(": Illegal mix of collations")[0] for line in found] == refused
+    assert all(line.endswith("for operation '=' (error 1267)") for line in found)
+    assert applied(url) == []
+    assert schemas.read(url) == before
+
+
+@pytest.mark.only_on("mysql", "mariadb", why="there tables have a collation each")
+@pytest.mark.parametrize(
+    ("table", "collation"),
+    [("task_log", "utf8mb3_unicode_ci"), ("tags", "utf8mb3_bin"), ("tags", "utf8mb4_unicode_ci")],
+)
+def test_collations_that_no_join_meets_are_noted(url: sa.URL, table: str, collation: str) -> None:
+    charset = collation.partition("_")[0]
+    run(url, f"ALTER TABLE {table} CONVERT TO CHARACTER SET {charset} COLLATE {collation}")
+    assert migrations.adopt(url) == [f"{table}: the collation is {collation}, not utf8mb3_general_ci"]
+
+
+@pytest.mark.only_on("mysql", "mariadb", why="InnoDB alone makes indexes by itself, and drops them by itself")
 def test_an_index_that_innodb_has_dropped_for_a_better_one_is_not_missed(url: sa.URL) -> None:
     run(
         url,
