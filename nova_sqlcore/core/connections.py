@@ -207,8 +207,8 @@ class Connections:
         """The traits of the server; asks it once, for MariaDB tells itself from MySQL only when connected."""
         if self._dialect is None:
             engine = self.engine
-            with translated(dialects.family(engine.url)), engine.connect():
-                self._dialect = dialects.of_engine(engine)
+            with translated(dialects.family(engine.url)), engine.connect() as connection:
+                self._dialect = dialects.of_server(connection)
         return self._dialect
 
     @property
@@ -261,8 +261,8 @@ class Connections:
     def _link(self, engine: sa.Engine, role: str) -> Link:
         with translated(dialects.family(engine.url)):
             link = Link(engine, self._caches[role], shared=self.shared_lock is not None)
-        if self._dialect is None:
-            self._dialect = dialects.of_engine(engine)
+            if self._dialect is None:
+                self._dialect = dialects.of_server(link.connection)
         return link
 
     def _engine(self, role: str) -> sa.Engine:

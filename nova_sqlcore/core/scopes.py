@@ -96,7 +96,17 @@ def by_name(kwargs: Mapping[str, Any]) -> Any:
     return kwargs["context"]
 
 
-def apart(context: Any) -> Any:
+def apart_until_begun(context: Any) -> Any:
+    """Return a copy of the context whose work is committed by itself, or the context once it has begun to write.
+
+    A writing transaction that has begun holds locks that another one of the same caller would wait for in vain, and on
+    sqlite the whole database: whatever the caller does from then on is a part of it.
+    """
+    holds = any(transaction.begun and transaction.mode == "writer" for transaction in scopes_of(context).open)
+    return context if holds else _apart(context)
+
+
+def _apart(context: Any) -> Any:
     """Return a copy of the context that joins none of the transactions that the context has open.
 
     What it writes keeps the context off the replicas all the same.

@@ -53,7 +53,6 @@ class Transaction:
         "name",
         "opened",
         "outer",
-        "queue",
         "statements",
     )
 
@@ -65,8 +64,6 @@ class Transaction:
         self.mode = mode
         self.name = name
         self.outer = outer
-        # what helpers of one function collect, to be written together; None outside such a function
-        self.queue: Any = None
         self._snapshot = snapshot
         self._link: Link | None = None
         self._host: Transaction | None = None

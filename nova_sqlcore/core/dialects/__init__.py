@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core.dialects.base import Dialect, Role, filled, vague
-from nova_sqlcore.core.dialects.mysql import MariaDB, MySQL
+from nova_sqlcore.core.dialects.mysql import Galera, MariaDB, MySQL, XtraDBCluster, is_clustered
 from nova_sqlcore.core.dialects.postgresql import PostgreSQL
 from nova_sqlcore.core.dialects.sqlite import Sqlite, in_memory
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 __all__ = [
+    "GALERA",
     "MARIADB",
     "MYSQL",
     "POSTGRESQL",
     "SQLITE",
+    "XTRADB_CLUSTER",
     "Dialect",
     "MariaDB",
     "MySQL",
@@ -31,13 +33,15 @@ __all__ = [
     "family",
     "filled",
     "in_memory",
-    "of_engine",
+    "of_server",
     "vague",
 ]
 
 SQLITE = Sqlite()
 MYSQL = MySQL()
 MARIADB = MariaDB()
+GALERA = Galera()
+XTRADB_CLUSTER = XtraDBCluster()
 POSTGRESQL = PostgreSQL()
 
 _FAMILIES: dict[str, Dialect] = {"sqlite": SQLITE, "mysql": MYSQL, "mariadb": MARIADB, "postgresql": POSTGRESQL}
@@ -57,8 +61,13 @@ def family(url: sa.URL) -> Dialect:
     return dialect
 
 
-def of_engine(engine: sa.Engine) -> Dialect:
-    """Return the traits for a server that has been connected to: MariaDB shows itself only then."""
-    if getattr(engine.dialect, "is_mariadb", False):
-        return MARIADB
-    return _FAMILIES[engine.dialect.name]
+def of_server(connection: sa.Connection) -> Dialect:
+    """Return the traits of the server that this is connected to: MariaDB and Galera show themselves only then."""
+    dialect = connection.engine.dialect
+    if dialect.name not in ("mysql", "mariadb"):
+        return _FAMILIES[dialect.name]
+    alone, clustered = (MARIADB, GALERA) if getattr(dialect, "is_mariadb", False) else (MYSQL, XTRADB_CLUSTER)
+    try:
+        return clustered if is_clustered(connection.connection) else alone
+    except dialect.loaded_dbapi.Error as error:
+        raise alone.translate(error) from error

@@ -47,6 +47,8 @@ class Dialect:
     inet_addresses: ClassVar[bool] = False
     #: ORDER BY takes NULL for the greatest value, not for the smallest
     null_is_greatest: ClassVar[bool] = False
+    #: other nodes of a cluster write too: row locks of one node don't reach them, only writes to the same key conflict
+    clustered: ClassVar[bool] = False
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
@@ -136,9 +138,13 @@ class Dialect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
         return statement
 
-    def guard(self) -> sa.Select[Any] | None:
-        """Return the statement that takes the transaction-long guard bound as ``guard``, if this family has one."""
-        return None
+    def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
+        """Return the statements that take a transaction-long guard; there are none where one writes at a time.
+
+        Their parameter ``guard`` takes text of at most 36 characters. Transactions that take the same guard follow each
+        other, and each sees what those before it have committed.
+        """
+        return ()
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""

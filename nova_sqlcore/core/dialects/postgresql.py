@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -117,9 +116,9 @@ class PostgreSQL(Dialect):
         """Return all of them: PostgreSQL does not see that a column which IS NULL has no part in the order."""
         return columns
 
-    def guard(self) -> sa.Select[Any]:
-        """Return an advisory lock that the end of the transaction releases."""
-        return _advisory_guard()
+    def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
+        """An advisory lock, which the end of the transaction releases."""
+        return (_ADVISORY_LOCK,)
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_agg(json_build_array(...)) as text."""
@@ -167,6 +166,6 @@ def _columns_of(diag: Any) -> list[str]:
     return [column.strip() for column in found.group(1).split(",")]
 
 
-@functools.cache
-def _advisory_guard() -> sa.Select[Any]:
-    return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0)))
+_ADVISORY_LOCK = sa.select(
+    sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0))
+)

@@ -5,12 +5,16 @@ without UPDATE ... RETURNING, a SELECT that does so and an UPDATE by id. When no
 for those rows, for their holders may give them up: then the claim starts over. On sqlite the whole database is locked
 instead.
 
+On a Galera cluster nothing shows which rows other nodes are taking. There one of several free rows is chosen at random,
+so that the nodes seldom meet: of two that do, one starts over.
+
 The row must be picked from an index: the MySQL family locks every row that it sorts, and everybody else waits.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,7 +22,7 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.queries.common.clauses import Row, arg, columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.transaction import Transaction
@@ -29,17 +33,23 @@ if TYPE_CHECKING:
     Pick = Callable[[Sequence[str], Lock], sa.Select[Any]]
 
 
+#: Free rows of which one is chosen on a cluster.
+CHOICE: Final = 64
+
+
 class Claim(NamedTuple):
     """The statements of a claim."""
 
     #: takes a row that nobody has locked, and returns it; None without UPDATE ... RETURNING
     at_once: sa.sql.expression.Executable | None
-    #: finds and locks a row that nobody has locked
+    #: finds and locks a row that nobody has locked; on a cluster finds several and locks none
     free: sa.Select[Any]
     #: takes the row that was found
     update: sa.Update
     #: finds and locks a row, and waits for those who have locked it
     any: sa.Select[Any]
+    #: parameters that the pick takes and the update does not
+    of_pick: frozenset[str]
 
 
 def claim(
@@ -48,10 +58,12 @@ def claim(
     pick: Pick,
     free: Sequence[sa.ColumnElement[bool]],
     assignments: Mapping[str, Any],
+    of_pick: Iterable[str] = (),
 ) -> Claim:
     """Return the claim of a row that ``pick`` finds.
 
-    ``free`` says once more, about ``table``, what makes a row free; pick and free take the same parameters.
+    ``free`` says once more, about ``table``, what makes a row free; it takes the same parameters as the pick but for
+    those in ``of_pick``.
     """
     update = sa.update(table).where(*free).values(**assignments)
     fields = columns(table)
@@ -59,12 +71,18 @@ def claim(
     if dialect.update_returning:
         picked = pick(["id"], dialect.lock_free_row).scalar_subquery()
         at_once = update.where(table.c.id == picked).returning(*fields)
+    names = [column.name for column in fields]
     return Claim(
         at_once,
-        free=pick([column.name for column in fields], dialect.lock_free_row),
+        free=pick(names, _several).limit(CHOICE) if dialect.clustered else pick(names, dialect.lock_free_row),
         update=update.where(table.c.id == arg("by_id")),
         any=pick(["id"], dialect.lock_row),
+        of_pick=frozenset(of_pick),
     )
+
+
+def _several(statement: sa.Select[Any]) -> sa.Select[Any]:
+    return statement.limit(CHOICE)
 
 
 def take(
@@ -88,9 +106,11 @@ def take(
 def _take_found(
     transaction: Transaction, claim: Claim, key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
 ) -> Row | None:
-    found = transaction.row(claim.free, **key)
-    if found is None:
+    free = transaction.rows(claim.free, **key)
+    if not free:
         return None
-    if not transaction.execute(claim.update, by_id=found["id"], **key, **given):
+    found = random.choice(free)
+    still = {name: value for name, value in key.items() if name not in claim.of_pick}
+    if not transaction.execute(claim.update, by_id=found["id"], **still, **given):
         raise exceptions.RetryRequest(failure)
     return found | given

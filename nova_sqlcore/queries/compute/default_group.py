@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nova_sqlcore.context import Context
-    from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.transaction import Transaction
 
 
@@ -60,11 +59,18 @@ def _security_group_get_by_names(context: Context, project_id: str | None, group
     return found
 
 
+_NO_NAMESAKE = ~sa.exists().where(t.c.name == arg("name"), t.c.project_id.is_(None), *visible(t, "no"))
+
+
 def add_default(context: Context) -> Row | None:
     """Make the default group of the context's project in the open transaction, and return it; None if there is one."""
     transaction = current(context)
     whose = {"user_id": context.user_id, "project_id": context.project_id}
-    group = transaction.insert_absent(t, {"name": DEFAULT, "description": DEFAULT, **whose})
+    hold_project(transaction, context.project_id)
+    given = {"name": DEFAULT, "description": DEFAULT, **whose}
+    # the unique key knows nothing of groups without project
+    is_absent = _NO_NAMESAKE if context.project_id is None else None
+    group = transaction.insert_absent(t, given, only_if=is_absent)
     if group is None:
         return None
     _add_usage(transaction, whose)
@@ -87,31 +93,18 @@ def _copy_default_rules(read_deleted: str) -> sa.Insert:
 
 
 def _add_usage(transaction: Transaction, whose: Mapping[str, str | None]) -> None:
-    """Count one more group of the user in the project."""
-    is_alone = hold_project(transaction, whose["project_id"])
+    """Count one more group of the user in the project, whose usages are held."""
     shape, params = shape_of(whose, BY)
-    if transaction.execute(_increment(shape), **params):
-        return
-    first = {"resource": _RESOURCE, "in_use": 1, "reserved": 0, "until_refresh": settings.until_refresh}
-    made = transaction.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
-    # two who look at once wait for each other, and the server ends one of them
-    if not is_alone and len(transaction.rows(_made(transaction.dialect, shape), **params)) > 1:
-        transaction.execute(_TAKE_BACK, by_id=made["id"])
-        transaction.execute(_increment(shape), **params)
-
-
-_TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id == arg("by_id"))
-
-
-def _usage(shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
-    return (*equal(quota_usages, shape, BY), quota_usages.c.resource == _RESOURCE, *visible(quota_usages, "no"))
+    if not transaction.execute(_increment_statement(shape), **params):
+        first = {"resource": _RESOURCE, "in_use": 1, "reserved": 0, "until_refresh": settings.until_refresh}
+        transaction.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
 
 
 @functools.cache
-def _increment(shape: Shape) -> sa.Update:
-    return sa.update(quota_usages).where(*_usage(shape)).values(in_use=quota_usages.c.in_use + 1)
-
-
-@functools.cache
-def _made(dialect: Dialect, shape: Shape) -> sa.Select[Any]:
-    return dialect.lock_row(sa.select(quota_usages.c.id).where(*_usage(shape)).order_by(quota_usages.c.id))
+def _increment_statement(shape: Shape) -> sa.Update:
+    """Return the UPDATE of the newest usage, should an adopted database have several."""
+    usage = (*equal(quota_usages, shape, BY), quota_usages.c.resource == _RESOURCE, *visible(quota_usages, "no"))
+    # MySQL updates no table that it reads in a subquery, but one that it reads two levels down
+    newest = sa.select(sa.func.max(quota_usages.c.id).label("id")).where(*usage).subquery("newest")
+    is_newest = quota_usages.c.id == sa.select(newest.c.id).scalar_subquery()
+    return sa.update(quota_usages).where(*usage, is_newest).values(in_use=quota_usages.c.in_use + 1)

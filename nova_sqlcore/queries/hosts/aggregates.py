@@ -18,6 +18,7 @@ from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
+from nova_sqlcore.queries.common.only_one import hold, insert_only
 from nova_sqlcore.tables import aggregate_hosts as hosts
 from nova_sqlcore.tables import aggregate_metadata as items
 from nova_sqlcore.tables import aggregates as t
@@ -168,16 +169,6 @@ def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.Aggre
 
 # -- creating, changing and deleting aggregates -----------------------------------------------------------------------
 
-_NAMESAKE = t.alias("namesake")
-_NAME_IS_FREE = ~sa.exists().where(_NAMESAKE.c.name == arg("name", type_=t.c.name.type), *visible(_NAMESAKE, "no"))
-_REMOVE = sa.delete(t).where(t.c.id == arg("by_id"))
-
-
-@functools.cache
-def _namesakes(dialect: Dialect) -> sa.Select[Any]:
-    """Lock the live aggregates of a name."""
-    return dialect.lock_row(sa.select(t.c.id).where(t.c.name == arg("name"), *visible(t, "no")).order_by(t.c.id))
-
 
 @functools.cache
 def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> sa.Select[Any]:
@@ -188,49 +179,26 @@ def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> sa.Select[
     return dialect.lock_row(sa.select(*columns(t)).where(wanted).order_by(t.c.id))
 
 
-def _guard_name(transaction: Transaction, name: Any) -> None:
-    """Keep away those who give the same name at the same time; sqlite does so anyhow.
-
-    The MySQL family can't: ``_has_namesake`` looks again there.
-    """
-    guard = transaction.dialect.guard()
-    if guard is not None and name is not None:
-        transaction.scalar(guard, guard=f"name of aggregate {name}")
-
-
 @tx.main.writer
 def aggregate_create(
     context: Context, values: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
 ) -> rows.AggregateWithChildren:
     """Store a new aggregate with its metadata and return it; ``values`` must have a ``name``.
 
-    Cost: 1 statement, 2 on servers; 1 more for metadata.
-    Lock: a guard for the name on PostgreSQL; the aggregates of that name on the MySQL family.
+    Cost: 1 statement, 2 on PostgreSQL, 3 on the MySQL family; 1 more for metadata.
+    Lock: the name.
     Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name.
     """
     transaction = current(context)
     name = values["name"]
-    _guard_name(transaction, name)
-    row = transaction.insert_absent(t, values, only_if=_NAME_IS_FREE)
+    if name is None:  # the name of as many as like
+        row: Row | None = transaction.insert(t, values)
+    else:
+        row = insert_only(transaction, t, values, ("name",), read_deleted="no")
     if row is None:
-        raise exceptions.AggregateNameExists(aggregate_name=name)
-    if _has_namesake(transaction, row):
-        transaction.execute(_REMOVE, by_id=row["id"])
         raise exceptions.AggregateNameExists(aggregate_name=name)
     stored = _write_items(transaction, row["id"], metadata or {})
     return cast("rows.AggregateWithChildren", _with_children(row, [], stored))
-
-
-def _has_namesake(transaction: Transaction, row: Row) -> bool:
-    """Tell whether another live aggregate has the name of this one, which has just been given it.
-
-    There is none where rivals were kept away. Elsewhere each rival waits here for the rows of the others, and the
-    server sends one of them to begin anew.
-    """
-    dialect = transaction.dialect
-    if not dialect.locks_rows or dialect.guard() is not None:
-        return False
-    return transaction.scalars(_namesakes(dialect), name=row["name"]) not in ([row["id"]], [])
 
 
 @tx.main.writer
@@ -238,8 +206,9 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     """Write the given columns and metadata and return the aggregate; nothing is written that is so already.
 
     ``metadata`` in ``values`` becomes the whole metadata; ``availability_zone`` alone is set beside what is there.
-    Cost: 2 statements; 1 more to write columns, 1 for the zone or 2 for all metadata; on servers 1 for a new name.
-    Lock: the aggregate and those of its new name; a guard for the name on PostgreSQL.
+    Cost: 2 statements; 1 more to write columns, 1 for the zone or 2 for all metadata; for a name 1 on PostgreSQL, 2 on
+    the MySQL family.
+    Lock: the name, then the aggregate and those of that name.
     Raises: AggregateNameExists(aggregate_name) if another live aggregate has the name; else
     AggregateNotFound(aggregate_id). AttributeError for ``hosts`` and ``metadetails``. DBError for a value of None.
     """
@@ -249,7 +218,9 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     transaction = current(context)
     given = changes(t, values, transaction, ignore=("metadata", _ZONE))
     row = _lock_for_update(context, aggregate_id, given)
-    _write_columns(transaction, row, {name: value for name, value in given.items() if row[name] != value})
+    different = {name: value for name, value in given.items() if row[name] != value}
+    if different:
+        count_updated_by_id(transaction, t, "yes", row["id"], different)
     metadata = values.get("metadata")
     if metadata is not None:
         zone = {_ZONE: values[_ZONE]} if _ZONE in values else {}
@@ -265,7 +236,8 @@ def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, An
     transaction = current(context)
     number = as_id(aggregate_id)
     name = given.get("name")
-    _guard_name(transaction, name)
+    if name is not None:
+        hold(transaction, t.name, name)
     statement = _lock(context.read_deleted, name is not None, transaction.dialect)
     found = transaction.rows(statement, by_id=number, **({} if name is None else {"name": name}))
     if any(row["id"] != number for row in found):
@@ -273,17 +245,6 @@ def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, An
     if not found or (context.read_deleted == "only" and not found[0]["deleted"]):
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
     return found[0]
-
-
-def _write_columns(transaction: Transaction, row: Row, given: Row) -> None:
-    """Write what differs from the locked row, or nothing if another aggregate turns out to have the new name."""
-    if not given:
-        return
-    count_updated_by_id(transaction, t, "yes", row["id"], given)
-    if "name" in given and _has_namesake(transaction, row | given):
-        before = {name: row[name] for name in (*given, "updated_at")}
-        count_updated_by_id(transaction, t, "yes", row["id"], before)
-        raise exceptions.AggregateNameExists(aggregate_name=given["name"])
 
 
 @tx.main.writer

@@ -25,6 +25,7 @@ from nova_sqlcore.queries.common.clauses import (
 )
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, rows_by, shape_of
+from nova_sqlcore.queries.common.only_one import hold
 from nova_sqlcore.queries.network import addresses
 from nova_sqlcore.tables import fixed_ips, instances, virtual_interfaces
 from nova_sqlcore.tables import networks as t
@@ -401,13 +402,8 @@ def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool
         fields = (candidate.c[name] for name in wanted)
         return lock(sa.select(*fields).where(*_unowned(candidate, one, only_first)).order_by(candidate.c.id).limit(1))
 
-    return claims.claim(dialect, t, pick, _unowned(t, one, only_first), assigned(t, names))
-
-
-@functools.cache
-def _owned(dialect: Dialect) -> sa.Select[Any]:
-    owned = sa.select(*columns(t)).where(t.c.project_id == arg("by_project"), *visible(t, "no"))
-    return dialect.lock_row(owned.order_by(t.c.id))
+    # the UPDATE can't look at other rows of its table on the MySQL family; it need not, for the project is held
+    return claims.claim(dialect, t, pick, _unowned(t, one, only_first=False), assigned(t, names), ("by_project",))
 
 
 @tx.main.writer
@@ -418,9 +414,9 @@ def network_associate(
 
     Without ``force`` a project that has a network keeps it: that one is returned, and callers who ask at the same time
     for the same project get the same network.
-    Cost: 1 statement if the project has a network; else 2, 3 on PostgreSQL and 4 on the MySQL family; with ``force`` 1,
+    Cost: 1 statement if the project has a network; else 2, 3 on PostgreSQL and 5 on the MySQL family; with ``force`` 1,
     2 on the MySQL family; 2 more if nothing is free.
-    Lock: the network's row; a guard per project on PostgreSQL, the rows of the project's networks on the MySQL family.
+    Lock: without ``force`` the project's name among the networks; then the network's row.
     Raises: NoMoreNetworks().
     """
     if not force:
@@ -433,23 +429,10 @@ def network_associate(
 
 
 def _take_first(context: Context, project_id: str, network_id: int | None = None) -> Row:
-    """Take a network for a project that seemed to have none, or return the one that another caller has just taken.
-
-    The others are kept away by sqlite's lock on the database, or by a guard. The MySQL family has neither: there both
-    callers take a network and then lock all of the project's, and whoever comes second gives his own back.
-    """
+    """Take a network for a project that seemed to have none, or return the one that another caller has just taken."""
     transaction = current(context)
-    guard = transaction.dialect.guard()
-    if guard is not None:
-        transaction.scalar(guard, guard=f"first network of {project_id}")
-    row = _take(context, project_id, network_id, only_first=transaction.dialect.update_returning)
-    if row is None:
-        row = row_by(transaction, t, "no", project_id=project_id)
-    elif not transaction.dialect.update_returning:
-        for other in transaction.rows(_owned(transaction.dialect), by_project=project_id):
-            if other["id"] != row["id"]:
-                transaction.execute(_update("no", "all", ("project_id",)), by_id=row["id"], project_id=None)
-                return other
+    hold(transaction, "networks.project_id", project_id)
+    row = _take(context, project_id, network_id, only_first=True) or row_by(transaction, t, "no", project_id=project_id)
     if row is None:
         raise exceptions.NoMoreNetworks
     return row
@@ -473,7 +456,7 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
 def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[rows.Network]:
     """Return the live networks of the project, by id; if it has none and ``associate``, one that it is given now.
 
-    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 4 on the MySQL family.
+    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 5 on the MySQL family.
     Lock: none if the project has networks; else as ``network_associate``.
     Raises: NoMoreNetworks().
     """

@@ -1,19 +1,19 @@
 """Reservations: what is put aside within the limits of a quota, and what becomes of it.  Table ``reservations``.
 
 A reservation raises ``reserved`` of a usage until it is committed, rolled back or expires. Whoever changes usages takes
-locks in this order: the guard of the project, its usages by id, reservations, new rows. With several writing nodes of a
-Galera cluster these locks hold on one node only: calls that change quotas must all go to the same node.
+locks in this order: the name of the project's usages, the usages by id, reservations, new rows. On a Galera cluster,
+where the rows' locks don't reach other nodes, of two who have held the same name or have written the same row one
+starts over.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import functools
 import logging
 import uuid as uuids
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -30,7 +30,7 @@ from nova_sqlcore.tables import quota_usages, reservations
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
@@ -97,20 +97,35 @@ def _get_project_user_quota_usages(
     Cost: 1 statement.
     Lock: in a writer, the project's live usages, by id.
     """
-    transaction = current(context)
     sums: dict[str, Usage] = {}
-    own: dict[str, Usage] = {}
-    found = _usages_of_project(transaction, project_id)
-    for row in found:
+    own = _Usages()
+    for row in _usages_of_project(current(context), project_id):
         total = sums.setdefault(row["resource"], {"in_use": 0, "reserved": 0, "total": 0})
         total["in_use"] += row["in_use"]
         total["reserved"] += row["reserved"]
         total["total"] += row["in_use"] + row["reserved"]
         if _is_of(row, user_id):
-            own[row["resource"]] = row
-    if transaction.queue is not None:
-        transaction.queue.seen = {row["id"] for row in found}
+            own.add(row)
     return sums, own
+
+
+class _Usages(dict[str, "Usage"]):
+    """Usages by resource: the newest of each, if an adopted database has several."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._by_key: dict[tuple[str, str | None], list[Usage]] = {}
+
+    def add(self, row: Row) -> None:
+        """Take a usage that is newer than all others."""
+        self._by_key.setdefault((row["resource"], row["user_id"]), []).append(row)
+        self[row["resource"]] = row
+
+    def older(self, resource: str) -> list[Usage]:
+        """Return the others with the same key: no unique key keeps them away."""
+        newest = self.get(resource)
+        return [] if newest is None else self._by_key.get((resource, newest["user_id"]), [newest])[:-1]
 
 
 def _with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Row]]:
@@ -133,43 +148,85 @@ def _save(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) -> None
 # -- reserving --------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
 class _Queue:
-    """The rows that a reservation is about to write, and the ids of the usages that it has found."""
+    """What helpers that create rows get in place of the transaction: the rows wait here, to be written together."""
 
-    usages: list[Row] = dataclasses.field(default_factory=list)
-    #: with the usage of each, whose id may still be to come
-    reservations: list[tuple[Row, Usage]] = dataclasses.field(default_factory=list)
-    seen: set[int] = dataclasses.field(default_factory=set)
+    def __init__(self, transaction: Transaction) -> None:
+        """Start empty."""
+        self._transaction = transaction
+        self.dialect = transaction.dialect
+        self.usages: list[Row] = []
+        #: with the usage of each, whose id may still be to come
+        self.reservations: list[tuple[Row, Usage]] = []
+
+    def write_usages(self) -> None:
+        """Write new usages, whose ids are known from then on."""
+        stored = self._transaction.insert_many(quota_usages, self.usages)
+        for row, complete_row in zip(self.usages, stored, strict=True):
+            row.update(complete_row)
+
+    def write_reservations(self) -> None:
+        """Write reservations, whose usages have their ids by now."""
+        complete_rows = [{**row, "usage_id": usage["id"]} for row, usage in self.reservations]
+        statement = insert_statement(reservations, with_id=False, returning=False)
+        self._transaction.execute_many(statement, complete_rows)
 
 
-@contextlib.contextmanager
-def _queueing(transaction: Transaction) -> Iterator[_Queue]:
-    """Let the helpers that create rows collect them."""
-    queue = transaction.queue = _Queue()
-    try:
-        yield queue
-    finally:
-        transaction.queue = None
+class _NotHeldError(Exception):
+    """A usage would have been made although others could make it too."""
 
 
-@dataclasses.dataclass
-class _Account:
-    """Who reserves, and by resource what he and his project use."""
+class _Asker(NamedTuple):
+    """Who reserves, and when their usages are counted anew."""
 
     context: Context
     project_id: str | None
     user_id: str | None
     until_refresh: int | None
+    max_age: Any
+
+
+@dataclasses.dataclass
+class _Account:
+    """What the asker and their project use, by resource."""
+
+    asker: _Asker
+    #: whether nobody else can make usages of the project
+    is_held: bool
     project: dict[str, Usage]
     own: dict[str, Usage]
+    queue: _Queue
+    #: the numbers of usages as they were found
+    before: list[tuple[Usage, Row]]
 
     def create_if_missing(self, resource: str) -> bool:
-        """Make the usage of a resource that has none; tell whether it was made."""
-        session = current(self.context)
-        return _create_quota_usage_if_missing(
-            self.own, resource, self.until_refresh, self.project_id, self.user_id, session
-        )
+        """Make the usage of a resource that has none; tell whether it was made.
+
+        Raises: _NotHeldError.
+        """
+        self.refuse_missing([resource])
+        _, project_id, user_id, until_refresh, _ = self.asker
+        return _create_quota_usage_if_missing(self.own, resource, until_refresh, project_id, user_id, self.queue)
+
+    def refuse_missing(self, names: Iterable[str]) -> None:
+        """See that usages which must be made can be made.
+
+        Raises: _NotHeldError.
+        """
+        if not self.is_held and any(name not in self.own for name in names):
+            raise _NotHeldError
+
+    def older(self, resource: str) -> list[Usage]:
+        """Return what an adopted database has beside the own usage, with the same key."""
+        return self.own.older(resource) if isinstance(self.own, _Usages) else []
+
+    def of_user(self) -> dict[str, dict[str, int]]:
+        """Return what the asker has in use and reserved."""
+        return {resource: _sum([usage, *self.older(resource)]) for resource, usage in self.own.items()}
+
+
+def _sum(usages: Sequence[Usage]) -> dict[str, int]:
+    return {name: sum(usage[name] for usage in usages) for name in ("in_use", "reserved")}
 
 
 @also_named(quotas="project_quotas")
@@ -190,11 +247,13 @@ def quota_reserve(
     """Reserve ``deltas`` for the project and the user, by default the context's; return a uuid for each of them.
 
     First a usage is counted anew that is missing, below zero, or ``until_refresh`` reservations or ``max_age`` seconds
-    old. Limits below zero are none; deltas below zero are not checked, and count when they are committed.
-    Cost: 2 statements; 1 more to change usages, 1 to make some, 1 per count; 1 more on PostgreSQL, and on the MySQL
-    family where usages are made.
-    Lock: the project's guard, then its live usages by id.
-    Raises: OverQuota(overs, quotas=user_quotas, usages), with nothing changed. KeyError for a limit or a way to count
+    old, whatever held when it was made. Limits below zero are none; deltas below zero are not checked, and count when
+    they are committed.
+    Cost: 2 statements; 1 more to change usages, 1 to make some, 1 per count; to keep others away 1 on PostgreSQL, 2 on
+    Galera, and on other servers of the MySQL family 3 if usages are made.
+    Lock: the name of the project's usages, but on the MySQL family, as long as none is made and rows are locked for
+    everybody, just the project's live usages by id.
+    Raises: OverQuota(overs, quotas, usages, headroom), with nothing changed. KeyError for a limit or a way to count
     that is missing.
     """
     if not deltas:
@@ -202,37 +261,71 @@ def quota_reserve(
     transaction = current(context)
     project_id = context.project_id if project_id is None else project_id
     user_id = context.user_id if user_id is None else user_id
-    is_alone = hold_project(transaction, project_id)
-    with _queueing(transaction) as queue:
-        sums, own = _get_project_user_quota_usages(context, project_id, user_id)
-        account = _Account(context, project_id, user_id, until_refresh, sums, own)
-        before = _with_numbers(own.values())
-        _refresh(account, resources, deltas, max_age)
-        _refuse_excess(account, project_quotas, user_quotas, deltas)
-        made = _reserve(account, deltas, expire)
-        _write_usages(transaction, queue)
-        if queue.usages and not is_alone:
-            _look_again(transaction, queue, project_id)
-        _save(transaction, before)
-        _write_reservations(transaction, queue)
+    asker = _Asker(context, project_id, user_id, until_refresh, max_age)
+    rows_suffice = transaction.dialect.locking_reads_are_fresh and not transaction.dialect.clustered
+    try:
+        account = _refreshed(asker, resources, deltas, hold=not rows_suffice)
+    except _NotHeldError:
+        account = _refreshed(asker, resources, deltas, hold=True)
+    _refuse_excess(account, project_quotas, user_quotas, deltas)
+    made = _reserve(account, deltas, expire)
+    account.queue.write_usages()
+    _save(transaction, account.before)
+    account.queue.write_reservations()
     return made
 
 
-def _refresh(account: _Account, resources: Mapping[str, Any], deltas: Iterable[str], max_age: Any) -> None:
-    """Make missing usages, and count those anew that need it; one count may serve several resources."""
+def _refreshed(asker: _Asker, resources: Mapping[str, Any], deltas: Iterable[str], *, hold: bool) -> _Account:
+    """Return the account, with usages made that were missing, and those counted anew that need it.
+
+    One count may serve several resources.
+    Raises: _NotHeldError if a usage is missing and usages are not held.
+    """
+    account = _account(asker, hold=hold)
     counted: set[str] = set()
     for resource in deltas:
         if resource in counted:
             continue
         created = account.create_if_missing(resource)
-        if created or _is_quota_refresh_needed(account.own[resource], max_age):
-            counts = _sync_function(resources[resource].sync)(
-                elevated(account.context), account.project_id, account.user_id
-            )
+        if created or _is_due(account, resource):
+            account.refuse_missing(_counted_with(resource, resources))
+            counts = _sync_function(resources[resource].sync)(elevated(asker.context), asker.project_id, asker.user_id)
             for name, in_use in counts.items():
                 account.create_if_missing(name)
                 _count_anew(account, name, in_use)
             counted.update(counts)
+    return account
+
+
+def _account(asker: _Asker, *, hold: bool) -> _Account:
+    """Read and lock the usages of the project, after holding their name if told so."""
+    transaction = current(asker.context)
+    if hold:
+        hold_project(transaction, asker.project_id)
+    project, own = _get_project_user_quota_usages(asker.context, asker.project_id, asker.user_id)
+    account = _Account(asker, hold, project, own, _Queue(transaction), [])
+    for resource, usage in own.items():
+        account.before += _with_numbers([*account.older(resource), usage])
+    return account
+
+
+def _is_due(account: _Account, resource: str) -> bool:
+    """Tell whether a usage must be counted anew by the policy of today, whatever held when it was made.
+
+    A usage without a counter of reservations gets one if there shall be one now; a counter is never above the policy's.
+    """
+    usage, limit = account.own[resource], account.asker.until_refresh
+    if limit and limit > 0 and usage["in_use"] >= 0:
+        left = usage["until_refresh"]
+        usage["until_refresh"] = limit if left is None else min(left, limit)
+    is_due = _is_quota_refresh_needed(usage, account.asker.max_age)
+    return is_due or any(older["in_use"] < 0 for older in account.older(resource))
+
+
+def _counted_with(resource: str, resources: Mapping[str, Any]) -> list[str]:
+    """Return the resources that are counted by the same function."""
+    sync = resources[resource].sync
+    return [name for name, other in resources.items() if getattr(other, "sync", None) == sync]
 
 
 def _sync_function(sync: str | Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
@@ -240,10 +333,16 @@ def _sync_function(sync: str | Callable[..., dict[str, int]]) -> Callable[..., d
 
 
 def _count_anew(account: _Account, resource: str, in_use: int) -> None:
-    """Set what is in use; the project's sum moves by the same difference, unless it is the usage itself."""
+    """Set what is in use; the project's sum moves by the same difference, unless it is the usage itself.
+
+    Of several usages with the same key the newest has it all from then on; what the others have reserved stays theirs.
+    """
     usage, total = account.own[resource], account.project.get(resource)
-    difference = in_use - usage["in_use"]
-    _refresh_quota_usages(usage, account.until_refresh, in_use)
+    older = account.older(resource)
+    difference = in_use - usage["in_use"] - sum(other["in_use"] for other in older)
+    for other in older:
+        other["in_use"] = 0
+    _refresh_quota_usages(usage, account.asker.until_refresh, in_use)
     if total is not None and total is not usage:
         total["in_use"] += difference
 
@@ -255,9 +354,9 @@ def _quota_usage_create(
     in_use: int,
     reserved: int,
     until_refresh: int | None,
-    session: Transaction,
+    session: Transaction | _Queue,
 ) -> Row:
-    """Make a usage and return it; while reservations are made it waits in the queue, without an id yet."""
+    """Make a usage and return it; in a queue it waits, without an id yet."""
     row = {
         "project_id": project_id,
         "user_id": user_id,
@@ -267,10 +366,10 @@ def _quota_usage_create(
         "until_refresh": until_refresh,
         "updated_at": clock.utcnow(),
     }
-    if session.queue is None:
+    if not isinstance(session, _Queue):
         return session.insert(quota_usages, row)
     waiting = {"id": None, **complete(quota_usages, row, session.dialect)}
-    session.queue.usages.append(waiting)
+    session.usages.append(waiting)
     return waiting
 
 
@@ -280,7 +379,7 @@ def _create_quota_usage_if_missing(
     until_refresh: int | None,
     project_id: str | None,
     user_id: str | None,
-    session: Transaction,
+    session: Transaction | _Queue,
 ) -> bool:
     """Make the usage of the resource if ``user_usages`` has none; tell whether it was made."""
     if resource in user_usages:
@@ -291,13 +390,17 @@ def _create_quota_usage_if_missing(
 
 
 def _is_quota_refresh_needed(quota_usage: Usage, max_age: Any) -> bool:
-    """Tell whether the usage must be counted anew; a counter of reservations goes down by one."""
+    """Tell whether the usage must be counted anew; a counter of reservations goes down by one.
+
+    ``max_age`` is a number of seconds or a timedelta; whatever else it is sets no age.
+    """
     if quota_usage["in_use"] < 0:
         return True
     if quota_usage["until_refresh"] is not None:
         quota_usage["until_refresh"] -= 1
-        return bool(quota_usage["until_refresh"] <= 0)
-    if not max_age:
+        if quota_usage["until_refresh"] <= 0:
+            return True
+    if not max_age or not isinstance(max_age, int | float | datetime.timedelta):
         return False
     limit = max_age if isinstance(max_age, datetime.timedelta) else datetime.timedelta(seconds=max_age)
     changed = quota_usage["updated_at"]
@@ -317,18 +420,44 @@ def _refuse_excess(
 ) -> None:
     """Hold the deltas against the limits.
 
-    Raises: OverQuota(overs, quotas=user_quotas, usages).
+    Raises: OverQuota(overs, quotas, usages, headroom).
     """
-    own = account.own
+    own = account.of_user()
     project = own | account.project
     under = [name for name, delta in deltas.items() if delta < 0 and own[name]["in_use"] + delta < 0]
     if under:
-        logger.warning("project %s: less would be in use than nothing of %s", account.project_id, ", ".join(under))
+        project_id = account.asker.project_id
+        logger.warning("project %s: less would be in use than nothing of %s", project_id, ", ".join(under))
     overs = _calculate_overquota(project_quotas, user_quotas, deltas, _totals(project), _totals(own))
     if overs:
-        counted = project if project_quotas == user_quotas else own
-        usages = {name: {"in_use": usage["in_use"], "reserved": usage["reserved"]} for name, usage in counted.items()}
-        raise exceptions.OverQuota(overs=sorted(overs), quotas=user_quotas, usages=usages)
+        raise _over_quota(overs, project_quotas, user_quotas, project, own)
+
+
+def _over_quota(
+    overs: Sequence[str],
+    project_quotas: Mapping[str, int],
+    user_quotas: Mapping[str, int],
+    project: Mapping[str, Usage],
+    own: Mapping[str, Usage],
+) -> exceptions.OverQuota:
+    """Return the error, with limit, usage and headroom of each resource; the level with less left counts.
+
+    Levels are the user and the project; one that is exceeded has less left. Headroom is -1 where neither has a limit.
+    """
+    quotas, headroom = dict(user_quotas), {}
+    counted = dict(project if project_quotas == user_quotas else own)
+    for name in quotas.keys() & own.keys():
+        left, left_to_project = _left(user_quotas[name], own[name]), _left(project_quotas.get(name), project[name])
+        if left_to_project is not None and (left is None or left_to_project < left):
+            quotas[name], counted[name], left = project_quotas[name], project[name], left_to_project
+        headroom[name] = -1 if left is None else left
+    usages = {name: {"in_use": usage["in_use"], "reserved": usage["reserved"]} for name, usage in counted.items()}
+    return exceptions.OverQuota(overs=sorted(overs), quotas=quotas, usages=usages, headroom=headroom)
+
+
+def _left(limit: int | None, usage: Usage) -> int | None:
+    """Return how much more may be used, below zero if it is too much already; None without a limit."""
+    return None if limit is None or limit < 0 else limit - usage["in_use"] - usage["reserved"]
 
 
 def _totals(usages: Mapping[str, Usage]) -> dict[str, dict[str, int]]:
@@ -360,10 +489,11 @@ def _exceeds(total: int, limit: int | None) -> bool:
 
 def _reserve(account: _Account, deltas: Mapping[str, int], expire: datetime.datetime | None) -> list[str]:
     """Make a reservation for each delta and return their uuids."""
-    session, made = current(account.context), []
+    _, project_id, user_id, _, _ = account.asker
+    made = []
     for resource, delta in deltas.items():
         usage, uuid = account.own[resource], str(uuids.uuid4())
-        row = _reservation_create(uuid, usage, account.project_id, account.user_id, resource, delta, expire, session)
+        row = _reservation_create(uuid, usage, project_id, user_id, resource, delta, expire, account.queue)
         made.append(row["uuid"])
         if delta > 0:
             usage["reserved"] += delta
@@ -378,9 +508,9 @@ def _reservation_create(
     resource: str,
     delta: int,
     expire: datetime.datetime | None,
-    session: Transaction,
+    session: Transaction | _Queue,
 ) -> Row:
-    """Make a reservation of ``usage`` and return it; while more are made it waits in the queue and gets no id."""
+    """Make a reservation of ``usage`` and return it; in a queue it waits and gets no id."""
     row = {
         "uuid": uuid,
         "usage_id": usage["id"],
@@ -390,38 +520,11 @@ def _reservation_create(
         "delta": delta,
         "expire": expire,
     }
-    if session.queue is None:
+    if not isinstance(session, _Queue):
         return session.insert(reservations, row)
     waiting = complete(reservations, row, session.dialect)
-    session.queue.reservations.append((waiting, usage))
+    session.reservations.append((waiting, usage))
     return waiting
-
-
-def _write_usages(transaction: Transaction, queue: _Queue) -> None:
-    """Write new usages, whose ids are known from then on."""
-    for row, stored in zip(queue.usages, transaction.insert_many(quota_usages, queue.usages), strict=True):
-        row.update(stored)
-
-
-_TAKE_BACK = sa.delete(quota_usages).where(quota_usages.c.id.in_(arg_list("ids")))
-
-
-def _look_again(transaction: Transaction, queue: _Queue, project_id: str | None) -> None:
-    """See that nobody else has made usages of the project meanwhile.
-
-    Two who do so at once wait for each other here, and the server ends one of them.
-    Raises: RetryRequest.
-    """
-    mine = {row["id"] for row in queue.usages}
-    if {row["id"] for row in _usages_of_project(transaction, project_id)} != queue.seen | mine:
-        transaction.execute(_TAKE_BACK, ids=list(mine))
-        raise exceptions.RetryRequest(exceptions.DBDeadlock(f"usages of project {project_id} were made twice"))
-
-
-def _write_reservations(transaction: Transaction, queue: _Queue) -> None:
-    """Write reservations, whose usages have their ids by now."""
-    complete_rows = [{**row, "usage_id": usage["id"]} for row, usage in queue.reservations]
-    transaction.execute_many(insert_statement(reservations, with_id=False, returning=False), complete_rows)
 
 
 # -- what becomes of reservations -------------------------------------------------------------------------------------

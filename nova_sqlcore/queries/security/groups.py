@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.core.scopes import apart, scopes_of
+from nova_sqlcore.core.scopes import apart_until_begun, scopes_of
 from nova_sqlcore.queries.common.clauses import (
     Row,
     arg,
@@ -246,19 +246,19 @@ def security_group_destroy(context: Context, security_group_id: int) -> None:
 def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChildren:
     """Return the default group of the context's project; a missing one is made, with its usage and the default rules.
 
-    The making is a transaction of its own, committed even if the caller's fails later; on sqlite it is a part of the
-    caller's once that has begun. The group has no children if it was there, ``rules: []`` if it was made, and
-    instances and rules if somebody else made it meanwhile.
+    The making is a transaction of its own, committed even if the caller's fails later, but a part of the caller's once
+    that has begun to write: another one might wait for what that one holds. The group has no children if it was there,
+    ``rules: []`` if it was made, and instances and rules if somebody else made it meanwhile.
 
-    Cost: 1 statement; 4 more to make the group, or 3 if the user has a usage of groups. To keep others from making the
-    usage takes 1 more, on the MySQL family only if it is made, on sqlite never.
-    Lock: the project's guard for usages, then the usage.
+    Cost: 1 statement; 4 more to make the group, or 3 if the user has a usage of groups; to keep others from making the
+    usage 1 more on PostgreSQL, 2 on the MySQL family.
+    Lock: the name of the project's usages, then the group, then the usage.
     Raises: Forbidden() for a missing group of a context that is neither an admin's nor a complete user's.
     """
     outer = scopes_of(context).innermost(tx.main)
-    if outer is not None and not outer.begun:
-        context = apart(context)  # a lookup that began the caller's transaction would leave sqlite no other one
-    group = _find_default(context) or _create_default(context) or _read_default(context)
+    asker = apart_until_begun(context)
+    group = _find_default(context if outer is not None and outer.begun else asker)
+    group = group or _create_default(asker) or _read_default(asker)
     return cast("rows.SecurityGroupWithChildren", group)
 
 
@@ -269,13 +269,13 @@ def _find_default(context: Context) -> Row | None:
     return None
 
 
-@tx.main.writer.independent.named("security_group_ensure_default")
+@tx.main.writer.named("security_group_ensure_default")
 def _read_default(context: Context) -> Row:
-    """Read what somebody else has committed, perhaps after the caller's transaction had its snapshot."""
+    """Read what somebody else has committed meanwhile, perhaps after the snapshot of a reading caller."""
     return cast("Row", security_group_get_by_name(context, context.project_id, default_group.DEFAULT))
 
 
 @require_context
-@tx.main.writer.independent.named("security_group_ensure_default")
+@tx.main.writer.named("security_group_ensure_default")
 def _create_default(context: Context) -> Row | None:
     return default_group.add_default(context)

@@ -39,6 +39,7 @@ from nova_sqlcore.queries.common.lookups import (
     soft_delete_by_id,
     update_by_id,
 )
+from nova_sqlcore.queries.common.only_one import hold
 from nova_sqlcore.queries.compute import rows as instance_rows
 from nova_sqlcore.queries.storage.block_device_format import BlockDeviceDict, is_safe_for_update, new_format_is_swap
 from nova_sqlcore.tables import block_device_mapping as t
@@ -76,11 +77,6 @@ def _of_volume(read_deleted: str, shape: Shape, with_instance: bool, only_first:
 def _locked_device(read_deleted: str, shape: Shape, dialect: Dialect) -> sa.Select[Any]:
     where = (*equal(t, shape), *visible(t, read_deleted))
     return dialect.lock_row(sa.select(*columns(t)).where(*where).order_by(t.c.id).limit(1))
-
-
-@functools.cache
-def _locked_instance(dialect: Dialect) -> sa.Select[Any]:
-    return dialect.lock_row(sa.select(instances.c.id).where(instances.c.uuid == arg("uuid")))
 
 
 @functools.lru_cache(maxsize=64)
@@ -202,8 +198,9 @@ def block_device_mapping_update_or_create(
 
     Without a device name it is always a new one. If the values are swap space, all other swap space of the instance is
     soft-deleted.
-    Cost: 1 statement without a device name, else 2; 1 more for swap space; 1 more for either where rows are locked.
-    Lock: the instance's row, so that others who do this wait; then the mapping's row.
+    Cost: 1 statement without a device name, else 2; 1 more for swap space; for either 1 more on PostgreSQL, 2 on the
+    MySQL family.
+    Lock: for either the instance's name among the mappings; then the mapping's row.
     Raises: KeyError without the key ``device_name``; InvalidBDMFormat(details) for legacy values; TypeError for an
     unknown column of a new mapping.
     """
@@ -211,8 +208,8 @@ def block_device_mapping_update_or_create(
     given = _converted(values, always=legacy and not is_safe_for_update(values))
     is_swap = new_format_is_swap(given)
     row = None
-    if (given["device_name"] or is_swap) and transaction.dialect.locks_rows:
-        transaction.scalar(_locked_instance(transaction.dialect), uuid=given["instance_uuid"])
+    if given["device_name"] or is_swap:
+        hold(transaction, t.name, given["instance_uuid"])
     if given["device_name"]:
         shape, params = shape_of({name: given[name] for name in ("instance_uuid", "device_name")})
         row = transaction.row(_locked_device(context.read_deleted, shape, transaction.dialect), **params)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries.common.constraints import constraint, equal_any, not_equal
+from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.compute import changes as instance_changes
 from nova_sqlcore.queries.compute import groups, instances
 from nova_sqlcore.queries.compute import metadata as instance_metadata
@@ -301,9 +302,7 @@ class TestSecurityGroupsOfANewInstance:
         with tx.writer(ctxt) as transaction:
             table = tables.quota_usages
             transaction.execute(sa.update(table).where(table.c.id == usage["id"]).values(reserved=1))
-            guard = transaction.dialect.guard()
-            if guard is not None:
-                transaction.row(guard, guard="quotaproject")
+            hold_project(transaction, "project")
             create(ctxt)
         assert [one["in_use"] for one in rows("quota_usages")] == [1]
 
@@ -382,9 +381,9 @@ class TestUniqueHostNames:
     def test_cost(self, monkeypatch: pytest.MonkeyPatch, uuid: str, ctxt: RequestContext, sql_count: SqlCount) -> None:
         create(ctxt)
         monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "project")
-        with sql_count(default=7, sqlite=6):
+        with sql_count(sqlite=6, postgresql=7, mysql=8):
             create(ctxt, hostname="new")
-        with sql_count(sqlite=2, postgresql=3, mysql=4):
+        with sql_count(sqlite=2, postgresql=3, mysql=5):
             update(ctxt, uuid, hostname="newer")
 
     def test_a_project_of_none(self, monkeypatch: pytest.MonkeyPatch, admin: RequestContext) -> None:
@@ -795,7 +794,7 @@ class TestMembership:
     ) -> None:
         one, other = group()["id"], group()["id"]
         now = frozen_clock.advance(5)
-        with sql_count(2):
+        with sql_count(sqlite=2, postgresql=4, mysql=6):
             assert instance_changes.instance_add_security_group(ctxt, uuid, one) is None
             instance_changes.instance_add_security_group(ctxt, uuid, one)
         by_face: dict[str, Any] = {"instance_id": uuid}

@@ -145,7 +145,7 @@ class TestUpdate:
     def test_a_new_row(self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount) -> None:
         uuid = instance()
         given = {"flavor": "m1"}
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             assert instance_extra.instance_extra_update_by_uuid(ctxt, uuid, given) == 1
         row = get(ctxt, uuid)
         assert row is not None

@@ -51,7 +51,7 @@ def stored(table: sa.Table, **key: Any) -> list[Row]:
 class TestCreate:
     def test_the_new_row_is_what_a_read_shows(self, admin: RequestContext, sql_count: SqlCount) -> None:
         given, metadata = {"name": "a", "uuid": "u"}, {"availability_zone": "z", "k": "v"}
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             row = aggregates.aggregate_create(admin, given, metadata)
         with sql_count(1):
             assert row == aggregates.aggregate_get(admin, row["id"])
@@ -62,7 +62,7 @@ class TestCreate:
 
     @pytest.mark.parametrize("metadata", [None, {}])
     def test_without_metadata(self, admin: RequestContext, sql_count: SqlCount, metadata: Row | None) -> None:
-        with sql_count(sqlite=1, default=2):
+        with sql_count(sqlite=1, postgresql=2, mysql=3):
             row = aggregates.aggregate_create(admin, {"name": "a"}, metadata)
         assert (row["metadetails"], row["availability_zone"], row["uuid"]) == ({}, None, None)
 
@@ -73,7 +73,7 @@ class TestCreate:
 
     def test_a_taken_name(self, admin: RequestContext, backend: Backend, sql_count: SqlCount) -> None:
         aggregate()
-        with sql_count(postgresql=2, default=1), pytest.raises(exceptions.AggregateNameExists) as raised:
+        with sql_count(sqlite=1, postgresql=2, mysql=3), pytest.raises(exceptions.AggregateNameExists) as raised:
             aggregates.aggregate_create(admin, {"name": "a"}, {"k": "v"})
         assert raised.value.kwargs["aggregate_name"] == "a"
         assert len(stored(tables.aggregates)) == 1
@@ -231,7 +231,7 @@ class TestUpdate:
         row = aggregate(metadata={"k": "v"}, hosts=("h",))
         now = frozen_clock.advance(5)
         given = {"name": "b", "uuid": "u"}
-        with sql_count(sqlite=3, default=4):
+        with sql_count(sqlite=3, postgresql=4, mysql=5):
             after = aggregates.aggregate_update(admin, row["id"], given)
         assert after == row | {"name": "b", "uuid": "u", "updated_at": now}
         assert after == aggregates.aggregate_get(admin, row["id"])
@@ -268,7 +268,7 @@ class TestUpdate:
 
     def test_the_budget(self, admin: RequestContext, sql_count: SqlCount) -> None:
         row = aggregate(metadata={"k": "v"})
-        with sql_count(sqlite=5, default=6):
+        with sql_count(sqlite=5, postgresql=6, mysql=7):
             aggregates.aggregate_update(admin, row["id"], {"name": "b", "metadata": {"k": "w", "l": "x"}})
         with sql_count(3):
             aggregates.aggregate_update(admin, row["id"], {"availability_zone": "z"})

@@ -65,7 +65,7 @@ def counters(row: Row) -> tuple[int, int]:
 
 class TestBandwidth:
     def test_a_new_row(self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount) -> None:
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             row = bandwidth(ctxt, 2**40, 2, 3, 4)
         assert set(row) == set(tables.bw_usage_cache.c.keys())
         assert row | {"id": None} == {
@@ -230,7 +230,7 @@ class TestVolumes:
     def test_a_new_row(
         self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount, totals: bool, kind: str, other: str
     ) -> None:
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             row = volume(ctxt, 2**40, 2, 3, 4, update_totals=totals)
         assert set(row) == set(tables.volume_usage_cache.c.keys())
         names = ("reads", "read_bytes", "writes", "write_bytes")

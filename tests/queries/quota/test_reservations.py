@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import copy
 import datetime
 import logging
@@ -68,6 +67,11 @@ def numbers(field: str | None = None) -> dict[tuple[str, str | None], Any]:
     return found
 
 
+def numbers_of_newest(resource: str) -> Numbers:
+    row = [row for row in stored("quota_usages") if row["deleted"] == 0 and row["resource"] == resource][-1]
+    return row["in_use"], row["reserved"]
+
+
 def open_reservations() -> list[Row]:
     return [row for row in stored("reservations") if row["deleted"] == 0]
 
@@ -107,7 +111,7 @@ class TestReserve:
         instance_factory.instance(vcpus=2, memory_mb=512)
         now = frozen_clock.advance(1)
         deltas = {"ram": 256, "instances": 1, "cores": 4}
-        with sql_count(sqlite=4, mysql=5, postgresql=5):
+        with sql_count(sqlite=4, postgresql=5, mysql=7):
             made = reserve(ctxt, deltas, until_refresh=0)
         assert numbers() == {
             ("instances", "user"): (1, 1),
@@ -309,7 +313,10 @@ class TestRefresh:
             ({"in_use": 4, "until_refresh": 1}, 0, (9, None), True),
             ({"in_use": 4, "until_refresh": 2}, 5, (4, 1), False),
             ({"in_use": 4, "until_refresh": 0}, 5, (9, 5), True),
-            ({"in_use": 4}, 5, (4, None), False),
+            ({"in_use": 4}, 5, (4, 4), False),
+            ({"in_use": 4}, 1, (9, 1), True),
+            ({"in_use": 4, "until_refresh": 1000}, 3, (4, 2), False),
+            ({"in_use": 4, "until_refresh": 5}, 0, (4, 4), False),
         ],
     )
     def test_signs_of_need(
@@ -328,6 +335,63 @@ class TestRefresh:
         usage("ram", -1)
         reserve(ctxt, {"ram": 0, "instances": 0}, max_age=unusable)  # nor does it for new usages
         assert counts.calls == [("project", "user")]
+
+    @pytest.mark.parametrize("until_refresh", [0, 100])
+    def test_an_age_counts_for_usages_that_were_made_with_a_counter(
+        self, ctxt: RequestContext, counts: Counts, frozen_clock: FrozenClock, until_refresh: int
+    ) -> None:
+        counts.counts["cores"] = 9
+        usage("cores", 4, until_refresh=100, updated_at=frozen_clock.now)
+        frozen_clock.advance(60)
+        reserve(ctxt, {"cores": 0}, until_refresh=until_refresh, max_age=61)
+        assert (numbers()["cores", "user"], counts.calls) == ((4, 0), [])
+        frozen_clock.advance(61)
+        reserve(ctxt, {"cores": 0}, until_refresh=until_refresh, max_age=61)
+        assert numbers()["cores", "user"] == (9, 0)
+
+    def test_a_counter_counts_for_usages_that_were_made_without(self, ctxt: RequestContext, counts: Counts) -> None:
+        for name in ("instances", "cores", "ram"):
+            usage(name, 4)
+        for calls in (0, 0, 1, 1, 1, 2):
+            reserve(ctxt, {"cores": 0}, until_refresh=3)
+            assert len(counts.calls) == calls
+
+    @pytest.mark.parametrize(
+        ("resource", "owners", "after"),
+        [
+            ("cores", ["user", "user", "user"], [(0, 1), (0, 1), (9, 2)]),
+            ("cores", ["user", "v", "user"], [(0, 1), (3, 1), (9, 2)]),
+            ("fixed_ips", [None, None], [(0, 1), (5, 2)]),
+        ],
+    )
+    def test_of_several_usages_with_one_key_the_newest_has_the_count(
+        self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch, resource: str, owners: list[Any], after: Any
+    ) -> None:
+        """A database that another program has filled may have several, for no unique key keeps them apart."""
+        counts = {"_sync_instances": Counts(cores=9), "_sync_fixed_ips": Counts(fixed_ips=5)}
+        for name, count in counts.items():
+            monkeypatch.setitem(quota_counts.QUOTA_SYNC_FUNCTIONS, name, count)
+        made = [usage(resource, 3, 1, user_id=owner) for owner in owners]
+        instance_factory.insert("quota_usages", **{**made[0], "id": None, "deleted": 99})
+        asked = reserve(ctxt, {resource: 0}, until_refresh=1)
+        asked += reserve(ctxt, {resource: 1}, until_refresh=1)
+        live = [row for row in stored("quota_usages") if row["deleted"] == 0]
+        assert [(row["in_use"], row["reserved"]) for row in live] == after
+        found = quota_usages.quota_usage_get_all_by_project(ctxt, "project")[resource]
+        assert found == {"in_use": sum(used for used, _ in after), "reserved": sum(left for _, left in after)}
+        quotas.reservation_commit(ctxt, asked, "project", "user")
+        assert numbers_of_newest(resource) == (after[-1][0] + 1, 1)
+
+    def test_several_usages_with_one_key_count_together_against_limits(
+        self, ctxt: RequestContext, counts: Counts
+    ) -> None:
+        for in_use in (3, 4):
+            usage("cores", in_use)
+        limits = {"cores": 8}
+        with pytest.raises(exceptions.OverQuota) as raised:
+            reserve(ctxt, {"cores": 2}, project_quotas={"cores": -1}, user_quotas=limits)
+        assert raised.value.kwargs["usages"]["cores"] == {"in_use": 7, "reserved": 0}
+        reserve(ctxt, {"cores": 1}, project_quotas={"cores": -1}, user_quotas=limits)
 
     @pytest.mark.parametrize(
         ("age", "max_age", "counted"),
@@ -455,6 +519,7 @@ class TestOverQuota:
             "overs": ["cores", "fixed_ips", "instances", "ram"],
             "quotas": limits,
             "usages": {name: {"in_use": number, "reserved": 0} for name, number in in_use.items()},
+            "headroom": {"instances": 1, "cores": 2, "ram": 0, "fixed_ips": 1},
         }
         assert (stored("quota_usages"), stored("reservations")) == ([], [])
 
@@ -473,17 +538,58 @@ class TestOverQuota:
         assert [(row["project_id"], row["resource"]) for row in open_reservations()] == [("other", "ram")]
         assert {row["project_id"] for row in stored("quota_usages")} == {"other"}
 
+    @pytest.mark.parametrize(
+        ("project", "user", "asked", "told"),
+        [
+            # the project is over: 9 of 10 are used
+            ({"cores": 10}, {"cores": 4}, 3, {"cores": (10, 9, 1)}),
+            # the user is over, the project is not
+            ({"cores": 20}, {"cores": 4}, 4, {"cores": (4, 1, 3)}),
+            # both are over
+            ({"cores": 10}, {"cores": 4}, 9, {"cores": (10, 9, 1)}),
+            ({"cores": 14}, {"cores": 2}, 9, {"cores": (2, 1, 1)}),
+            # one of them has no limit
+            ({"cores": 10}, {"cores": -1}, 3, {"cores": (10, 9, 1)}),
+            ({"cores": -1}, {"cores": 4}, 4, {"cores": (4, 1, 3)}),
+            # what is not over is told at the level that has less left
+            ({"cores": 10, "ram": 9}, {"cores": 4, "ram": 8}, 3, {"cores": (10, 9, 1), "ram": (9, 5, 4)}),
+            ({"cores": 10, "ram": -1}, {"cores": 4, "ram": -1}, 3, {"cores": (10, 9, 1), "ram": (-1, 2, -1)}),
+            # it was too much already
+            ({"cores": 5}, {"cores": 4}, 0, {"cores": (5, 9, -4)}),
+        ],
+    )
+    def test_what_is_told_is_of_the_level_that_is_over(
+        self, ctxt: RequestContext, counts: Counts, project: Row, user: Row, asked: int, told: Row
+    ) -> None:
+        for name, in_use in (("cores", 0), ("ram", 2)):
+            usage(name, in_use, 1 if name == "cores" else 0)
+        for name, in_use in (("cores", 7), ("ram", 3)):
+            usage(name, in_use, 1 if name == "cores" else 0, user_id="v")
+        deltas = {name: asked if name == "cores" else 1 for name in told}
+        with pytest.raises(exceptions.OverQuota) as raised:
+            reserve(ctxt, deltas, project_quotas=project, user_quotas=user)
+        found = raised.value.kwargs
+        assert found["overs"] == ["cores"]
+        quota, usages, headroom = (found[name] for name in ("quotas", "usages", "headroom"))
+        assert {
+            name: (limit, usages[name]["in_use"] + usages[name]["reserved"], headroom[name])
+            for name, limit in quota.items()
+        } == told
+        # a caller that asks for what is left gets it
+        if headroom["cores"] > 0:
+            assert reserve(ctxt, {"cores": headroom["cores"]}, project_quotas=project, user_quotas=user)
+
     def test_the_usages_are_the_projects_if_the_limits_are(self, ctxt: RequestContext, counts: Counts) -> None:
         usage("cores", 4, 1)
         usage("cores", 5, 1, user_id="v")
         usage("ram", 7)
         usage("fixed_ips", 3, user_id=None)
         usage("networks", 2, user_id="v")
-        for user_limit, cores in ((10, (9, 2)), (11, (4, 1))):
+        for user_limit, cores in ((10, (9, 2)), (11, (9, 2))):
             limits = {"cores": user_limit}
             with pytest.raises(exceptions.OverQuota) as raised:
                 quotas.quota_reserve(ctxt, resources(), {"cores": 10}, limits, {"cores": 1}, None, 0, 0)
-            assert raised.value.kwargs["quotas"] == limits
+            assert raised.value.kwargs["quotas"] == {"cores": 10}
             everything = {"cores": cores, "ram": (7, 0), "fixed_ips": (3, 0), "networks": (2, 0)}
             if user_limit == 11:
                 del everything["networks"]
@@ -882,33 +988,6 @@ class TestConflicts:
                 tries += 1
                 reserve(ctxt, {"cores": 1})
         assert (tries, numbers()["cores", "user"], len(open_reservations())) == (3, (0, 1), 1)
-
-    @pytest.mark.only_on("mysql", why="elsewhere a guard, or the one writer, keeps others out")
-    @pytest.mark.parametrize("joined", [False, True])
-    @pytest.mark.parametrize("user_id", ["user", "v"])
-    def test_somebody_else_makes_the_usage_meanwhile(
-        self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch, joined: bool, user_id: str
-    ) -> None:
-        calls: list[Any] = []
-
-        def count(context: Any, project_id: Any, user: Any) -> dict[str, int]:
-            if not calls:
-                usage("cores", 0, 4, user_id=user_id)
-            calls.append(user)
-            return {"cores": 0}
-
-        monkeypatch.setitem(quota_counts.QUOTA_SYNC_FUNCTIONS, "_sync_instances", count)
-        usage("ram", 0, 1)
-        with tx.writer(ctxt) if joined else contextlib.nullcontext():
-            if joined:
-                ctxt.transaction.insert(tables.certificates, {"file_name": "stays"})
-            reserve(ctxt, {"ram": 1, "cores": 1}, limit=5)
-        cores = (
-            {("cores", "user"): (0, 5)} if user_id == "user" else {("cores", "user"): (0, 1), ("cores", "v"): (0, 4)}
-        )
-        assert numbers() == {("ram", "user"): (0, 2), **cores}
-        assert len(open_reservations()) == 2
-        assert len(stored("certificates")) == joined
 
 
 @pytest.fixture(scope="module")

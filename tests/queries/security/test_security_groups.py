@@ -484,7 +484,7 @@ class TestEnsureDefault:
     def test_a_missing_group_is_made(
         self, ctxt: RequestContext, frozen_clock: FrozenClock, sql_count: SqlCount
     ) -> None:
-        with sql_count(sqlite=5, default=6):
+        with sql_count(sqlite=5, postgresql=6, mysql=7):
             row = security_groups.security_group_ensure_default(ctxt)
         assert row == security_groups.security_group_get(ctxt, row["id"])
         assert set(row) == COLUMNS | {"rules"}
@@ -514,18 +514,18 @@ class TestEnsureDefault:
         assert security_groups.security_group_ensure_default(ctxt)["id"] != first["id"]
         assert usages() == [usage(in_use=2)]
 
-    @pytest.mark.only_on("mysql", why="the others let nobody else make a usage")
-    def test_a_usage_that_is_made_twice(self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
-        seen: list[Row] = []
-
-        def somebody_is_quicker(*_: Any) -> None:
-            if not seen:
-                seen.append(insert("quota_usages", **usage(in_use=0, reserved=1, until_refresh=None)))
-
-        monkeypatch.setattr(type(settings), "until_refresh", property(somebody_is_quicker))
+    def test_of_several_usages_the_newest_grows(self, ctxt: RequestContext) -> None:
+        """A database that another program has filled may have several, for no unique key keeps them apart."""
+        for in_use in (3, 4):
+            insert("quota_usages", **usage(in_use=in_use))
         security_groups.security_group_ensure_default(ctxt)
-        assert usages() == [usage(reserved=1, until_refresh=None)]
-        assert len(stored("security_groups")) == 1
+        assert usages() == [usage(in_use=3), usage(in_use=5)]
+
+    def test_without_project_there_is_one_too(self, admin: RequestContext) -> None:
+        made = security_groups.security_group_ensure_default(admin)
+        with tx.writer(admin):
+            assert default_group.add_default(admin) is None
+        assert ids(stored("security_groups")) == [made["id"]]
 
     def test_until_refresh_is_stored_as_it_is(self, ctxt: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(settings, "until_refresh", 2)
@@ -542,7 +542,7 @@ class TestEnsureDefault:
             insert("quota_usages", **given)
         insert("quota_usages", **gone, deleted=99)
         now = frozen_clock.advance(5)
-        with sql_count(postgresql=5, default=4):
+        with sql_count(sqlite=4, postgresql=5, mysql=6):
             security_groups.security_group_ensure_default(ctxt)
         assert usages() == [before | {"in_use": 4}, *others, gone]
         assert [row["updated_at"] for row in stored("quota_usages")] == [now, None, None, None, None, None]
@@ -617,7 +617,7 @@ class TestEnsureDefaultInsideATransaction:
 
     def test_it_outlives_the_callers_when_it_comes_first(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         with contextlib.suppress(ZeroDivisionError), tx.writer(ctxt) as transaction:
-            with sql_count(sqlite=5, default=6):
+            with sql_count(sqlite=5, postgresql=6, mysql=7):
                 made = security_groups.security_group_ensure_default(ctxt)
             assert tx.current(ctxt) is transaction
             transaction.insert(tables.security_groups, {"name": "lost"})
@@ -625,14 +625,30 @@ class TestEnsureDefaultInsideATransaction:
         assert [row["id"] for row in stored("security_groups")] == [made["id"]]
         assert usages() == [usage()]
 
-    def test_on_sqlite_it_is_part_of_a_transaction_that_has_begun(self, ctxt: RequestContext, backend: Backend) -> None:
+    def test_it_is_part_of_a_transaction_that_has_begun(self, ctxt: RequestContext) -> None:
         with contextlib.suppress(ZeroDivisionError), tx.writer(ctxt) as transaction:
             transaction.insert(tables.security_groups, {"name": "lost"})
             security_groups.security_group_ensure_default(ctxt)
             raise ZeroDivisionError
-        names = [row["name"] for row in stored("security_groups")]
-        assert names == ([] if backend.family == "sqlite" else ["default"])
-        assert usages() == ([] if backend.family == "sqlite" else [usage()])
+        assert stored("security_groups") == usages() == []
+
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_what_the_caller_holds_does_not_stop_it(self, ctxt: RequestContext, is_kept: bool) -> None:
+        """Another transaction would wait for the caller's, and that one for the call."""
+        with contextlib.suppress(ZeroDivisionError), tx.writer(ctxt):
+            reserve_a_group(ctxt)
+            security_groups.security_group_ensure_default(ctxt)
+            if not is_kept:
+                raise ZeroDivisionError
+        assert usages() == [usage(reserved=1, until_refresh=None)] * is_kept
+
+    def test_a_group_that_the_caller_has_locked_does_not_stop_it(self, ctxt: RequestContext) -> None:
+        row = security_groups.security_group_ensure_default(ctxt)
+        with tx.writer(ctxt):
+            security_groups.security_group_destroy(ctxt, row["id"])
+            again = security_groups.security_group_ensure_default(ctxt)
+        assert again["id"] != row["id"]
+        assert usages() == [usage(in_use=2)]
 
     def test_the_caller_goes_on(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
         with tx.writer(ctxt) as transaction:
@@ -716,7 +732,11 @@ def ensure_default_or_reserve(number: int) -> None:
     context = RequestContext("user", "project")
     if number % 2:
         security_groups.security_group_ensure_default(context)
-        return
+    else:
+        reserve_a_group(context)
+
+
+def reserve_a_group(context: RequestContext) -> None:
     resource = SimpleNamespace(sync="_sync_security_groups")
     limits, deltas = {"security_groups": -1}, {"security_groups": 1}
     quotas.quota_reserve(context, {"security_groups": resource}, limits, limits, deltas, None, 0, 0)

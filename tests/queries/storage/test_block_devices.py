@@ -329,7 +329,7 @@ class TestUpdateOrCreate:
         first, second = mapping(server, volume_size=7), mapping(server)
         now = frozen_clock.advance(5)
         given = {"instance_uuid": server, "device_name": "/dev/vda", "destination_type": "local", "volume_size": None}
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             after = put(given)
         assert after == first | {"destination_type": "local", "volume_size": None, "updated_at": now}
         assert of(server) == [after, second]
@@ -338,13 +338,13 @@ class TestUpdateOrCreate:
         row = mapping(server)
         frozen_clock.advance(5)
         full = {name: value for name, value in row.items() if name != "id"}
-        with sql_count(sqlite=1, default=2):
+        with sql_count(sqlite=1, postgresql=2, mysql=3):
             assert put(full) == row
         assert put({**full, "image_id": "i"}) == row | {"image_id": "i", "updated_at": frozen_clock.now}
 
     def test_a_new_device(self, server: str, sql_count: SqlCount) -> None:
         given = {"instance_uuid": server, "device_name": "/dev/vda", "delete_on_termination": None, **VOLUME}
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             row = put(given)
         assert set(row) == COLUMNS
         assert (row["delete_on_termination"], row["updated_at"]) == (False, None)
@@ -408,11 +408,11 @@ class TestUpdateOrCreate:
         old = [mapping(server, "a", **SWAP), mapping(server, None, **(SWAP | {"destination_type": "volume"}))]
         data = mapping(server, "data", **(SWAP | {"guest_format": "ext4"}))
         now = frozen_clock.advance(5)
-        with sql_count(sqlite=3, default=4):
+        with sql_count(sqlite=3, postgresql=4, mysql=5):
             row = put({"instance_uuid": server, "device_name": "b", **SWAP})
         assert (of(server), of(other)) == ([data, row], [elsewhere])
         assert of(server, "only") == [one | {"deleted": one["id"], "deleted_at": now} for one in old]
-        with sql_count(sqlite=2, default=3):
+        with sql_count(sqlite=2, postgresql=3, mysql=4):
             newest = put({"instance_uuid": server, "device_name": None, **SWAP})
         assert of(server) == [data, newest]
 

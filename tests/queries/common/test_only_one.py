@@ -1,0 +1,313 @@
+"""Only one row of a key, where no unique key says so: races between two transactions, and between eight processes."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import uuid
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+
+from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core import dialects
+from nova_sqlcore.queries.common import only_one
+from nova_sqlcore.queries.compute import changes as instance_changes
+from nova_sqlcore.queries.compute import extra
+from nova_sqlcore.queries.hosts import aggregates, usage_caches
+from nova_sqlcore.queries.network import networks
+from nova_sqlcore.queries.quota import reservations
+from nova_sqlcore.queries.security import groups as security_groups
+from nova_sqlcore.queries.storage import block_devices
+from nova_sqlcore.settings import settings
+from tests.queries.instance_factory import insert, instance
+from tests.queries.processes import COUNT, Processes, eight_processes
+from tests.queries.threads import at_once, one_inside_the_other
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.plugins.backend import Backend
+    from tests.plugins.counting import SqlLog
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+Row = dict[str, Any]
+
+PERIOD = datetime.datetime(2016, 1, 1)
+#: A group's number.
+GROUP = 10**6
+#: Keys that the processes ask for, each of them for each.
+KEYS = 5
+
+
+def key_of(number: int) -> str:
+    return str(uuid.UUID(int=number))
+
+
+# -- what may be there only once --------------------------------------------------------------------------------------
+
+
+def bandwidth(context: Any, number: int) -> Any:
+    return usage_caches.bw_usage_update(context, key_of(number), "mac", PERIOD, 1, 2, 3, 4)["id"]
+
+
+def volume(context: Any, number: int) -> Any:
+    return usage_caches.vol_usage_update(context, key_of(number), 1, 2, 3, 4, "i", "p", "u", "z")["id"]
+
+
+def instance_extra(context: Any, number: int) -> Any:
+    return extra.instance_extra_update_by_uuid(context, key_of(number), {"flavor": "f"})
+
+
+def membership(context: Any, number: int) -> Any:
+    return instance_changes.instance_add_security_group(context, key_of(number), GROUP)
+
+
+def aggregate(context: Any, number: int) -> Any:
+    try:
+        return bool(aggregates.aggregate_create(context, {"name": key_of(number)}))
+    except exceptions.AggregateNameExists:
+        return False
+
+
+def device(context: Any, number: int) -> Any:
+    given = {"instance_uuid": key_of(number), "device_name": "a", "source_type": "blank", "destination_type": "local"}
+    return block_devices.block_device_mapping_update_or_create(context, given, legacy=False)["id"]
+
+
+def swap(context: Any, number: int) -> Any:
+    given: Row = {"source_type": "blank", "destination_type": "local", "guest_format": "swap"}
+    given |= {"instance_uuid": key_of(number), "device_name": None}
+    return bool(block_devices.block_device_mapping_update_or_create(context, given, legacy=False))
+
+
+def network(context: Any, number: int) -> Any:
+    return networks.network_associate(context, f"p{number}")["id"]
+
+
+def networks_of(context: Any, number: int) -> Any:
+    return networks.project_get_networks(context, f"p{number}")[0]["id"]
+
+
+def default_group(context: Any, number: int) -> Any:
+    context = copy.copy(context)
+    context.user_id, context.project_id = "u", f"p{number}"
+    return default_group_without_project(context, number)
+
+
+def default_group_without_project(context: Any, number: int) -> Any:
+    with tx.writer(context) as transaction:
+        transaction.rows(tables.certificates.select())  # it has begun, so that the group is made in it
+        return security_groups.security_group_ensure_default(context)["id"]
+
+
+def reservation(context: Any, number: int) -> Any:
+    """Reserve one of the two that are left to the project."""
+    names = ("security_groups", "fixed_ips")
+    resources = {name: SimpleNamespace(sync=f"_sync_{name}") for name in names}
+    project, user, deltas = dict.fromkeys(names, 2), dict.fromkeys(names, -1), dict.fromkeys(names, 1)
+    whose = (f"p{number}", f"u{uuid.uuid4().int % 3}")
+    try:
+        return len(reservations.quota_reserve(context, resources, project, user, deltas, None, None, None, *whose))
+    except exceptions.OverQuota:
+        return 0
+
+
+def host_name(context: Any, number: int) -> Any:
+    settings.osapi_compute_unique_server_name_scope = "project"
+    # somebody else writes it in capital letters
+    name = key_of(10**30 + number)
+    given = {"hostname": name.upper() if uuid.uuid4().int % 2 else name, "project_id": None}
+    try:
+        return bool(instance_changes.instance_create(context, given))
+    except exceptions.InstanceExists:
+        return False
+    finally:
+        settings.osapi_compute_unique_server_name_scope = ""
+
+
+def host_name_of_another(context: Any, number: int) -> Any:
+    settings.osapi_compute_unique_server_name_scope = "global"
+    created = instance(project_id=f"p{uuid.uuid4()}")
+    try:
+        return bool(instance_changes.instance_update(context, created["uuid"], {"hostname": key_of(number)}))
+    except exceptions.InstanceExists:
+        return False
+    finally:
+        settings.osapi_compute_unique_server_name_scope = ""
+
+
+class Case(NamedTuple):
+    """A call with a number for its key, and the columns that no two live rows may share afterwards."""
+
+    call: Callable[[Any, int], Any]
+    table: sa.Table
+    key: tuple[str, ...]
+    #: False where soft-deleted rows count as well
+    live_only: bool = True
+
+
+CASES = [
+    Case(bandwidth, tables.bw_usage_cache, ("uuid", "mac", "start_period"), live_only=False),
+    Case(volume, tables.volume_usage_cache, ("volume_id",), live_only=False),
+    Case(instance_extra, tables.instance_extra, ("instance_uuid",), live_only=False),
+    Case(membership, tables.security_group_instance_association, ("instance_uuid", "security_group_id")),
+    Case(aggregate, tables.aggregates, ("name",)),
+    Case(device, tables.block_device_mapping, ("instance_uuid", "device_name")),
+    Case(swap, tables.block_device_mapping, ("instance_uuid", "guest_format")),
+    Case(network, tables.networks, ("project_id",)),
+    Case(networks_of, tables.networks, ("project_id",)),
+    Case(default_group, tables.security_groups, ("project_id", "name")),
+    Case(default_group, tables.quota_usages, ("project_id", "user_id", "resource")),
+    Case(default_group_without_project, tables.security_groups, ("project_id", "name")),
+    Case(reservation, tables.quota_usages, ("project_id", "user_id", "resource")),
+    Case(host_name, tables.instances, ("hostname",)),
+    Case(host_name_of_another, tables.instances, ("hostname",)),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case.call.__name__} {case.table.name}")
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture
+def ground(backend: Backend) -> None:
+    """Make what the calls need: instances with ids of their own, a group, networks."""
+    for number in range(KEYS):
+        instance(uuid=key_of(number))
+    insert("security_groups", id=GROUP, name="g", project_id="elsewhere")
+    for _ in range(2 * KEYS):
+        insert("networks")
+
+
+def rows_by_key(case: Case) -> dict[tuple[Any, ...], list[Row]]:
+    statement = case.table.select().where(case.table.c.deleted == 0) if case.live_only else case.table.select()
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    with tx.reader(get_admin_context()) as transaction:
+        for row in transaction.rows(statement.order_by(case.table.c.id)):
+            key = tuple(str(row[name]).lower() for name in case.key)
+            if key != ("none",):  # a network without project, an instance without host name
+                found.setdefault(key, []).append(row)
+    return found
+
+
+def assert_single(case: Case) -> None:
+    found = rows_by_key(case)
+    assert found
+    assert {key: len(rows) for key, rows in found.items()} == dict.fromkeys(found, 1)
+
+
+# -- two transactions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("ground")
+def test_a_call_waits_for_the_one_before(case: Case) -> None:
+    """The second call begins while the transaction of the first one, which has made the row, is open."""
+    answers = one_inside_the_other(lambda context: case.call(context, 1), lambda context: case.call(context, 1))
+    assert_single(case)
+    if case.call in (aggregate, host_name, host_name_of_another):
+        assert answers == (True, False)
+
+
+def test_whoever_waits_sees_what_the_one_before_has_committed(admin: RequestContext) -> None:
+    order: list[str] = []
+
+    def first(context: Any) -> None:
+        only_one.hold(context.transaction, "name", 1)
+        order.append("first")
+
+    def second(context: Any) -> int:
+        with tx.writer(context) as transaction:
+            only_one.hold(transaction, "NAME", "1")
+            order.append("second")
+            return len(transaction.rows(tables.certificates.select()))
+
+    def both(context: Any) -> None:
+        first(context)
+        context.transaction.insert(tables.certificates, {"file_name": "f"})
+
+    assert one_inside_the_other(both, second)[1] == 1
+    assert order == ["first", "second"]
+
+
+@pytest.mark.only_on("mysql", "postgresql", why="sqlite has one writer")
+def test_other_names_are_not_waited_for(admin: RequestContext) -> None:
+    def take(context: Any) -> bool:
+        with tx.writer(context) as transaction:
+            only_one.hold(transaction, "name", 2)
+            return True
+
+    with tx.writer(admin) as transaction:
+        only_one.hold(transaction, "name", 1)
+        assert at_once([take]) == [True]
+
+
+def test_a_name_is_held_twice_by_one_transaction(admin: RequestContext) -> None:
+    with tx.writer(admin) as transaction:
+        for _ in range(3):
+            only_one.hold(transaction, "name", None)
+        with transaction.savepoint():
+            only_one.hold(transaction, "name", None)
+
+
+def test_nothing_stays_behind_and_nothing_is_seen(admin: RequestContext, sql_log: SqlLog) -> None:
+    """The MySQL family writes a row for it."""
+    with tx.writer(admin) as transaction, sql_log() as statements:
+        only_one.hold(transaction, "a name that is longer than any column " * 20, "\0", "\ud800")
+        assert len(statements) == len(transaction.dialect.guard())
+        assert transaction.rows(tables.tags.select()) == []
+    with tx.reader(admin) as transaction:
+        assert all(transaction.rows(table.select()) == [] for table in (tables.tags, tables.quotas))
+
+
+def test_a_row_lock_is_enough_on_one_server(admin: RequestContext, sql_log: SqlLog) -> None:
+    with tx.writer(admin) as transaction, sql_log() as statements:
+        only_one.hold_in_cluster(transaction, "name")
+    assert statements == []
+
+
+# -- eight processes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    with eight_processes() as found:
+        yield found
+
+
+def _take_keys(number: int, call: Callable[[Any, int], Any]) -> list[Any]:
+    """Run in a process of its own: ask for each key, beginning at another one than the neighbours but one."""
+    context = get_admin_context()
+    order = sorted(range(KEYS), key=lambda place: (place + number // 4) % KEYS)
+    answers = {place: call(context, place) for place in order}
+    return [answers[place] for place in range(KEYS)]
+
+
+@pytest.mark.usefixtures("ground")
+def test_processes(case: Case, backend: Backend, processes: Processes) -> None:
+    answers = processes.call(backend.url, _take_keys, case.call)
+    assert_single(case)
+    by_key = list(zip(*answers, strict=True))
+    if case.call in (aggregate, host_name, host_name_of_another):
+        assert [sum(found) for found in by_key] == [1] * KEYS
+    elif case.call is reservation:
+        assert [sum(found) for found in by_key] == [2 * 2] * KEYS  # two of each resource
+    elif case.call not in (instance_extra, membership, swap):
+        assert [len(set(found)) for found in by_key] == [1] * KEYS
+    assert len(answers) == COUNT
+
+
+# -- the traits of a cluster ------------------------------------------------------------------------------------------
+
+
+def test_a_single_server_is_no_cluster(admin: RequestContext, backend: Backend) -> None:
+    with tx.writer(admin) as transaction:
+        transaction.scalar(sa.select(sa.func.count()).select_from(tables.quotas))
+    assert transaction.dialect.clustered is False
+    if backend.family == "mysql":
+        assert transaction.dialect in (dialects.MYSQL, dialects.MARIADB)
