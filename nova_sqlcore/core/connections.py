@@ -348,6 +348,8 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
         **arguments,
         **extra,
     )
+    if family.statement_compiler is not None:
+        engine.dialect.statement_compiler = family.statement_compiler
     sa.event.listen(engine, "connect", lambda raw, record: family.prepare_connection(raw, role, options))
     if family.begin_writer and role == "writer":
         _begin_explicitly(engine)

@@ -59,6 +59,8 @@ class Dialect:
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
     begin_snapshot: ClassVar[str] = "BEGIN"
+    #: compiles statements in place of SQLAlchemy's own compiler
+    statement_compiler: ClassVar[type[sa.sql.compiler.SQLCompiler] | None] = None
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Return the driver's own arguments for a new connection."""

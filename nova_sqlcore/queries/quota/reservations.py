@@ -63,7 +63,7 @@ def _lock(dialect: Dialect, statement: sa.Select[Any], table: sa.Table, index: s
 
     By another one, such as that of live rows, the MySQL family waits for whatever rows of other projects are locked.
     """
-    return dialect.lock_row(dialect.by_index(statement, table, index))
+    return dialect.lock_row(dialect.by_index(statement, table, index)) if dialect.locks_rows else statement
 
 
 @functools.cache
