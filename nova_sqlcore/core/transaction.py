@@ -517,7 +517,7 @@ def _insert_many(dialect: dialects.Dialect, link: Link, table: sa.Table, rows: l
 
     SQLAlchemy's RETURNING helper pairs ids with rows on MariaDB and PostgreSQL. On sqlite it would insert row by row,
     but there later rows of one INSERT have greater ids. MySQL gives the rows of one INSERT ids at a constant distance
-    and tells the first.
+    and tells the first; its drivers make several INSERTs of rows that are long, and tell the last one's first.
     """
     if "id" not in table.c or "id" in rows[0]:
         _change_many(link, values.insert_statement(table, with_id="id" in rows[0], returning=False), rows)
@@ -526,9 +526,21 @@ def _insert_many(dialect: dialects.Dialect, link: Link, table: sa.Table, rows: l
         statement = values.insert_many_statement(table, in_order=not dialect.ids_ascend)
         identities = [record[0] for record in link.connection.execute(statement, rows)]
         return sorted(identities) if dialect.ids_ascend else identities
-    _change_many(link, values.insert_statement(table, with_id=False, returning=False), rows)
-    step = link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one()
-    return [link.cursor.lastrowid + step * place for place in range(len(rows))]
+    statement = values.insert_statement(table, with_id=False, returning=False)
+    step = link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one() if len(rows) > 1 else 1
+    found: list[int] = []
+    for part in values.parts(rows, link.cursor.max_stmt_length):
+        first = _insert_part(link, statement, part)
+        found += range(first, first + step * len(part), step)
+    return found
+
+
+def _insert_part(link: Link, statement: sa.Insert, rows: list[dict[str, Any]]) -> int:
+    """Insert rows with one statement and return the first one's id."""
+    if _takes_core_road(link):
+        return int(link.connection.execute(statement, rows).lastrowid)
+    _change_many(link, statement, rows)
+    return int(link.cursor.lastrowid)
 
 
 def _command(link: Link, text: str, _: None) -> None:

@@ -21,6 +21,9 @@ Row = dict[str, Any]
 
 #: Rows per INSERT: 200 rows of the widest small table stay below PyMySQL's statement cut of 1 MB.
 BATCH = 200
+#: The most bytes of an INSERT beside its rows, and of a literal beside its text: a number or time, quotes, a comma.
+_STATEMENT = 4096
+_LITERAL = 40
 
 
 def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
@@ -82,6 +85,27 @@ def batches(rows: Sequence[Row], size: int = BATCH) -> Iterator[list[Row]]:
     """Yield ``rows`` in lists of at most ``size``."""
     for start in range(0, len(rows), size):
         yield list(rows[start : start + size])
+
+
+def parts(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
+    """Yield ``rows`` in lists that are certain to fit into statements of ``size`` bytes; a longer row comes alone."""
+    part: list[Row] = []
+    length = 0
+    for row in rows:
+        more = sum(_most_bytes(value) for value in row.values())
+        if part and length + more > size - _STATEMENT:
+            yield part
+            part, length = [], 0
+        part.append(row)
+        length += more
+    yield part
+
+
+def _most_bytes(value: Any) -> int:
+    """Return the most bytes that a value may take as a literal: two for a character or byte with an escape, or four."""
+    if isinstance(value, str):
+        return _LITERAL + len(value) * (2 if value.isascii() else 4)
+    return _LITERAL + (2 * len(value) if isinstance(value, bytes) else 0)
 
 
 @functools.cache

@@ -211,17 +211,23 @@ def _found(connection: sa.Connection) -> dict[str, _Table]:
     uniques = inspector.get_multi_unique_constraints()
     indexes = inspector.get_multi_indexes()
     foreign_keys = inspector.get_multi_foreign_keys()
-    options = inspector.get_multi_table_options() if dialect.name in ddl.MYSQL else {}
+    collations = _collations(connection) if dialect.name in ddl.MYSQL else {}
     return {
         name: _Table(
             {column["name"]: _found_column(column, dialect) for column in columns[schema, name]},
             tuple(primary_keys[schema, name]["constrained_columns"]),
             dict(_found_keys(uniques[schema, name], indexes[schema, name])),
             frozenset(_found_reference(key) for key in foreign_keys[schema, name]),
-            _modern(options.get((schema, name), {}).get("mysql_collate")),
+            _modern(collations.get(name)),
         )
         for schema, name in columns
     }
+
+
+def _collations(connection: sa.Connection) -> dict[str, str]:
+    """Return each table's collation; MySQL's SHOW CREATE TABLE, which SQLAlchemy reads, leaves out the default."""
+    query = "SELECT table_name, table_collation FROM information_schema.tables WHERE table_schema = DATABASE()"
+    return {table: collation for table, collation in connection.exec_driver_sql(query) if collation is not None}
 
 
 def _found_keys(uniques: Any, indexes: Any) -> Iterator[tuple[str, _Key]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,14 @@ def _load_mysql(url: sa.URL) -> None:
         raw = connection.connection.dbapi_connection
         assert raw is not None
         cursor = raw.cursor()
+        is_mariadb = "MariaDB" in cursor.connection.get_server_info()
         for statement in _statements(_lines("nova13.mysql.sql.gz")):
-            cursor.execute(statement)
+            cursor.execute(statement if is_mariadb else _for_mysql(statement))
+
+
+def _for_mysql(statement: str) -> str:
+    """Let MySQL name the checks, as it does for the reference: MariaDB's names are unique in their table only."""
+    return re.sub(r"CONSTRAINT `CONSTRAINT_\d+` CHECK", "CHECK", statement)
 
 
 #: What pg_dump tells psql and not the server.
