@@ -350,7 +350,12 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
     )
     if family.statement_compiler is not None:
         engine.dialect.statement_compiler = family.statement_compiler
-    sa.event.listen(engine, "connect", lambda raw, record: family.prepare_connection(raw, role, options))
+
+    def prepare(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+        family.prepare_connection(raw, role, options)
+        record.info.update(family.facts(raw) if role == "writer" else {})
+
+    sa.event.listen(engine, "connect", prepare)
     if family.begin_writer and role == "writer":
         _begin_explicitly(engine)
     return engine

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import connections, types, values
+from nova_sqlcore.core import connections, dialects, types, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from nova_sqlcore.core import dialects
     from nova_sqlcore.core.connections import Connections, Link
 
 logger = logging.getLogger(__name__)
@@ -527,12 +526,17 @@ def _insert_many(dialect: dialects.Dialect, link: Link, table: sa.Table, rows: l
         identities = [record[0] for record in link.connection.execute(statement, rows)]
         return sorted(identities) if dialect.ids_ascend else identities
     statement = values.insert_statement(table, with_id=False, returning=False)
-    step = link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one() if len(rows) > 1 else 1
+    step = _id_step(link) if len(rows) > 1 else 1
     found: list[int] = []
     for part in values.parts(rows, link.cursor.max_stmt_length):
         first = _insert_part(link, statement, part)
         found += range(first, first + step * len(part), step)
     return found
+
+
+def _id_step(link: Link) -> int:
+    known: int | None = link.connection.info.get(dialects.ID_STEP)
+    return known or int(link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one())
 
 
 def _insert_part(link: Link, statement: sa.Insert, rows: list[dict[str, Any]]) -> int:

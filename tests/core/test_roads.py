@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from typing import TYPE_CHECKING, Any
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nova_sqlcore.core.transaction import Transaction
+    from tests.plugins.backend import Backend
     from tests.plugins.clock import FrozenClock
 
     Work = Callable[[Transaction], Any]
@@ -254,6 +257,21 @@ class TestChanges:
         assert [row["name"] for row in rows] == ["c", "a", "b"]
         assert sorted(rows, key=lambda row: int(row["id"])) == found
         assert nothing == []
+
+    @pytest.mark.only_on("mysql", why="PostgreSQL and sqlite know no such step, and their drivers split nothing")
+    @pytest.mark.parametrize("size", [1_024_000, 6_000], ids=["one statement", "several statements"])
+    def test_ids_at_a_distance(self, backend: Backend, both: Both, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pymysql.cursors.Cursor, "max_stmt_length", size)
+        tx.close()
+        tx.configure(backend.url.update_query_dict({"init_command": "SET SESSION auto_increment_increment = 7"}))
+        given = [{"name": f"{number:03}", "transport_url": "ü" * 100} for number in range(150)]
+
+        def work(t: Transaction) -> Any:
+            return t.insert_many(CELLS, given), t.rows(sa.select(*tables.row_columns(CELLS)).order_by(CELLS.c.name))
+
+        rows, found = both(work)
+        assert rows == found
+        assert {second["id"] - first["id"] for first, second in itertools.pairwise(rows)} == {7}
 
     def test_counts(self, both: Both) -> None:
         update = sa.update(CELLS).where(CELLS.c.name == sa.bindparam("by")).values(api_url=sa.bindparam("url"))

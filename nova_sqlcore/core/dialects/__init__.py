@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core.dialects.base import Dialect, Role, filled, vague
+from nova_sqlcore.core.dialects.base import ID_STEP, Dialect, Role, filled, vague
 from nova_sqlcore.core.dialects.mysql import Galera, MariaDB, MySQL, XtraDBCluster, is_clustered
 from nova_sqlcore.core.dialects.postgresql import PostgreSQL
 from nova_sqlcore.core.dialects.sqlite import Sqlite, in_memory
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GALERA",
+    "ID_STEP",
     "MARIADB",
     "MYSQL",
     "POSTGRESQL",

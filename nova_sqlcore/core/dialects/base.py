@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.options import EngineOptions
 
 Role = Literal["writer", "reader"]
+
+#: In ``Connection.info``: the distance between two ids that the server counts.
+ID_STEP: Final = "nova_sqlcore.id_step"
+
 Insert = TypeVar("Insert", bound=sa.Insert)
 
 
@@ -72,6 +76,10 @@ class Dialect:
 
     def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
         """Set up a new DB-API connection."""
+
+    def facts(self, connection: Any) -> dict[str, Any]:
+        """Return what is to be known about a new connection for writers, for SQLAlchemy's ``Connection.info``."""
+        return {}
 
     def lock_timeout(self, options: EngineOptions) -> float | None:
         """Return how many seconds a statement waits for a lock; None where the server decides."""

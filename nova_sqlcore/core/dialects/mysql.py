@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled
+from nova_sqlcore.core.dialects.base import ID_STEP, Dialect, assigned, filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,19 @@ class MySQL(Dialect):
         cursor = connection.cursor()
         cursor.execute(f"SET {assignments}", tuple(settings.values()))
         cursor.close()
+
+    def facts(self, connection: Any) -> dict[str, Any]:
+        """Return the step of MySQL's ids, which a session keeps unless it is part of a cluster that may change it.
+
+        MariaDB tells the ids themselves.
+        """
+        if "mariadb" in _server_version(connection).lower():
+            return {}
+        cursor = connection.cursor()
+        cursor.execute("SHOW VARIABLES WHERE variable_name IN ('auto_increment_increment', 'wsrep_on')")
+        found = {name.lower(): value for name, value in cursor.fetchall()}
+        cursor.close()
+        return {} if "wsrep_on" in found else {ID_STEP: int(found["auto_increment_increment"])}
 
     def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
         """FOR UPDATE; the wider lock is taken where a server knows no OF."""
