@@ -99,6 +99,15 @@ class DBDataError(DBError):
     """A value does not fit into its column."""
 
 
+class DBKeyClash(DBDataError):
+    """Two keys differ only in case, accents or trailing blanks, and a unique key of the server takes them for one."""
+
+    def __init__(self, text: str, inner_exception: BaseException | str | None = None) -> None:
+        """Take the text that names the keys."""
+        super().__init__(text)
+        self.inner_exception = inner_exception or text
+
+
 class DBConnectionError(DBError):
     """The server can't be reached, refuses the login, or has closed the connection."""
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 
+from nova_sqlcore.core.equality import ExactComparator
+
 MAX_INT: Final = 0x7FFFFFFF
 MAX_BIGINT: Final = 0x7FFFFFFFFFFFFFFF
 
@@ -150,6 +152,7 @@ class String(sa.TypeDecorator[str]):
 
     impl = sa.String
     cache_ok = True
+    comparator_factory = ExactComparator
 
     def __init__(self, length: int, mysql_collation: str | None = None) -> None:
         """Take the length in characters."""
@@ -174,6 +177,7 @@ class Text(sa.TypeDecorator[str]):
 
     impl = sa.Text
     cache_ok = True
+    comparator_factory = ExactComparator
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
         """Return ``value`` as text."""
@@ -235,6 +239,7 @@ class _Inet(sa.TypeDecorator[str]):
 
     impl = sa.String
     cache_ok = True
+    comparator_factory = ExactComparator
     length = 39
 
     def __init__(self) -> None:

@@ -55,6 +55,8 @@ class Dialect:
     clustered: ClassVar[bool] = False
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
+    #: a unique key takes texts for one that differ in case, accents or trailing blanks
+    folds_keys: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
     #: many children come faster as one JSON text per parent than as rows (measured: 35 children for each of 500
     #: parents take 0.5 times as long through PyMySQL, 1.0 through sqlite3, 1.4 through psycopg)

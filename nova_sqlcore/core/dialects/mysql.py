@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core import types
 from nova_sqlcore.core.dialects.base import ID_STEP, Dialect, assigned, filled
+from nova_sqlcore.core.equality import Exact, in_bytes, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +58,7 @@ class MySQL(Dialect):
     name = "mysql"
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
     locking_reads_are_fresh = True
+    folds_keys = True
     json_children = True
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
@@ -129,11 +133,18 @@ class MySQL(Dialect):
         assignments: Mapping[str, Any],
         only_if: sa.ColumnElement[bool] | None = None,
     ) -> sa.Insert:
-        """ON DUPLICATE KEY UPDATE, with IF(condition, new, old) for a conditional one."""
+        """ON DUPLICATE KEY UPDATE, with IF(condition, new, old) for a conditional one.
+
+        A row whose key is equal to the collation alone is no row of that key: it makes the statement fail.
+        """
         insert = filled(mysql.insert(table), values)
         changes = assigned(assignments, insert.inserted)
         if only_if is not None:
             changes = {name: sa.func.if_(only_if, value, table.c[name]) for name, value in changes.items()}
+        texts = [table.c[name] for name in keys if isinstance(table.c[name].type, types.String)]
+        if texts:
+            same = sa.and_(*(in_bytes(column) == in_bytes(insert.inserted[column.name]) for column in texts))
+            changes |= {texts[-1].name: sa.func.if_(same, texts[-1], _failure(texts[-1]))}
         return insert.on_duplicate_key_update(list(changes.items()))
 
     def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
@@ -160,6 +171,8 @@ class MySQL(Dialect):
             return exceptions.DBDuplicateEntry(columns=_columns_of(text), inner_exception=error)
         if number in (1216, 1217, 1451, 1452):
             return self._reference_error(error, text)
+        if number == 1690 and str(_OVERFLOW) in text:
+            return exceptions.DBKeyClash(_KEY_CLASH, error)
         if number in (3819, 4025):
             return exceptions.DBConstraintError(None, _quoted(text), inner_exception=error)
         if number == 1290 and "read-only" in text.replace("_", "-"):  # it stands for any option that forbids something
@@ -205,6 +218,33 @@ _GUARD = sa.bindparam("guard", type_=sa.String())
 _GUARDS = sa.table("tags", sa.column("resource_id"), sa.column("tag"))
 _WRITE_KEY = mysql.insert(_GUARDS).values(resource_id=_GUARD, tag=_GUARD).on_duplicate_key_update(tag=_GUARDS.c.tag)
 _DELETE_KEY = sa.delete(_GUARDS).where(_GUARDS.c.resource_id == _GUARD, _GUARDS.c.tag == _GUARD)
+
+
+#: The greatest number of the family.
+_OVERFLOW: Final = 18446744073709551615
+_KEY_CLASH: Final = "a key differs from a stored one only in case, accents or trailing blanks"
+
+
+def _failure(key: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return what fails when it is evaluated, whatever the ``sql_mode``: the family has no function for that."""
+    return sa.func.length(key) + sa.literal_column("1") + sa.literal_column(str(_OVERFLOW))
+
+
+@compiles(in_bytes, "mysql", "mariadb")
+def _bytes(element: in_bytes, compiler: Any, **options: Any) -> str:
+    """Say it in the charset of the connection's literals, whatever the charset of the column."""
+    return f"CAST(CONVERT({compiler.process(element.clauses, **options)} USING utf8mb4) AS BINARY)"
+
+
+@compiles(Exact, "mysql", "mariadb")
+def _by_bytes(element: Exact, compiler: Any, **options: Any) -> str:
+    """Compare bytes: collations take case, accents or trailing blanks for equal.
+
+    Where equal values are wanted the plain comparison comes first, for that is what an index serves.
+    """
+    right = element.right if isinstance(element.right, sa.BindParameter) else in_bytes(element.right)
+    exact: str = compiler.visit_binary(sa.BinaryExpression(in_bytes(element.left), right, element.operator), **options)
+    return f"({plain(element, compiler, **options)} AND {exact})" if element.looks_for_equals else exact
 
 
 def _server_version(connection: Any) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
+from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.queries.common.clauses import arg_list, rows_in
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _row_statement(relation: Relation) -> sa.Select[Any]:
 @functools.cache
 def _group_statement(relation: Relation, dialect: Dialect) -> sa.Select[Any]:
     statement = sa.select(relation.key.label(PARENT), _packed(relation, dialect).label("children"))
-    return _of_parents(relation, statement).group_by(relation.key)
+    return _of_parents(relation, statement).group_by(*exactly(relation.key))
 
 
 def _of_parents(relation: Relation, statement: sa.Select[Any]) -> sa.Select[Any]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
+from nova_sqlcore.core.equality import alike
 from nova_sqlcore.queries.common.clauses import arg, arg_list, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.compute import rows as instance_rows
@@ -453,7 +454,7 @@ def _behind(order: Order, nulls: Sequence[bool]) -> Clause:
         beyond = _beyond(column, direction, None if is_null else value)
         if beyond is not None:
             alternatives.append(sa.and_(*ties, beyond))
-        ties.append(column.is_(None) if is_null else column == value)
+        ties.append(column.is_(None) if is_null else alike(column, value))
     return sa.or_(*alternatives) if alternatives else sa.false()
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.core.values import stored
+from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, chunks, owner, visible
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import tags as t
@@ -67,7 +68,8 @@ def _add(owned: bool, dialect: Dialect) -> sa.Insert:
 @functools.cache
 def _insert(dialect: Dialect) -> sa.Insert:
     """Return the INSERT that another writer of the same tag does not disturb."""
-    return dialect.insert_absent(t, {name: arg(name, type_=t.c[name].type) for name in ("resource_id", "tag")})
+    new = {name: arg(name, type_=t.c[name].type) for name in ("resource_id", "tag")}
+    return dialect.upsert(t, new, list(new), {"tag": t.c.tag}).inline()
 
 
 @functools.cache
@@ -114,14 +116,15 @@ def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag
     """Give the instance the tag, unless it has it, and return the tag.
 
     Cost: 1 statement.
-    Raises: InstanceNotFound(instance_id); DBDataError for None.
+    Raises: InstanceNotFound(instance_id); DBDataError for None; DBKeyClash.
     """
     transaction = current(context)
     owned, params = _named(context, instance_uuid)
     (row,) = _rows(transaction, instance_uuid, [tag])
-    if not transaction.execute(_add(owned, transaction.dialect), tag=tag, **params):
-        _check_instance_exists_in_project(context, instance_uuid)
-        transaction.insert_absent(t, row)
+    with clash_named(t.c.tag, [row["tag"]]):
+        if not transaction.execute(_add(owned, transaction.dialect), tag=tag, **params):
+            _check_instance_exists_in_project(context, instance_uuid)
+            transaction.execute(_insert(transaction.dialect), **row)
     return row
 
 
@@ -131,15 +134,17 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
 
     Cost: 1 statement, 2 on PostgreSQL; 1 more if tags go, and 1 if tags come.
     Lock: the instance's row.
-    Raises: InstanceNotFound(instance_id); DBDataError for None among the tags.
+    Raises: InstanceNotFound(instance_id); DBDataError for None among the tags; DBKeyClash.
     """
     transaction = current(context)
     wanted = _rows(transaction, instance_uuid, tags)
     words = [row["tag"] for row in wanted]
+    refuse_alike(transaction, t.c.tag, words)
     known = _lock_tags(context, instance_uuid)
     for chunk in chunks([word for word in known if word not in words]):
         transaction.execute(_DELETE_LIST, uuid=instance_uuid, tags=chunk)
-    transaction.execute_many(_insert(transaction.dialect), [row for row in wanted if row["tag"] not in known])
+    with clash_named(t.c.tag, words):
+        transaction.execute_many(_insert(transaction.dialect), [row for row in wanted if row["tag"] not in known])
     return wanted
 
 

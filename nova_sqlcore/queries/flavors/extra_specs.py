@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import complete
+from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
@@ -73,7 +74,7 @@ def flavor_extra_specs_update_or_create(
     Cost: 2 statements; 1 without specs.
     Lock: the flavor's row, then its specs by key.
     Raises: FlavorNotFound(flavor_id). FlavorExtraSpecUpdateCreateFailed(id=flavor_id, retries=max_retries) after so
-    many attempts that each met a taken key.
+    many attempts that each met a taken key. DBKeyClash.
     """
     for _ in range(max_retries):
         try:
@@ -90,7 +91,9 @@ def _write(context: Context, flavor_id: str, specs: Mapping[str, str]) -> None:
     transaction = current(context)
     dialect = transaction.dialect
     rows = [complete(t, {"instance_type_id": number, "key": key, "value": specs[key]}, dialect) for key in specs]
-    transaction.execute_many(_upsert(dialect), sorted(rows, key=_key))
+    refuse_alike(transaction, t.c.key, specs)
+    with clash_named(t.c.key, specs):
+        transaction.execute_many(_upsert(dialect), sorted(rows, key=_key))
 
 
 def _key(row: Mapping[str, Any]) -> str:

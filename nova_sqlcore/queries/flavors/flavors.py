@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import types
+from nova_sqlcore.core.equality import alike
 from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.alike import refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import Row, arg, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
@@ -152,7 +154,7 @@ def _behind(order: _Order, is_null: bool, dialect: Dialect) -> sa.ColumnElement[
     value = sa.select(marker.c[order.key]).where(marker.c.id == arg("marker")).scalar_subquery()
     beyond = column < value if order.descending else column > value
     nulls = () if nulls_first else (column.is_(None),)
-    return sa.or_(beyond, sa.and_(column == value, follows), *nulls)
+    return sa.or_(beyond, sa.and_(alike(column, value), follows), *nulls)
 
 
 @functools.cache
@@ -297,17 +299,20 @@ def flavor_create(
     """Store a new flavor with its ``extra_specs``, grant it to the projects in their order, and return it.
 
     Cost: 1 statement, 1 for specs, 1 for projects.
-    Raises: FlavorIdExists(flavor_id) or FlavorExists(name) if a live flavor has the same; DBError for everything else
-    that the server refuses.
+    Raises: FlavorIdExists(flavor_id) or FlavorExists(name) if a live flavor has the same; DBKeyClash; DBError for
+    everything else that the server refuses.
     """
     transaction = current(context)
     specs = values.get("extra_specs") or {}
+    projects = list(dict.fromkeys(projects or ()))
+    refuse_alike(transaction, instance_type_extra_specs.c.key, specs)
+    refuse_alike(transaction, instance_type_projects.c.project_id, projects)
     with _plain_errors():
         row = _insert(transaction, values)
         new = [{"instance_type_id": row["id"], "key": key, "value": value} for key, value in specs.items()]
         stored = transaction.insert_many(instance_type_extra_specs, new)
     row["extra_specs"] = {spec["key"]: spec["value"] for spec in stored}
-    granted = [{"instance_type_id": row["id"], "project_id": project} for project in dict.fromkeys(projects or ())]
+    granted = [{"instance_type_id": row["id"], "project_id": project} for project in projects]
     transaction.insert_many(instance_type_projects, granted)
     return cast("rows.FlavorWithSpecs", row)
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
+from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
@@ -187,10 +189,11 @@ def aggregate_create(
 
     Cost: 1 statement, 2 on PostgreSQL, 3 on the MySQL family; 1 more for metadata.
     Lock: the name.
-    Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name.
+    Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name. DBKeyClash.
     """
     transaction = current(context)
     name = values["name"]
+    refuse_alike(transaction, items.c.key, metadata or ())
     if name is None:  # the name of as many as like
         row: Row | None = transaction.insert(t, values)
     else:
@@ -211,11 +214,13 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     Lock: the name, then the aggregate and those of that name.
     Raises: AggregateNameExists(aggregate_name) if another live aggregate has the name; else
     AggregateNotFound(aggregate_id). AttributeError for ``hosts`` and ``metadetails``. DBError for a value of None.
+    DBKeyClash.
     """
     refused = [name for name in _COMPUTED if name in values]
     if refused:
         raise AttributeError(f"{', '.join(refused)} of an aggregate can't be written")
     transaction = current(context)
+    refuse_alike(transaction, items.c.key, values.get("metadata") or ())
     given = changes(t, values, transaction, ignore=("metadata", _ZONE))
     row = _lock_for_update(context, aggregate_id, given)
     different = {name: value for name, value in given.items() if row[name] != value}
@@ -375,15 +380,15 @@ def aggregate_host_delete(context: Context, aggregate_id: int, host: str) -> Non
 
 @functools.cache
 def _pairs_of_host(read_deleted: str, with_key: bool) -> sa.Select[Any]:
-    """Select keys and values of the live aggregates of a host; 'only' finds nothing."""
+    """Select the different pairs of key and value of the live aggregates of a host; 'only' finds nothing."""
     is_item = sa.and_(items.c.aggregate_id == t.c.id, *visible(items, "no"))
     key = (items.c.key == arg("key"),) if with_key else ()
     live = (t.c.deleted == 0, *visible(t, read_deleted))
     return (
         sa.select(items.c.key, items.c.value)
-        .distinct()
         .select_from(t.join(items, is_item))
         .where(_has_host(), *key, *live)
+        .group_by(*exactly(items.c.key), *exactly(items.c.value))
     )
 
 
@@ -411,12 +416,15 @@ def _write_items(
 
     With ``set_delete`` no other key stays.
     Cost: 1 statement, if there is a key; 1 more with ``set_delete``.
+    Raises: DBKeyClash.
     """
-    if set_delete:
-        transaction.execute(_DROP_OTHERS, by_id=number, keys=list(metadata), **now())
+    refuse_alike(transaction, items.c.key, metadata)
     given = [{"aggregate_id": number, "key": key, "value": value} for key, value in metadata.items()]
     stored = [complete(items, item, transaction.dialect) for item in given]
-    transaction.execute_many(_upsert_item(transaction.dialect), stored)
+    if set_delete:
+        transaction.execute(_DROP_OTHERS, by_id=number, keys=[item["key"] for item in stored], **now())
+    with clash_named(items.c.key, metadata):
+        transaction.execute_many(_upsert_item(transaction.dialect), stored)
     return {item["key"]: item["value"] for item in stored}
 
 
@@ -453,7 +461,7 @@ def aggregate_metadata_add(
     Nothing is ever tried again, so ``max_retries`` has no effect.
     Cost: 2 statements; 1 more with ``set_delete``, 1 less without any key.
     Lock: the aggregate.
-    Raises: AggregateNotFound(aggregate_id). DBError for a value of None.
+    Raises: AggregateNotFound(aggregate_id). DBError for a value of None. DBKeyClash.
     """
     transaction = current(context)
     number = as_id(aggregate_id)

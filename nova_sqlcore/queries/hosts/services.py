@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.core.equality import alike
 from nova_sqlcore.queries.common.clauses import arg, assigned, changes, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
@@ -29,6 +30,8 @@ _DISABLED_REASON: Final = "New compute service disabled due to config option."
 _MINIMUM_VERSION = sa.select(sa.func.min(t.c.version).label("version")).where(
     t.c.binary == arg("binary"), t.c.forced_down == sa.false(), *visible(t, "no")
 )
+#: What the unique key takes for this host and binary.
+_SAME_BINARY = sa.select(t.c.id).where(alike(t.c.host, "host"), alike(t.c.binary, "binary"), *visible(t, "no"))
 
 
 @functools.lru_cache(maxsize=256)
@@ -168,7 +171,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     if row is not None:
         return cast("rows.Service", row)
     host, binary = values.get("host"), values.get("binary")
-    if binary is not None and row_by(transaction, t, "no", host=host, binary=binary) is not None:
+    if binary is not None and transaction.row(_SAME_BINARY, host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
     raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import complete
+from nova_sqlcore.queries.common.alike import clash_named
 from nova_sqlcore.queries.common.clauses import arg, columns, visible
 from nova_sqlcore.tables import dns_domains as t
 from nova_sqlcore.tx import current
@@ -82,7 +83,8 @@ def dnsdomain_register_for_project(context: Context, fqdomain: str, project: str
 def _upsert(context: Context, domain: str, scope: str, owner: str, owned_by: str) -> None:
     transaction = current(context)
     row = complete(t, {"domain": domain, "scope": scope, owner: owned_by}, transaction.dialect)
-    transaction.execute(_register(transaction.dialect, owner), **row, now=clock.utcnow())
+    with clash_named(t.c.domain, [row["domain"]]):
+        transaction.execute(_register(transaction.dialect, owner), **row, now=clock.utcnow())
 
 
 @tx.main.writer

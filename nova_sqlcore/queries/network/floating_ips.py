@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import authorize_project_context, require_context
+from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.queries.common import claims
 from nova_sqlcore.queries.common.clauses import (
     arg,
@@ -135,7 +136,7 @@ def _by_fixed_address(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 @functools.cache
 def _pools(read_deleted: str) -> sa.Select[Any]:
-    return sa.select(t.c.pool.label("name")).distinct().where(*visible(t, read_deleted))
+    return sa.select(t.c.pool.label("name")).where(*visible(t, read_deleted)).group_by(*exactly(t.c.pool))
 
 
 @require_context

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
+from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.queries.common.clauses import assigned, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, bulk_changes, equal, row_by, shape_of
 from nova_sqlcore.tables import quota_usages as t
@@ -41,7 +42,7 @@ def _sums(project: Shape, user: Shape | None) -> sa.Select[Any]:
     if user is not None:
         where.append(_of_user(user))
     sums = (sa.func.sum(t.c[name]).label(name) for name in ("in_use", "reserved"))
-    return sa.select(t.c.resource, *sums).where(*where).group_by(t.c.resource)
+    return sa.select(t.c.resource, *sums).where(*where).group_by(*exactly(t.c.resource))
 
 
 @functools.cache
