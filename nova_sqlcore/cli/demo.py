@@ -7,13 +7,13 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import click
-import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.options import common_options
+from nova_sqlcore.core import connections
 from nova_sqlcore.demo import run
 from nova_sqlcore.schema import migrations
 
@@ -37,7 +37,7 @@ def command(setup: Setup, servers: int, workers: int) -> int:
     """
     console = Console(highlight=False)
     with _database(setup) as address:
-        shown = sa.make_url(address).render_as_string()
+        shown = connections.shown(connections.parse_url(address))
         console.print(f"{workers} workers with {servers} servers each on {shown}")
         strangers = run.count_strangers(address)
         if strangers:

@@ -146,7 +146,7 @@ class Connections:
 
     def __repr__(self) -> str:
         """Show label and address without the password."""
-        return f"<{type(self).__name__} {self.label} {self._url.render_as_string() if self._url else 'unconfigured'}>"
+        return f"<{type(self).__name__} {self.label} {shown(self._url) if self._url else 'unconfigured'}>"
 
     def configure(self, connection: str | sa.URL, replica: str | sa.URL | None = None, **options: Any) -> None:
         """Set the address of the primary, perhaps of a replica, and the options named in ``EngineOptions``.
@@ -207,7 +207,7 @@ class Connections:
         """The traits of the server; asks it once, for MariaDB tells itself from MySQL only when connected."""
         if self._dialect is None:
             engine = self.engine
-            with translated(dialects.family(engine.url)), engine.connect() as connection:
+            with translated(dialects.family(engine.url), engine), engine.connect() as connection:
                 self._dialect = dialects.of_server(connection)
         return self._dialect
 
@@ -249,8 +249,12 @@ class Connections:
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""
         link.discard()
+        self.renew(link.engine)
+
+    def renew(self, engine: sa.Engine) -> None:
+        """Let go of all idle connections: new ones may lead to another server."""
         if self.shared_lock is None:
-            link.engine.dispose()
+            engine.dispose()
         self._empty_readers(Link.discard)
 
     def _empty_readers(self, end: Callable[[Link], None]) -> None:
@@ -259,7 +263,7 @@ class Connections:
                 end(link)
 
     def _link(self, engine: sa.Engine, role: str) -> Link:
-        with translated(dialects.family(engine.url)):
+        with translated(dialects.family(engine.url), engine):
             link = Link(engine, self._caches[role], shared=self.shared_lock is not None)
             if self._dialect is None:
                 self._dialect = dialects.of_server(link.connection)
@@ -301,15 +305,23 @@ def _popped(links: list[Link]) -> Link | None:
         return None
 
 
+def shown(url: sa.URL) -> str:
+    """Return the URL for people to read, without any password: some drivers take more of them among the arguments."""
+    secrets = {name: "***" for name in url.query if "pass" in name.lower() or "secret" in name.lower()}
+    return url.update_query_dict(secrets).render_as_string()
+
+
 def parse_url(connection: str | sa.URL) -> sa.URL:
     """Return the URL, with a driver that is installed.
 
     Raises: DBError naming what is wrong and the remedy.
     """
-    try:
+    url: sa.URL | None = None
+    with contextlib.suppress(sa.exc.ArgumentError, ValueError):  # the latter for a port that is not a number
         url = sa.make_url(connection)
-    except (sa.exc.ArgumentError, ValueError):  # the latter for a port that is no number
-        raise exceptions.DBError("not a database URL; it looks like mysql+pymysql://user:password@host/nova") from None
+    if url is None:  # raised here, where no other error, which may show the password, is its context
+        raise exceptions.DBError("not a database URL; it looks like mysql+pymysql://user:password@host/nova")
+    url = _without_password_argument(url)
     family = dialects.family(url)
     if "+" not in url.drivername:
         url = url.set(drivername=f"{family.name}+{next(iter(family.drivers))}")
@@ -320,6 +332,15 @@ def parse_url(connection: str | sa.URL) -> sa.URL:
         raise exceptions.DBError(
             f"the driver for {url.drivername}:// is not installed: pip install 'nova-sqlcore[{extra}]'"
         ) from error
+    return url
+
+
+def _without_password_argument(url: sa.URL) -> sa.URL:
+    """Return the URL with a password that stands among its arguments in the place where SQLAlchemy hides it."""
+    for name in ("password", "passwd"):
+        value = url.query.get(name)
+        if isinstance(value, str):
+            url = url.difference_update_query([name]).set(password=value)
     return url
 
 
@@ -352,10 +373,12 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
         engine.dialect.statement_compiler = family.statement_compiler
 
     def prepare(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-        family.prepare_connection(raw, role, options)
+        family.prepare_connection(raw, url, role, options)
         record.info.update(family.facts(raw) if role == "writer" else {})
 
-    sa.event.listen(engine, "connect", prepare)
+    # first of all: what SQLAlchemy asks a server at the first connect, quotes among it, depends on it
+    sa.event.listen(engine, "connect", prepare, insert=True)
+    family.prepare_engine(engine)
     if family.begin_writer and role == "writer":
         _begin_explicitly(engine)
     return engine
@@ -386,7 +409,7 @@ def _wait_for_server(engine: sa.Engine, options: EngineOptions) -> None:
     attempt = 0
     while True:
         try:
-            with translated(dialects.family(engine.url)):
+            with translated(dialects.family(engine.url), engine):
                 engine.connect().close()
         except exceptions.DBConnectionError as error:
             if options.max_retries != -1 and attempt >= options.max_retries:
@@ -402,14 +425,21 @@ def _wait_for_server(engine: sa.Engine, options: EngineOptions) -> None:
 
 
 @contextlib.contextmanager
-def translated(dialect: dialects.Dialect) -> Iterator[None]:
-    """Raise the library's errors in place of SQLAlchemy's and the driver's."""
+def translated(dialect: dialects.Dialect, engine: sa.Engine | None = None) -> Iterator[None]:
+    """Raise the library's errors in place of SQLAlchemy's and the driver's; ``engine`` is what is connected to."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise dialect.translate(error.orig or error) from error
+        raise dialect.translate(error.orig or error, engine.url if engine else None) from error
     except sa.exc.TimeoutError as error:
-        raise exceptions.DBConnectionError(error) from error
+        raise _exhausted(engine, error) from error
+
+
+def _exhausted(engine: sa.Engine | None, error: sa.exc.TimeoutError) -> exceptions.DBConnectionError:
+    pool = engine.pool if engine else None
+    if not isinstance(pool, sa.QueuePool):
+        return exceptions.DBConnectionError(error)
+    return exceptions.DBPoolExhausted(pool.size(), pool._max_overflow, pool.timeout(), pool.checkedout())
 
 
 _ALL: weakref.WeakSet[Connections] = weakref.WeakSet()

@@ -77,5 +77,7 @@ class EngineOptions:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int | float) or not 0 <= value < 1e8):
                 raise exceptions.DBError(f"the option {name} is a number of seconds, not {value!r}")
+        if self.connect_timeout <= 0:
+            raise exceptions.DBError("the option connect_timeout must be greater than 0")
         if self.attempts is not None and self.attempts < 1:
             raise exceptions.DBError(f"the option attempts is at least 1, or None, not {self.attempts!r}")

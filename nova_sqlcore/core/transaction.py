@@ -411,9 +411,12 @@ class Transaction:
             return exceptions.DBDataError(origin)
         if not isinstance(origin, link.errors):
             return error
-        failure = self.dialect.translate(origin)
+        failure = self.dialect.translate(origin, link.engine.url)
         if self.mode == "writer" or self._snapshot:
             self._failed = True
+        if isinstance(failure, exceptions.DBReadOnly):
+            link.interrupt()  # it must not go back to the pool
+            self.database.renew(link.engine)
         if isinstance(failure, exceptions.DBConnectionError) and self.statements:
             link.connection.invalidate()
         return failure

@@ -76,8 +76,15 @@ class Dialect:
         """Return this family's arguments for ``create_engine``."""
         return {}
 
-    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
-        """Set up a new DB-API connection."""
+    def prepare_engine(self, engine: sa.Engine) -> None:
+        """Add what this family needs beyond the arguments of ``create_engine``."""
+
+    def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
+        """Set up a new DB-API connection, before SQLAlchemy asks the server anything."""
+
+    def statement_timeout(self, options: EngineOptions) -> float:
+        """Return how many seconds a statement may run; 0 stands for ever."""
+        return 300 if options.statement_timeout is None else options.statement_timeout
 
     def facts(self, connection: Any) -> dict[str, Any]:
         """Return what is to be known about a new connection for writers, for SQLAlchemy's ``Connection.info``."""
@@ -162,8 +169,8 @@ class Dialect:
         """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""
         raise NotImplementedError(self.name)
 
-    def translate(self, error: BaseException) -> exceptions.DBError:
-        """Return the library's error for a driver's error."""
+    def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
+        """Return the library's error for a driver's error; ``url`` is the database's, where the error needs a name."""
         return exceptions.DBError(error)
 
 

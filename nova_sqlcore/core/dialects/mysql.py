@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.dialects.base import Role
     from nova_sqlcore.core.options import EngineOptions
 
+
+#: Settings of a session that answers depend on, and their values.
+_SESSION: dict[str, Any] = {
+    "time_zone": "+00:00",
+    "group_concat_max_len": 16 * 1024 * 1024,
+    "sql_auto_is_null": 0,
+    "sql_safe_updates": 0,
+    "sql_big_selects": 1,
+    "sql_select_limit": 2**64 - 1,
+    "foreign_key_checks": 1,
+    "unique_checks": 1,
+    "completion_type": 0,
+}
 
 #: What an error number stands for; those that carry more than a text are not here.
 _KINDS: dict[int, type[exceptions.DBError]] = {
@@ -68,18 +82,31 @@ class MySQL(Dialect):
     )
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
-        """Put reading connections into autocommit mode."""
-        return {"autocommit": role == "reader"}
+        """Put reading connections into autocommit mode, and limit how long the driver waits.
+
+        PyMySQL's own limit for connecting ends with the TCP handshake: until the session is set up the one for answers
+        stands in. What the URL says goes first.
+        """
+        limit = options.connect_timeout
+        answer: float | None = limit
+        if url.get_driver_name() == "mysqldb":  # it counts whole seconds; its limit for connecting includes the login
+            limit, answer = math.ceil(limit), options.read_timeout and math.ceil(options.read_timeout)
+        wanted = {"connect_timeout": limit, "read_timeout": answer, "write_timeout": answer, "charset": "utf8mb4"}
+        arguments = {name: value for name, value in wanted.items() if value and name not in url.query}
+        return {"autocommit": role == "reader", **arguments}
 
     def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Let writers run READ COMMITTED: compare-and-swap and quota locks read the latest rows, without gap locks."""
         return {"isolation_level": "READ COMMITTED"} if role == "writer" else {}
 
-    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
-        """Set the session up with one statement; a snapshot of several reads needs REPEATABLE READ."""
-        settings: dict[str, Any] = {"time_zone": "+00:00", "group_concat_max_len": 16 * 1024 * 1024}
+    def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
+        """Set the session up with one statement, whatever the server's own settings are.
+
+        A snapshot of several reads needs REPEATABLE READ.
+        """
+        is_mariadb = "mariadb" in _server_version(connection).lower()
+        settings = _SESSION | self._limits(options, is_mariadb)
         if role == "reader":
-            is_mariadb = "mariadb" in _server_version(connection).lower()
             settings["tx_isolation" if is_mariadb else "transaction_isolation"] = "REPEATABLE-READ"
         if options.sql_mode:
             settings["sql_mode"] = options.sql_mode
@@ -89,6 +116,21 @@ class MySQL(Dialect):
         cursor = connection.cursor()
         cursor.execute(f"SET {assignments}", tuple(settings.values()))
         cursor.close()
+        if url.get_driver_name() == "pymysql":  # it offers no other way to change them
+            for name in ("read_timeout", "write_timeout"):
+                if name not in url.query:
+                    setattr(connection, f"_{name}", options.read_timeout)
+
+    def _limits(self, options: EngineOptions, is_mariadb: bool) -> dict[str, Any]:
+        """Return the limits of time in the server's units: MySQL counts a statement's milliseconds, MariaDB seconds."""
+        limit = self.statement_timeout(options)
+        limits: dict[str, Any] = (
+            {"max_statement_time": limit} if is_mariadb else {"max_execution_time": math.ceil(limit * 1000)}
+        )
+        if options.lock_timeout is not None:
+            seconds = max(1, math.ceil(options.lock_timeout))
+            limits |= {"innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
+        return limits
 
     def facts(self, connection: Any) -> dict[str, Any]:
         """Return the step of MySQL's ids, which a session keeps unless it is part of a cluster that may change it.
@@ -162,7 +204,7 @@ class MySQL(Dialect):
         one = sa.func.json_array(*columns.values())
         return sa.func.concat("[", sa.func.group_concat(one), "]", type_=sa.Text())
 
-    def translate(self, error: BaseException) -> exceptions.DBError:
+    def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
         """Translate by error number; key names stand in the text only."""
         args = error.args
         number = args[0] if args and isinstance(args[0], int) else None

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 import re
 import sqlite3
+import time
+import urllib.parse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.options import EngineOptions
 
 
+logger = logging.getLogger(__name__)
+
 #: What a result code stands for, by its beginning; those that carry more than a text are not here.
 _KINDS: dict[str, type[exceptions.DBError]] = {
     "SQLITE_BUSY_SNAPSHOT": exceptions.DBDeadlock,
@@ -33,6 +41,10 @@ _KINDS: dict[str, type[exceptions.DBError]] = {
     "SQLITE_MISMATCH": exceptions.DBDataError,
     "SQLITE_TOOBIG": exceptions.DBDataError,
 }
+
+
+#: Result codes after which one wants to know which file is meant.
+_ABOUT_FILES = ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_FULL")
 
 
 class _Compiler(sqlite.base.SQLiteCompiler):
@@ -79,13 +91,47 @@ class Sqlite(Dialect):
         """Return one shared connection for a database in memory."""
         return {"poolclass": sa.StaticPool} if in_memory(url) else {}
 
-    def prepare_connection(self, connection: Any, role: Role, options: EngineOptions) -> None:
-        """Set the journal to WAL and give the connection its REGEXP function."""
+    def prepare_engine(self, engine: sa.Engine) -> None:
+        """Watch the file: what is written to one that has been removed would be lost."""
+        path = path_of(engine.url)
+        if path is not None:
+            sa.event.listen(engine, "connect", functools.partial(_note_file, path))
+            sa.event.listen(engine, "checkout", functools.partial(_check_file, path))
+
+    def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
+        """Set the journal to WAL and give the connection its REGEXP function.
+
+        A rollback journal is not safe with fewer than all waits for the disk.
+        """
         connection.create_function("REGEXP", 2, _regexp, deterministic=True)
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {'NORMAL' if options.sqlite_synchronous else 'OFF'}")
+        safe = "NORMAL" if self._has_wal(cursor, options) else "FULL"
+        cursor.execute(f"PRAGMA synchronous = {safe if options.sqlite_synchronous else 'OFF'}")
         cursor.close()
+        if self.statement_timeout(options):
+            _limit(connection, self.statement_timeout(options))
+
+    def _has_wal(self, cursor: Any, options: EngineOptions) -> bool:
+        """Set the journal to WAL if that can be done at once; return whether there is one, or a database in memory.
+
+        It can't while another connection writes, or if the file may not be written: a later connection will do it.
+        """
+        if _journal(cursor) in ("wal", "memory"):
+            return True
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_READONLY")):
+                raise
+            logger.info("the journal could not be set to WAL: %s", error)
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {int(self.lock_timeout(options) * 1000)}")
+        return _journal(cursor) == "wal"
+
+    def statement_timeout(self, options: EngineOptions) -> float:
+        """Return how many seconds a statement may run; without the option there is no limit."""
+        return options.statement_timeout or 0
 
     def lock_timeout(self, options: EngineOptions) -> float:
         """Return ``busy_timeout``, or else ``lock_timeout``, or else the driver's own 5 seconds."""
@@ -121,7 +167,7 @@ class Sqlite(Dialect):
         """json_group_array(json_array(...))."""
         return sa.func.json_group_array(sa.func.json_array(*columns.values()), type_=sa.Text())
 
-    def translate(self, error: BaseException) -> exceptions.DBError:
+    def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
         """Translate by sqlite's extended result code; its text is the only source of names.
 
         An error that did not come from the driver, as in fault injection, has no code: then the text tells it.
@@ -142,7 +188,77 @@ class Sqlite(Dialect):
             return exceptions.DBDataError(error)
         if text.startswith("Cannot operate on a closed database"):
             return exceptions.DBConnectionError(error)
-        return next((kind for start, kind in _KINDS.items() if code.startswith(start)), exceptions.DBError)(error)
+        kind = next((kind for start, kind in _KINDS.items() if code.startswith(start)), exceptions.DBError)
+        failure = kind(error)
+        path = path_of(url) if url is not None and code.startswith(_ABOUT_FILES) else None
+        if path is not None:
+            failure.args = (f"{text}: {path}; {_state_of(path)}",)
+        return failure
+
+
+def path_of(url: sa.URL) -> Path | None:
+    """Return the file of an sqlite database, None for one in memory."""
+    if in_memory(url):
+        return None
+    name = str(url.database)
+    if name.startswith("file:"):
+        name = urllib.parse.unquote(urllib.parse.urlsplit(name).path)
+    return Path(name).absolute()
+
+
+def _state_of(path: Path) -> str:
+    """Tell what is wrong with a file and its folder, or that nothing seems to be."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"its folder {folder} does not exist"
+    if path.is_dir():
+        return "that is a folder"
+    if path.exists() and not os.access(path, os.R_OK):
+        return "the file may not be read by this user"
+    may_write = os.access(folder, os.W_OK)
+    if path.exists() and not os.access(path, os.W_OK):
+        return f"the file may not be written by this user, its folder {folder} {'may' if may_write else 'neither'}"
+    if not may_write:
+        return f"its folder {folder} exists, but may not be written by this user"
+    return f"its folder {folder} exists and may be written by this user"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _note_file(path: Path, connection: Any, record: Any) -> None:
+    """Remember which file a new connection has opened."""
+    record.info["file"] = _identity(path)
+
+
+def _check_file(path: Path, connection: Any, record: Any, proxy: Any) -> None:
+    """Refuse a connection to a file that has been removed, or replaced by another one."""
+    found = _identity(path)
+    if found is None:
+        raise exceptions.DBConnectionError(f"the database file {path} has been removed since it was opened")
+    if found != record.info["file"]:
+        raise sa.exc.DisconnectionError(f"the database file {path} has been replaced")
+
+
+def _journal(cursor: Any) -> str:
+    return str(cursor.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def _limit(connection: Any, seconds: float) -> None:
+    """Interrupt statements that run for longer."""
+    began = time.monotonic()
+
+    def note(_: str) -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    connection.set_trace_callback(note)  # called as a statement begins
+    connection.set_progress_handler(lambda: time.monotonic() - began > seconds, 10_000)
 
 
 def _regexp(pattern: Any, item: Any) -> bool | None:
@@ -151,5 +267,7 @@ def _regexp(pattern: Any, item: Any) -> bool | None:
 
 def in_memory(url: sa.URL) -> bool:
     """Tell whether ``url`` names an sqlite database in memory."""
+    if url.get_backend_name() != "sqlite":
+        return False
     name = url.database or ""
-    return url.get_backend_name() == "sqlite" and (name in ("", ":memory:") or "mode=memory" in str(url.query) + name)
+    return name in ("", ":memory:") or name.startswith("file::memory:") or "mode=memory" in str(url.query) + name
