@@ -132,6 +132,13 @@ class DBPoolExhausted(DBConnectionError):
         )
 
 
+class DBCommitUncertain(DBConnectionError):
+    """The connection was lost between COMMIT and the server's answer: the transaction is kept whole, or not at all.
+
+    Nobody knows which, so it is never run again; whoever catches this has to look.
+    """
+
+
 class CantStartEngineError(DBError):
     """A database is used that has not been configured."""
 

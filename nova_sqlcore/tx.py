@@ -14,15 +14,16 @@ import itertools
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+import weakref
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections
 from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.retry import Retry
-from nova_sqlcore.core.scopes import by_name, current, scopes_of
-from nova_sqlcore.core.transaction import Mode, Savepoint, Transaction
+from nova_sqlcore.core.scopes import by_name, current, leave_for_good, running_task, scopes_of
+from nova_sqlcore.core.transaction import Mode, Savepoint, State, Transaction, raise_in_place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,11 +58,13 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+#: What a ``with`` block gives: the transaction, or its connection.
+Given_co = TypeVar("Given_co", covariant=True)
 Outcome = Literal["done", "conflict", "failed"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Generic[Given_co]):
     """How a transaction is opened or joined: a decorator for functions, and a context manager for callers.
 
     Cost: nothing; the transaction begins with its first statement.
@@ -82,7 +85,7 @@ class Scope:
     def __call__(self, target: Callable[P, R]) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self, target: Context, replica: bool = False) -> Block: ...
+    def __call__(self, target: Context, replica: bool = False) -> Block[Given_co]: ...
 
     def __call__(self, target: Any, replica: bool = False) -> Any:
         """Decorate a function, or return ``with`` block for a context; ``replica`` lets a reader lag behind."""
@@ -90,12 +93,12 @@ class Scope:
             return self._decorate(target)
         return (self.async_ if replica else self).using(target)
 
-    def using(self, context: Any) -> Block:
+    def using(self, context: Any) -> Block[Given_co]:
         """Return a ``with`` block that opens or joins a transaction of ``context`` and gives it."""
         return Block(self if self.mode == "writer" else dataclasses.replace(self, _snapshot=True), context)
 
     @property
-    def independent(self) -> Scope:
+    def independent(self) -> Self:
         """The scope that never joins: it commits or rolls back by itself.
 
         Raises: TypeError on a reader or a savepoint.
@@ -103,7 +106,7 @@ class Scope:
         return self._writer_only("independent", _independent=True)
 
     @property
-    def savepoint(self) -> Scope:
+    def savepoint(self) -> Self:
         """The scope that sets a savepoint where it joins.
 
         Raises: TypeError on a reader or an independent writer.
@@ -111,7 +114,7 @@ class Scope:
         return self._writer_only("savepoint", _savepoint=True)
 
     @property
-    def snapshot(self) -> Scope:
+    def snapshot(self) -> Self:
         """The reader whose statements see one state of the database; without it each statement stands alone.
 
         Raises: TypeError on a writer.
@@ -119,7 +122,7 @@ class Scope:
         return self._reader_only("snapshot", _snapshot=True)
 
     @property
-    def async_(self) -> Scope:
+    def async_(self) -> Self:
         """The reader that may use the replica.
 
         Raises: TypeError on a writer.
@@ -127,7 +130,7 @@ class Scope:
         return self._reader_only("async", mode="async")
 
     @property
-    def allow_async(self) -> Scope:
+    def allow_async(self) -> Self:
         """The reader that uses the primary by itself but may join a reader of the replica.
 
         Raises: TypeError on a writer.
@@ -135,28 +138,28 @@ class Scope:
         return self._reader_only("allow_async", _may_join_async=True)
 
     @property
-    def connection(self) -> Scope:
+    def connection(self) -> Scope[sa.Connection]:
         """The scope that gives the SQLAlchemy connection in place of the transaction."""
-        return dataclasses.replace(self, _gives_connection=True)
+        return cast("Scope[sa.Connection]", dataclasses.replace(self, _gives_connection=True))
 
-    def retrying(self, *errors: type[Exception]) -> Scope:
+    def retrying(self, *errors: type[Exception]) -> Self:
         """Return the scope that starts over for these errors too, not only for conflicts.
 
         Raises: TypeError on a reader.
         """
         return self._writer_only("retrying", _retry_on=errors)
 
-    def named(self, name: str) -> Scope:
+    def named(self, name: str) -> Self:
         """Return the scope whose transactions bear ``name``: that of a public function which opens them in parts."""
         return dataclasses.replace(self, _name=name)
 
-    def __getattr__(self, name: str) -> Scope:
+    def __getattr__(self, name: str) -> Self:
         """Give the reference's ``async``, a keyword by now, through ``getattr``."""
         if name == "async":
             return self.async_
         raise AttributeError(name)
 
-    def _writer_only(self, word: str, **changes: Any) -> Scope:
+    def _writer_only(self, word: str, **changes: Any) -> Self:
         scope = dataclasses.replace(self, **changes)
         if self.mode != "writer":
             raise TypeError(f"a reader can't be {word}")
@@ -164,7 +167,7 @@ class Scope:
             raise TypeError("a scope is either independent or a savepoint")
         return scope
 
-    def _reader_only(self, word: str, **changes: Any) -> Scope:
+    def _reader_only(self, word: str, **changes: Any) -> Self:
         if self.mode == "writer":
             raise TypeError(f"a writer can't be {word}")
         return dataclasses.replace(self, **changes)
@@ -188,10 +191,14 @@ class Scope:
         return scoped
 
     def check(self, outer: Transaction) -> None:
-        """Refuse to join ``outer`` where this scope needs more than it gives.
+        """Refuse to join ``outer`` where this scope needs more than it gives, or another task has opened it.
 
-        Raises: TypeError.
+        Raises: TypeError. DBError if it has ended.
         """
+        if outer.state is State.ENDED:
+            raise outer.refusal()
+        if outer.task is not running_task():
+            raise TypeError(f"{outer.name} was opened by another asyncio task: each task needs a context of its own")
         if outer.mode == "writer":
             return
         if self.mode == "writer":
@@ -206,7 +213,7 @@ class Scope:
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
             mode = "reader"  # the replica may lack what this context has just written
-        return Transaction(database, mode, name, snapshot=self._snapshot, outer=outer)
+        return Transaction(database, mode, name, running_task(), snapshot=self._snapshot, outer=outer)
 
     def _join(self, outer: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """Run inside ``outer``; its owner meets conflicts, but a RetryRequest is met in place.
@@ -214,9 +221,9 @@ class Scope:
         That helps because a writer's next statement sees what others have committed.
         """
         self.check(outer)
-        scopes.open.append(outer)
         retry: Retry | None = None
         try:
+            scopes.enter(outer)
             while True:
                 try:
                     if not self._savepoint:
@@ -227,21 +234,24 @@ class Scope:
                     retry = retry or Retry(outer.database, outer.name, time.perf_counter())
                     retry.pause_or_raise(error)
         finally:
-            scopes.open.pop()
+            scopes.leave(outer)
 
     def _read(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
-        scopes.open.append(transaction)
         failure: BaseException | None = None
         try:
-            return function(*args, **kwargs)
-        except BaseException as error:
-            failure = error
-            raise
+            try:
+                scopes.enter(transaction)
+                return function(*args, **kwargs)
+            except BaseException as error:
+                failure = transaction.met(error)
+                raise_in_place_of(error, failure)
+            finally:
+                scopes.leave(transaction)
+                transaction.end_read()
+                _report(transaction, failure)
+                failure = None
         finally:
-            scopes.open.pop()
-            transaction.end_read()
-            _report(transaction, failure)
-            failure = None
+            _see_to_the_end(transaction, scopes.open)
 
     def _write(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         retry: Retry | None = None
@@ -260,20 +270,58 @@ class Scope:
 def _write_once(
     transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> R:
-    scopes.open.append(transaction)
     try:
-        result = function(*args, **kwargs)
-        transaction.commit()
-    except BaseException as error:
-        transaction.rollback()
-        _report(transaction, error)
-        raise
+        try:
+            scopes.enter(transaction)
+            result = function(*args, **kwargs)
+            transaction.commit()
+        except BaseException as error:
+            failure = transaction.met(error)
+            try:
+                transaction.rollback()
+                _report(transaction, failure)
+                raise_in_place_of(error, failure)
+            finally:
+                del failure
+        finally:
+            scopes.leave(transaction)
     finally:
-        scopes.open.pop()
+        _see_to_the_end(transaction, scopes.open)
     if transaction.changed:
         scopes.wrote.add(transaction.database)
     _report(transaction, None)
     return result
+
+
+def _see_to_the_end(transaction: Transaction, open_ones: list[Transaction]) -> None:
+    """End a transaction for good, even if its ending was itself interrupted, by a signal for example."""
+    if open_ones:
+        leave_for_good(open_ones, transaction)
+    if transaction.state is not State.ENDED:
+        transaction.abandon()
+
+
+class _Watch(weakref.ref["Block[Any]"]):
+    """Sees that the transaction of a block ends which is never left.
+
+    Its thread has died, or a signal came as it was about to be left. A block has no ``__del__`` since that would run at
+    the end of every block, and what a signal raises there is lost.
+    """
+
+    __slots__ = ("_open", "_transaction")
+
+    def __init__(self, block: Block[Any], transaction: Transaction, open_ones: list[Transaction]) -> None:
+        """Watch over the block that has opened ``transaction``."""
+        super().__init__(block, _Watch._end)  # type: ignore[call-arg]  # typeshed gives it to ``__new__`` alone
+        self._transaction = transaction
+        self._open = open_ones
+
+    def __new__(cls, block: Block[Any], transaction: Transaction, open_ones: list[Transaction]) -> Self:
+        """Make the reference with its callback."""
+        return super().__new__(cls, block, _Watch._end)
+
+    def _end(self) -> None:
+        _see_to_the_end(self._transaction, self._open)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -311,17 +359,17 @@ def _report(transaction: Transaction, error: BaseException | None) -> None:
         logger.exception("the observer of transactions failed")
 
 
-class Block:
+class Block(Generic[Given_co]):
     """A ``with`` block in a scope: opens a transaction, or joins the one that its context has open."""
 
-    def __init__(self, scope: Scope, context: Any) -> None:
+    def __init__(self, scope: Scope[Given_co], context: Any) -> None:
         """Describe the block; the transaction is opened at its start."""
         self._scope = scope
         self._context = context
         self._savepoint: Savepoint | None = None
         self.committed = False
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Given_co:
         """Return the open transaction, or its connection."""
         scope = self._scope
         self._scopes = scopes_of(self._context)
@@ -334,35 +382,56 @@ class Block:
             assert outer is not None
             scope.check(outer)
             self._transaction = outer
-        self._scopes.open.append(self._transaction)
         try:
+            if self._owns:
+                self._transaction.watch = _Watch(self, self._transaction, self._scopes.open)
+            self._scopes.enter(self._transaction)
             if scope._savepoint and not self._owns:
-                self._savepoint = self._transaction.savepoint()
-                self._savepoint.__enter__()
-            return self._transaction.connection if scope._gives_connection else self._transaction
+                savepoint = self._transaction.savepoint()
+                savepoint.__enter__()
+                self._savepoint = savepoint
+            given: Any = self._transaction.connection if scope._gives_connection else self._transaction
         except BaseException:
-            self._scopes.open.pop()  # without a start there is no end
+            self._scopes.leave(self._transaction)  # without a start there is no end
+            self._see_to_the_end()
             raise
+        return cast("Given_co", given)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Commit, or roll back after an error; a joined block leaves both to its owner."""
-        transaction = self._transaction
-        self._scopes.open.pop()
-        if self._savepoint is not None:
-            self._savepoint.__exit__(kind, error, traceback)
-        if not self._owns:
-            return None
-        if transaction.mode != "writer":
-            transaction.end_read()
-            _report(transaction, error)
-        elif error is not None:
-            transaction.rollback()
-            _report(transaction, error)
-        else:
-            self._commit(transaction)
+        try:
+            self._scopes.leave(self._transaction)
+            if self._savepoint is not None:
+                self._savepoint.__exit__(kind, error, traceback)
+            if self._owns:
+                self._end(error)
+        finally:
+            self._see_to_the_end()
         return None
+
+    def _see_to_the_end(self) -> None:
+        if self._owns:
+            self._transaction.watch = None
+            _see_to_the_end(self._transaction, self._scopes.open)
+
+    def _end(self, error: BaseException | None) -> None:
+        transaction = self._transaction
+        if error is None and transaction.mode == "writer":
+            self._commit(transaction)
+            return
+        failure = None if error is None else transaction.met(error)
+        try:
+            if transaction.mode == "writer":
+                transaction.rollback()
+            else:
+                transaction.end_read()
+            _report(transaction, failure)
+            if failure is not None and failure is not error:
+                raise failure from error
+        finally:
+            del failure, error
 
     def _commit(self, transaction: Transaction) -> None:
         try:
@@ -378,10 +447,10 @@ class Block:
         transaction.run_hooks()
 
 
-class Attempt(Block):
+class Attempt(Block[Transaction]):
     """One try of ``attempts``: a writing block that swallows a conflict while there are tries left."""
 
-    def __init__(self, scope: Scope, context: Any, number: int, retry: Retry) -> None:
+    def __init__(self, scope: Scope[Transaction], context: Any, number: int, retry: Retry) -> None:
         """Be try ``number``."""
         super().__init__(scope, context)
         self.number = number
@@ -425,20 +494,20 @@ class Database(connections.Connections):
     """A database with its scopes; ``writer`` and ``reader`` here are pinned to it, whatever the context says."""
 
     @property
-    def writer(self) -> Scope:
+    def writer(self) -> Scope[Transaction]:
         """The scope that writes."""
         return Scope("writer", self)
 
     @property
-    def reader(self) -> Scope:
+    def reader(self) -> Scope[Transaction]:
         """The scope that reads."""
         return Scope("reader", self)
 
 
 main = Database("main database")
 api = Database("API database")
-writer = Scope("writer")
-reader = Scope("reader")
+writer: Scope[Transaction] = Scope("writer")
+reader: Scope[Transaction] = Scope("reader")
 
 _cells: dict[str, Database] = {}
 _cells_lock = threading.Lock()
@@ -511,7 +580,7 @@ def wrap_db_retry(
     """
 
     def retryable(error: Exception) -> bool:
-        return (
+        return not isinstance(error, exceptions.DBCommitUncertain) and (
             (retry_on_disconnect and isinstance(error, exceptions.DBConnectionError))
             or (retry_on_deadlock and isinstance(error, exceptions.DBDeadlock))
             or (retry_on_request and isinstance(error, exceptions.RetryRequest))

@@ -10,118 +10,24 @@ import threading
 import time
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import dialects
+from nova_sqlcore.core import dialects, internals
+from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.statements import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nova_sqlcore.core.statements import Prepared
-
 logger = logging.getLogger(__name__)
-
-Road = Literal["driver", "core"]
 
 #: Idle reading connections that a database keeps at hand besides its pool; a checkout from the pool costs as much as a
 #: whole one-row read from sqlite.
 KEPT_READERS = 8
-
-#: The tests set it to "core" to send everything through ``Connection.execute``.
-ROAD: Road = "core" if os.environ.get("NOVA_SQLCORE_ROAD") == "core" else "driver"
-
-
-class Link:
-    """One connection in use: SQLAlchemy's and the driver's own, and one cursor for all statements."""
-
-    __slots__ = ("_shared", "cache", "connection", "cursor", "engine", "errors", "interrupted", "raw", "since")
-
-    def __init__(self, engine: sa.Engine, cache: Cache, shared: bool = False) -> None:
-        """Check a connection out of the engine's pool.
-
-        Raises: sqlalchemy.exc.DBAPIError if the server can't be reached.
-        """
-        self.engine = engine
-        self.cache = cache
-        self._shared = shared
-        self.since = time.monotonic()
-        #: a signal has cut a statement short: nobody knows what the server's next words belong to
-        self.interrupted = False
-        self.connection = engine.connect()
-        self.raw = self.connection.connection.dbapi_connection
-        self.cursor = self.raw.cursor()  # type: ignore[union-attr]  # a fresh checkout always has one
-        self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
-
-    @property
-    def listened(self) -> bool:
-        """Tell whether somebody listens to engine events, so that statements have to go through SQLAlchemy.
-
-        SQLAlchemy keeps the answer in private flags of its own hot path and offers no other way to ask; the dialect's
-        tells of those who listen to errors.
-        """
-        engine = self.engine
-        return bool(self.connection._has_events or engine._has_events or engine.dialect._has_events)
-
-    def run(self, prepared: Prepared, params: dict[str, Any]) -> Any:
-        """Run the statement on the driver's cursor."""
-        if prepared.expands:
-            text, bound = prepared.expand(params)
-        else:
-            text, bound = prepared.text, prepared.bind(params)
-        self.cursor.execute(text, bound)
-        return self.cursor
-
-    def command(self, text: str) -> None:
-        """Run a statement that begins or ends a transaction; engine events don't see it."""
-        self.cursor.execute(text)
-
-    def begin(self, text: str) -> None:
-        """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement."""
-        if text:
-            self.command(text)
-        self.connection.begin()
-
-    def commit(self) -> None:
-        """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
-        try:
-            self.connection.commit()
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self.raw.rollback()  # type: ignore[union-attr]  # held until close
-            raise
-        if self._shared:
-            self.raw.commit()  # type: ignore[union-attr]  # held until close
-
-    def rollback(self) -> None:
-        """Roll back."""
-        self.connection.rollback()
-        if self._shared:
-            self.raw.rollback()  # type: ignore[union-attr]  # held until close
-
-    def close(self) -> None:
-        """Give the connection back to its pool."""
-        with contextlib.suppress(Exception):
-            self.cursor.close()
-        self.connection.close()
-
-    def interrupt(self) -> None:
-        """Note that a statement was cut short; a database in memory lives in its connection, which has to go on."""
-        self.interrupted = not self._shared
-
-    def discard(self) -> None:
-        """Throw the connection away: it is broken, or nobody knows in which state it is.
-
-        A database in memory would go with its connection, which others use too.
-        """
-        if not self._shared:
-            with contextlib.suppress(Exception):
-                self.connection.invalidate()
-        self.connection.close()
 
 
 class Connections:
@@ -136,6 +42,7 @@ class Connections:
         self._options = EngineOptions()
         self._engines: dict[str, sa.Engine] = {}
         self._caches: dict[str, Cache] = {}
+        self._ears = _new_ears()
         self._dialect: dialects.Dialect | None = None
         self._readers: dict[str, list[Link]] = {}
         #: one connection for everybody: transactions of different threads take turns
@@ -169,7 +76,8 @@ class Connections:
         """Close every connection and forget the engines; the database may be configured anew."""
         with self._lock:
             self._empty_readers(Link.close)
-            engines, self._engines, self._caches = self._engines, {}, {}
+            engines, self._engines, self._caches, self._ears = self._engines, {}, {}, _new_ears()
+            self.shared_owner = None
             self._dialect = None
             for engine in engines.values():
                 engine.dispose()
@@ -232,6 +140,7 @@ class Connections:
         engine = self._engine(role)
         while (link := _popped(self._readers.setdefault(role, []))) is not None:
             if link.engine is engine and time.monotonic() - link.since < self._options.pool_recycle:
+                internals.heed_log_level(link.connection)
                 return link
             link.close()
         return self._link(engine, role)
@@ -240,11 +149,13 @@ class Connections:
         """Take a connection of ``link_reader`` back."""
         role = "replica" if link.engine is self._engines.get("replica") else "reader"
         links = self._readers.setdefault(role, [])
-        is_current = link.engine is self._engines.get(role) and not link.connection.invalidated
+        is_current = link.engine is self._engines.get(role) and link.usable
         if len(links) < KEPT_READERS and is_current:
             links.append(link)
-        else:
+        elif link.usable:
             link.close()
+        else:
+            link.discard()
 
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""
@@ -263,10 +174,12 @@ class Connections:
                 end(link)
 
     def _link(self, engine: sa.Engine, role: str) -> Link:
-        with translated(dialects.family(engine.url), engine):
-            link = Link(engine, self._caches[role], shared=self.shared_lock is not None)
+        family, is_shared = dialects.family(engine.url), self.shared_lock is not None
+        with translated(family, engine):
+            link = Link(engine, self._caches[role], self._ears_of(role), family, is_shared)
             if self._dialect is None:
                 self._dialect = dialects.of_server(link.connection)
+        link.dialect = self._dialect
         return link
 
     def _engine(self, role: str) -> sa.Engine:
@@ -283,10 +196,17 @@ class Connections:
             else:
                 writes = role == "writer" or self.shared_lock is not None
                 engine = _make_engine(url, "writer" if writes else "reader", self._options)
+                if self.shared_lock is None:
+                    watch(engine, dialects.family(url).in_transaction)
+                self._ears_of(role).add(engine)
                 _wait_for_server(engine, self._options)
             self._caches[role] = Cache(engine.dialect)
             self._engines[role] = engine
             return engine
+
+    def _ears_of(self, role: str) -> internals.Ears:
+        """Return who listens to the engines of one server; the primary has two engines, to read and to write."""
+        return self._ears["replica" if role == "replica" else "primary"]
 
     def _address(self, role: str) -> sa.URL:
         url = self._replica_url if role == "replica" else self._url
@@ -295,6 +215,10 @@ class Connections:
                 f"the {self.label} has no connection URL: call tx.configure('sqlite:///nova.sqlite') or the like first"
             )
         return url
+
+
+def _new_ears() -> dict[str, internals.Ears]:
+    return {server: internals.Ears() for server in ("primary", "replica")}
 
 
 def _popped(links: list[Link]) -> Link | None:
@@ -347,6 +271,7 @@ def _without_password_argument(url: sa.URL) -> sa.URL:
 def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa.Engine:
     family = dialects.family(url)
     arguments: dict[str, Any] = {
+        "poolclass": internals.CountingPool,
         "pool_size": options.pool_size,
         "max_overflow": options.max_overflow,
         "pool_timeout": options.pool_timeout,
@@ -447,10 +372,12 @@ _ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 def _forget_connections() -> None:
     """Leave the parent's connections alone in a forked child, and the locks that its other threads may hold."""
+    leave_all_to_parent()
     for database in list(_ALL):
         database._lock = threading.RLock()
         if database.shared_lock is not None:
             database.shared_lock = threading.RLock()
+        database.shared_owner = None
         database._readers = {}
         for engine in database._engines.values():
             engine.dispose(close=False)

@@ -46,18 +46,22 @@ class Retry:
         The pause is random. It grows with the attempts, and shrinks again as the deadline comes near: who has waited
         for long tries more often than a newcomer.
         """
-        if isinstance(error, exceptions.DBReadOnly) and not self._moved:
-            self._moved = True
-            logger.warning("%s: the server takes no writes, trying a new connection: %s", self._name, error)
-            return
-        if not isinstance(error, self._retry_on):
-            raise error
-        left = self._seconds_left(error)
-        if left <= 0 or self._attempt == self._database.options.attempts:
-            raise error.inner_exc if isinstance(error, exceptions.RetryRequest) else error
+        try:
+            if isinstance(error, exceptions.DBReadOnly) and not self._moved:
+                self._moved = True
+                logger.warning("%s: the server takes no writes, trying a new connection: %s", self._name, error)
+                return
+            if isinstance(error, exceptions.DBCommitUncertain) or not isinstance(error, self._retry_on):
+                raise error
+            left = self._seconds_left(error)
+            if left <= 0 or self._attempt == self._database.options.attempts:
+                raise error.inner_exc if isinstance(error, exceptions.RetryRequest) else error
+            kind = type(error).__name__
+        finally:
+            del error  # a frame that keeps an error which keeps the frame is a circle, and holds its connection
         longest = min(FIRST_PAUSE * 2 ** min(self._attempt - 1, 10), LONGEST_PAUSE, max(left / 4, FIRST_PAUSE))
         pause = min(random.uniform(longest / 4, longest), left)
-        logger.debug("%s: attempt %d met %s, next in %.3f s", self._name, self._attempt, type(error).__name__, pause)
+        logger.debug("%s: attempt %d met %s, next in %.3f s", self._name, self._attempt, kind, pause)
         time.sleep(pause)
         self._attempt += 1
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
     from nova_sqlcore.core.connections import Connections
@@ -57,6 +60,14 @@ class Scopes(threading.local):
                 return transaction
         return None
 
+    def enter(self, transaction: Transaction) -> None:
+        """Let calls join ``transaction``."""
+        self.open.append(transaction)
+
+    def leave(self, transaction: Transaction) -> None:
+        """End what ``enter`` began."""
+        leave(self.open, transaction)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Scopes:
         """Return the object itself: a deep copy of a context still joins."""
         return self
@@ -64,6 +75,35 @@ class Scopes(threading.local):
     def __reduce__(self) -> tuple[type[Scopes], tuple[()]]:
         """Pickle as a holder without any open transaction."""
         return Scopes, ()
+
+
+def leave(transactions: list[Transaction], transaction: Transaction) -> None:
+    """Take the innermost entry of ``transaction`` out of ``transactions``: it need not be the last one.
+
+    Tasks that share a context may leave their scopes in any order.
+    """
+    for place in range(len(transactions) - 1, -1, -1):
+        if transactions[place] is transaction:
+            del transactions[place]
+            return
+
+
+def leave_for_good(transactions: list[Transaction], transaction: Transaction) -> None:
+    """Take every entry of ``transaction`` out of ``transactions``: it is over, whoever else has joined it."""
+    if any(one is transaction for one in transactions):
+        transactions[:] = [one for one in transactions if one is not transaction]
+
+
+def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
+    """Return a reference to the asyncio task that runs, always the same one; None outside tasks.
+
+    A strong reference would be a circle: a task holds its frames, and those hold their transactions.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return None
+    task = asyncio.current_task()
+    return None if task is None else weakref.ref(task)
 
 
 def scopes_of(context: Any) -> Scopes:

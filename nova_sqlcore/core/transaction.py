@@ -1,33 +1,65 @@
 """An open transaction, and the funnel through which every statement runs.
 
-There **Core builds and the driver runs**: a statement is compiled once per dialect and goes to the DB-API cursor as
-text and parameters. While somebody listens to engine events the same statement takes SQLAlchemy's own road, with the
-same rows and errors.
+A transaction is always in one of the states of ``State``, and goes from one to another as ``FOLLOWING`` says. How a
+statement runs on the connection is the business of ``roads``.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
 import logging
 import operator
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import connections, dialects, types, values
+from nova_sqlcore.core import roads, types, values
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from nova_sqlcore.core.connections import Connections, Link
+    from nova_sqlcore.core import dialects
+    from nova_sqlcore.core.connections import Connections
+    from nova_sqlcore.core.link import Link
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Mode = Literal["writer", "reader", "async"]
+
+
+class State(enum.Enum):
+    """Where a transaction stands."""
+
+    #: nothing has been sent, no connection is taken
+    NEW = "has not begun"
+    #: reads on a connection in autocommit mode: each statement stands alone
+    SINGLE = "reads"
+    #: a transaction is open on the server
+    OPEN = "is open"
+    #: a statement has failed; going back to a savepoint opens it again
+    FAILED = "has failed"
+    #: the server has undone it, or nobody knows what the connection is in the midst of: no savepoint helps
+    LOST = "is lost"
+    #: committed or rolled back; the connection is given back
+    ENDED = "has ended"
+
+
+#: The states that may follow each state. Back to NEW goes a transaction whose connection was dead, or was cut short,
+#: before anything that matters had been done on it.
+FOLLOWING: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.SINGLE, State.OPEN, State.ENDED}),
+    State.SINGLE: frozenset({State.NEW, State.OPEN, State.ENDED}),
+    State.OPEN: frozenset({State.NEW, State.FAILED, State.LOST, State.ENDED}),
+    State.FAILED: frozenset({State.NEW, State.OPEN, State.LOST, State.ENDED}),
+    State.LOST: frozenset({State.NEW, State.ENDED}),
+    State.ENDED: frozenset(),
+}
 
 
 class Transaction:
@@ -39,37 +71,60 @@ class Transaction:
     """
 
     __slots__ = (
+        "__weakref__",
         "_exposed",
-        "_failed",
         "_hooks",
         "_host",
         "_link",
         "_replaced",
         "_savepoints",
         "_snapshot",
+        "_state",
+        "_turn",
         "database",
         "mode",
         "name",
         "opened",
         "outer",
         "statements",
+        "task",
+        "watch",
     )
 
     def __init__(
-        self, database: Connections, mode: Mode, name: str, *, snapshot: bool = False, outer: Transaction | None = None
+        self,
+        database: Connections,
+        mode: Mode,
+        name: str,
+        task: Any = None,
+        *,
+        snapshot: bool = False,
+        outer: Transaction | None = None,
     ) -> None:
-        """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of."""
+        """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
+
+        ``task`` stands for the asyncio task that opens it.
+        """
         self.database = database
         self.mode = mode
         self.name = name
         self.outer = outer
+        self.task = task
+        #: what sees that it ends if the block that has opened it is never left
+        self.watch: Any = None
+        self._state = State.NEW
+        #: whether its reads shall see one state of the database
         self._snapshot = snapshot
         self._link: Link | None = None
+        #: the transaction whose connection it shares
         self._host: Transaction | None = None
+        #: the lock of a database in memory, while it is held
+        self._turn: threading.RLock | None = None
         self.statements = 0
         self.opened = time.perf_counter()
-        self._failed = False
+        #: whether a dead connection has been replaced: that is done once
         self._replaced = False
+        #: whether the caller has had the connection
         self._exposed = False
         self._savepoints = 0
         self._hooks: list[Callable[[], Any]] = []
@@ -101,14 +156,14 @@ class Transaction:
     def execute(self, statement: sa.sql.expression.Executable, /, **params: Any) -> int:
         """Run an INSERT, UPDATE or DELETE and return the number of rows that it matched."""
         self._refuse_in_reader()
-        count: int = self._perform(_change, statement, params)
+        count: int = self._perform("change", statement, params)
         return count
 
     def execute_many(self, statement: sa.sql.expression.Executable, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for each mapping of parameters, in as few round trips as the driver can."""
         self._refuse_in_reader()
         if rows:
-            self._perform(_change_many, statement, rows)
+            self._perform("change_many", statement, rows)
 
     def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row:
         """Insert one row and return it as a later read shows it.
@@ -118,7 +173,7 @@ class Transaction:
         self._refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_statement(table, with_id="id" in row, returning=self.dialect.id_by_returning)
-        identity = self._perform(_insert, statement, row)
+        identity = self._perform("insert", statement, row)
         # an id of 0 is none to the MySQL family, which makes one
         return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
 
@@ -139,9 +194,9 @@ class Transaction:
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_absent_statement(table, "id" in row, self.dialect, only_if)
         try:
-            identity = self._perform(_insert, statement, row)
+            identity = self._perform("insert", statement, row)
         except exceptions.DBDuplicateEntry:
-            self._failed = False
+            self._move(State.OPEN)
             return None
         if identity is None:
             return None
@@ -153,7 +208,7 @@ class Transaction:
         rows = [values.complete(table, one, self.dialect) for one in given]
         identities: list[Any] = []
         for batch in values.batches(rows):
-            identities += self._perform(functools.partial(_insert_many, self.dialect), table, batch)
+            identities += self._perform("insert_many", table, batch)
         return [
             values.shown(table, row if identity is None else row | {"id": identity})
             for row, identity in zip(rows, identities, strict=True)
@@ -187,6 +242,11 @@ class Transaction:
         return self.database.dialect
 
     @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self._state
+
+    @property
     def begun(self) -> bool:
         """Whether it has a connection: its first statement has been sent, or the caller has taken the connection."""
         return self._link is not None
@@ -194,9 +254,7 @@ class Transaction:
     @property
     def connection(self) -> sa.Connection:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
-        link = self._link or self._start()
-        self._expose(link)
-        return link.connection
+        return self._expose().connection
 
     def savepoint(self) -> Savepoint:
         """Return a block whose failure undoes just the block: ``with t.savepoint(): ...``."""
@@ -220,210 +278,356 @@ class Transaction:
         """Commit; only the scope that opened the transaction does this.
 
         Raises: DBError if a statement has failed and its error was swallowed: everything is rolled back then.
+        DBCommitUncertain if the connection is lost before the server's answer.
         """
-        if self._failed:
-            raise exceptions.DBError(f"{self.name} went on after a failed statement: nothing of it has been kept")
         link = self._link
-        if link is None:
-            self._end()
-            return
+        if link is not None and not link.usable:
+            self._give_up(link)
+        if self._state in (State.FAILED, State.LOST):
+            raise exceptions.DBError(f"{self.name} went on after a failed statement: nothing of it has been kept")
+        if self._state is State.ENDED:
+            raise self.refusal()
+        if link is not None:
+            self._commit(link)
+        self._end(clean=True)
+
+    def _commit(self, link: Link) -> None:
         try:
             if self._host is not None:
                 link.command(f"RELEASE SAVEPOINT {self._savepoint_name}")
             else:
                 link.commit()
         except Exception as error:
-            raise self._translated(link, error) from error
-        self._end()
+            failure = self._failure(link, error)
+            if type(failure) is exceptions.DBConnectionError and self._host is None:
+                failure = exceptions.DBCommitUncertain(failure.inner_exception)
+            try:
+                raise_in_place_of(error, failure)
+            finally:
+                del failure
 
     def rollback(self) -> None:
         """Roll back whatever has been done; errors of a broken connection are of no interest any more."""
-        link = self._link
-        if link is None:
-            self._end()
-            return
+        link, clean = self._link, False
         try:
-            if link.interrupted:
-                link.discard()
-            elif self._host is not None:
-                link.command(f"ROLLBACK TO SAVEPOINT {self._savepoint_name}")
-                link.command(f"RELEASE SAVEPOINT {self._savepoint_name}")
-            else:
-                link.rollback()
-        except Exception:
+            if link is not None:
+                self._undo(link)
+            clean = True
+        except _driver_errors(link):
             logger.debug("%s: rollback failed, the connection is given up", self.name, exc_info=True)
-            self.database.lost(link)
-            self._link = None
-        self._end()
+            if link is not None and self._host is None:
+                self.database.lost(link)
+        finally:
+            self._end(clean)
+
+    def _undo(self, link: Link) -> None:
+        if self._host is None:
+            if link.usable:
+                link.rollback()
+        elif link.usable:
+            link.command(f"ROLLBACK TO SAVEPOINT {self._savepoint_name}")
+            link.command(f"RELEASE SAVEPOINT {self._savepoint_name}")
 
     def end_read(self) -> None:
         """End a reading transaction; nothing that anybody did in it stays."""
-        link, self._link = self._link, None
-        if link is None:
-            return
+        link, clean = self._link, False
         try:
-            if link.interrupted:
-                link.discard()
-            elif self._host is None:
+            if link is not None and self._host is None and link.usable:
                 self._end_snapshot(link)
-                self.database.keep_reader(link)
-        except Exception:
+            clean = True
+        except _driver_errors(link):
             logger.debug("%s: the reading connection is given up", self.name, exc_info=True)
-            self.database.lost(link)
+            if link is not None:
+                self.database.lost(link)
         finally:
-            self._unlock()
+            self._end(clean)
+
+    def abandon(self) -> None:
+        """Throw away whatever it has, for its regular end was interrupted or never came."""
+        self._end(clean=False)
 
     def run_hooks(self) -> None:
-        """Call what ``after_commit`` has collected, or hand it to the transaction that this one is part of."""
+        """Call what ``after_commit`` has collected, or hand it to the transaction that this one is part of.
+
+        Raises: the first error of a hook, after all of them have been called.
+        """
         hooks, self._hooks = self._hooks, []
         if self._host is not None:
             self._host._hooks += hooks
             return
+        failures: list[Exception] = []
         for hook in hooks:
-            hook()
+            try:
+                hook()
+            except Exception as error:
+                if failures:
+                    logger.exception("%s: another hook failed after the commit", self.name)
+                failures.append(error)
+        if failures:
+            raise failures.pop(0)
+
+    def met(self, error: BaseException) -> BaseException:
+        """Return the error that leaves the scope in place of ``error``.
+
+        What a caller met on the exposed connection is SQLAlchemy's until here. An error that neither SQLAlchemy nor the
+        library has raised may have come out of the midst of a driver call on that connection.
+        """
+        link = self._link
+        if not self._exposed or link is None:
+            return error
+        if isinstance(error, sa.exc.DBAPIError):
+            return self._failure(link, error)
+        if not isinstance(error, sa.exc.SQLAlchemyError | exceptions.DBError):
+            link.unsure = True
+        return error
 
     @property
     def _savepoint_name(self) -> str:
         return f"nova_{id(self):x}"
 
     def _end_snapshot(self, link: Link) -> None:
-        if not self._snapshot:
-            return
-        # COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the connection may
-        # have written
-        link.command("ROLLBACK" if self._exposed or self._failed else "COMMIT")
+        """End the transaction of a reader on the server.
 
-    def _end(self) -> None:
+        By COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the connection may
+        have written.
+        """
+        if self._state in (State.OPEN, State.FAILED):
+            link.command("ROLLBACK" if self._exposed or self._state is State.FAILED else "COMMIT")
+
+    def _end(self, clean: bool) -> None:
+        """Give the connection back, or throw it away if it is of no use to others.
+
+        It is ``clean`` if the transaction has been ended on the server, or never begun.
+        """
         link, self._link = self._link, None
-        if link is not None and self._host is None:
-            link.close()
-        if link is not None:
-            self._unlock()
+        try:
+            self._move(State.ENDED)
+            if link is not None and not clean:
+                link.unsure = True
+            if link is None or self._host is not None:
+                return
+            if not link.usable:
+                link.discard()
+            elif self.mode == "writer":
+                link.close()
+            else:
+                self.database.keep_reader(link)
+        finally:
+            self._pass_turn()
 
-    def _unlock(self) -> None:
+    def _move(self, state: State) -> None:
+        assert state is self._state or state in FOLLOWING[self._state], f"{self.name} {self._state.value}"
+        self._state = state
+
+    def _take_turn(self) -> None:
         lock = self.database.shared_lock
-        if lock is not None:
+        if lock is not None and self._turn is None:
+            lock.acquire()
+            self._turn = lock
+
+    def _pass_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
             if self.database.shared_owner is self:
                 self.database.shared_owner = None
-            lock.release()
+            turn.release()
 
     def _start(self) -> Link:
-        """Connect and begin."""
-        if self.database.shared_lock is not None:
-            self.database.shared_lock.acquire()
-            self._snapshot = False  # the lock keeps everybody else out
+        """Connect and begin; a connection that turns out dead is replaced once."""
+        self._take_turn()
+        link: Link | None = None
         try:
             self._host = self._find_host()
-            self._link = self._begin()
-        except BaseException:
-            self._unlock()
-            raise
-        if self.database.shared_lock is not None and self.database.shared_owner is None and self.mode == "writer":
-            self.database.shared_owner = self
-        return self._link
+            link = self._connect()
+            self._begin(link)
+            self._link = link
+        except BaseException as error:
+            failure = error if link is None or not isinstance(error, Exception) else self._failure(link, error)
+            again = link is not None and self._may_replace(failure)
+            self._let_go(link)
+            try:
+                if not again:
+                    raise_in_place_of(error, failure)
+            finally:
+                del failure
+            self._replaced = True
+        return self._link or self._start()
 
-    def _expose(self, link: Link) -> None:
-        """Let the caller do what he likes with the connection; whatever that is, a reader will undo it."""
-        if self.mode != "writer" and not self._snapshot and not self._exposed:
-            with connections.translated(self.dialect):
-                link.command(self.dialect.begin_snapshot)
-            self._snapshot = True
-        self._exposed = True
+    def _let_go(self, link: Link | None) -> None:
+        """Be as if nothing had begun."""
+        self._link = None
+        self._move(State.NEW)
+        if link is not None and self._host is None:
+            link.discard()
+        self._pass_turn()
 
     def _find_host(self) -> Transaction | None:
         """Return the transaction whose connection is shared: sqlite has one writer, and in memory one connection."""
-        if self.database.shared_owner is not None:
-            host: Transaction = self.database.shared_owner
-            return host
+        owner: Transaction | None = self.database.shared_owner
+        if owner is not None and owner._link is not None:
+            return owner
         outer = self.outer
         if outer is None or self.mode != "writer" or outer.mode != "writer" or outer._link is None:
             return None
         return outer if self.database.family.single_writer else None
 
-    def _begin(self) -> Link:
+    def _connect(self) -> Link:
         if self._host is not None:
-            link = self._host._link
-            assert link is not None
-            if self.mode == "writer":
-                link.command(f"SAVEPOINT {self._savepoint_name}")
-            return link
+            return self._host._ready()
         if self.mode == "writer":
-            link = self.database.link_writer()
-        else:
-            link = self.database.link_reader(replica=self.mode == "async")
-        try:
-            if self.mode == "writer":
-                link.begin(self.dialect.begin_writer)
-            elif self._snapshot:
+            return self.database.link_writer()
+        return self.database.link_reader(replica=self.mode == "async")
+
+    def _begin(self, link: Link) -> None:
+        if self.mode != "writer":
+            alone = not self._snapshot or self._turn is not None  # nobody else gets at a database in memory
+            if not alone:
                 link.command(self.dialect.begin_snapshot)
-        except Exception as error:
-            failure = self._translated(link, error)
-            if not isinstance(failure, exceptions.DBConnectionError) or self._replaced:
-                link.discard()
-                raise failure from error
-            self._replace(link)
-            return self._begin()
+            self._move(State.SINGLE if alone else State.OPEN)
+            return
+        if self._host is not None:
+            link.command(f"SAVEPOINT {self._savepoint_name}")
+        else:
+            link.begin(self.dialect.begin_writer)
+        self._move(State.OPEN)
+        if self._turn is not None and self._host is None:
+            self.database.shared_owner = self
+
+    def _expose(self) -> Link:
+        """Let the caller do anything with the connection; whatever that is, a reader will undo it."""
+        link = self._ready()
+        if self._state is State.SINGLE:
+            try:
+                link.command(self.dialect.begin_snapshot)
+            except Exception as error:
+                failure = self._failure(link, error)
+                try:
+                    if not self._may_replace(failure):
+                        raise_in_place_of(error, failure)
+                finally:
+                    del failure
+                self._replace(link)
+                return self._expose()
+            self._move(State.OPEN)
+        self._exposed = True
         return link
+
+    # -- running a statement --------------------------------------------------------------------------------------
 
     def _fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> list[Row]:
         if self.mode != "writer" and not statement.is_select:
             if statement.is_dml:
                 self._refuse_in_reader()
-            self._expose(self._link or self._start())
-        rows: list[Row] = self._perform(_fetch, statement, params)
+            self._expose()
+        rows: list[Row] = self._perform("fetch", statement, params)
         return rows
 
-    def _perform(self, action: Callable[[Link, Any, Any], Any], statement: Any, params: Any) -> Any:
-        """Run ``action``; a connection that turns out dead at the first statement is replaced once."""
-        if self._failed:
-            raise exceptions.DBError(f"{self.name}: a statement has failed, the transaction can only be rolled back")
-        link = self._link or self._start()
+    def _perform(self, operation: str, statement: Any, params: Any) -> Any:
+        """Run an operation of the road; a connection that turns out dead at the first statement is replaced once."""
+        link = self._link
+        if link is None or link.unsure or self._state is State.FAILED or self._state is State.LOST:
+            link = self._ready()
         try:
-            result = action(link, statement, params)
+            result = getattr(roads.road_of(link), operation)(link, statement, params)
         except Exception as error:
-            failure = self._translated(link, error)
-            if failure is error:
-                raise
-            fresh = not self.changed and not self._replaced and self._host is None
-            if not (isinstance(failure, exceptions.DBConnectionError) and fresh):
-                raise failure from error
-            self._replace(link)
-            self._unlock()
-            return self._perform(action, statement, params)
-        except BaseException:
-            link.interrupt()
-            raise
-        self.statements += 1
-        return result
+            failure = self._failure(link, error)
+            try:
+                if not self._may_replace(failure):
+                    raise_in_place_of(error, failure)
+            finally:
+                del failure
+        else:
+            self.statements += 1
+            return result
+        self._replace(link)
+        return self._perform(operation, statement, params)
+
+    def _ready(self) -> Link:
+        """Return the connection for the next statement.
+
+        Raises: DBError if there can be no further statement.
+        """
+        link = self._link
+        if link is not None and link.unsure:
+            self._give_up(link)
+        if self._state is State.NEW:
+            return self._start()
+        if self._link is None or self._state in (State.FAILED, State.LOST):
+            raise self.refusal()
+        return self._link
+
+    def refusal(self) -> exceptions.DBError:
+        """Return the error that says why there can be no further statement."""
+        if self._state is State.ENDED:
+            return exceptions.DBError(
+                f"{self.name} has ended, and whatever joins it comes too late; tasks must not share a context"
+            )
+        if self._link is not None and self._link.inherited:
+            return exceptions.DBError(f"{self.name} was begun by the parent process: a forked child can't go on")
+        return exceptions.DBError(f"{self.name}: a statement has failed, the transaction can only be rolled back")
+
+    def _give_up(self, link: Link) -> None:
+        """Note that the connection is of no use any more; a reader without a snapshot takes another one."""
+        if self._state is State.SINGLE and self._host is None and not link.inherited:
+            self._let_go(link)
+        else:
+            self._move(State.LOST)
+
+    def _may_replace(self, failure: BaseException) -> bool:
+        """Tell whether a connection was dead before its first statement, so that a new one will do."""
+        is_fresh = not self.changed and not self._replaced and self._host is None
+        return isinstance(failure, exceptions.DBConnectionError) and is_fresh
 
     def _replace(self, link: Link) -> None:
         """Give up a connection that was dead before its first statement; the next one is made new."""
-        self._replaced, self._failed, self._link = True, False, None
-        self.database.lost(link)
+        self._replaced = True
+        self._let_go(link)
 
-    def _translated(self, link: Link, error: Exception) -> Exception:
-        """Return the library's error for a driver's and mark the transaction; other errors come back as they are."""
+    def _failure(self, link: Link, error: Exception) -> Exception:
+        """Return the library's error for a driver's and note what it means; other errors come back as they are."""
+        origin: BaseException = error
         if isinstance(error, sa.exc.StatementError) and error.orig is not None:
-            origin: BaseException = error.orig
-        else:
-            origin = error
-        if isinstance(origin, types.UnstorableValue | OverflowError | UnicodeError):
+            origin = error.orig
+        if isinstance(origin, types.UnstorableValue | OverflowError | UnicodeEncodeError):
+            link.unsure = False  # parameters are converted before anything is sent
             return exceptions.DBDataError(origin)
         if not isinstance(origin, link.errors):
-            return error
+            if isinstance(error, sa.exc.SQLAlchemyError):
+                link.unsure = False  # nor has SQLAlchemy sent anything that it refuses
+            if isinstance(origin, UnicodeDecodeError):
+                return exceptions.DBDataError(origin)
+            return error if isinstance(origin, sa.exc.SQLAlchemyError) or not isinstance(origin, Exception) else origin
         failure = self.dialect.translate(origin, link.engine.url)
-        if self.mode == "writer" or self._snapshot:
-            self._failed = True
-        if isinstance(failure, exceptions.DBReadOnly):
-            link.interrupt()  # it must not go back to the pool
-            self.database.renew(link.engine)
-        if isinstance(failure, exceptions.DBConnectionError) and self.statements:
-            link.connection.invalidate()
+        link.unsure = False
+        if self._state is State.OPEN:
+            self._move(State.FAILED)
+        if self._state is State.FAILED and isinstance(failure, exceptions.DBConnectionError | exceptions.DBDeadlock):
+            self._move(State.LOST)
+        if isinstance(failure, exceptions.DBConnectionError):
+            self.database.lost(link)
         return failure
 
     def _refuse_in_reader(self) -> None:
         if self.mode != "writer":
             raise TypeError(f"{self.name} runs in a reader; statements that write need a writer")
+
+
+def _driver_errors(link: Link | None) -> tuple[type[Exception], ...]:
+    return (sa.exc.SQLAlchemyError,) if link is None else (sa.exc.SQLAlchemyError, link.errors)
+
+
+def raise_in_place_of(error: BaseException, failure: BaseException) -> NoReturn:
+    """Raise ``failure``, which ``error`` has become; perhaps it is still the same.
+
+    No frame may keep either of them when it is left: a frame that keeps an error which keeps the frame is a circle, and
+    holds its connection until the garbage collector comes by.
+    """
+    try:
+        if failure is error:
+            raise error
+        raise failure from error
+    finally:
+        del error, failure
 
 
 class Savepoint:
@@ -447,111 +651,37 @@ class Savepoint:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Keep the block's work, or undo it after an error."""
+        """Keep the block's work, or undo it after an error.
+
+        Raises: DBError if a statement has failed in the block and its error was swallowed.
+        """
         transaction = self._transaction
-        if error is None and not transaction._failed:
+        if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
+            transaction._move(State.LOST)  # the server has undone the whole transaction
+        if error is None and transaction._state is State.OPEN and not _is_unsure(transaction):
             self._command("RELEASE SAVEPOINT")
             return
-        if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
-            transaction._failed = True  # the server has undone the whole transaction
-            return
         del transaction._hooks[self._hooks :]
-        transaction._failed = False
-        self._command("ROLLBACK TO SAVEPOINT")
-        self._command("RELEASE SAVEPOINT")
+        self._undo()
+        if error is None:
+            raise exceptions.DBError(
+                f"{transaction.name} went on after a failed statement in a savepoint: nothing of that block is kept"
+            )
+
+    def _undo(self) -> None:
+        transaction = self._transaction
+        if transaction._state is State.FAILED:
+            transaction._move(State.OPEN)
+        if transaction._state is State.OPEN and not _is_unsure(transaction):
+            self._command("ROLLBACK TO SAVEPOINT")
+            self._command("RELEASE SAVEPOINT")
 
     def _command(self, words: str) -> None:
-        transaction = self._transaction
-        transaction._perform(_command, f"{words} {self._name}", None)
+        self._transaction._perform("command", f"{words} {self._name}", None)
 
 
-# -- the two roads: compiled text on the driver's cursor, or SQLAlchemy's Connection.execute --------------------------
-
-
-def _takes_core_road(link: Link) -> bool:
-    return connections.ROAD == "core" or link.listened
-
-
-def _fetch(link: Link, statement: Any, params: dict[str, Any]) -> list[Row]:
-    if _takes_core_road(link):
-        result = link.connection.execute(statement, params)
-        names = tuple(result.keys())
-        return [dict(zip(names, record, strict=True)) for record in result]
-    prepared = link.cache.get(statement)
-    cursor = link.run(prepared, params)
-    return prepared.shape(cursor).dicts(cursor.fetchall())
-
-
-def _change(link: Link, statement: Any, params: dict[str, Any]) -> int:
-    if _takes_core_road(link):
-        # where the server gives the id by RETURNING, the count of an INSERT would be lost
-        return link.connection.execute(statement, params, execution_options={"preserve_rowcount": True}).rowcount
-    count: int = link.run(link.cache.get(statement), params).rowcount
-    return count
-
-
-def _change_many(link: Link, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
-    if _takes_core_road(link):
-        link.connection.execute(statement, rows)
-        return
-    prepared = link.cache.get(statement)
-    link.cursor.executemany(prepared.text, [prepared.bind(row) for row in rows])
-
-
-def _insert(link: Link, statement: sa.Insert, row: dict[str, Any]) -> Any:
-    """Run an INSERT and return the new id (no matter what if the table has none), or None if nothing was inserted."""
-    by_returning = statement._returning
-    has_id = "id" in statement.table.c  # psycopg knows no ``lastrowid``; there an id comes by RETURNING
-    if _takes_core_road(link):
-        result = link.connection.execute(statement, row)
-        if not by_returning:
-            return (result.lastrowid if has_id else 0) if result.rowcount else None
-        return result.scalar()
-    cursor = link.run(link.cache.get(statement), row)
-    if not by_returning:
-        return (cursor.lastrowid if has_id else 0) if cursor.rowcount else None
-    record = cursor.fetchone()
-    return None if record is None else record[0]
-
-
-def _insert_many(dialect: dialects.Dialect, link: Link, table: sa.Table, rows: list[dict[str, Any]]) -> list[Any]:
-    """Insert ``rows`` and return their ids in order, None where the table has none.
-
-    SQLAlchemy's RETURNING helper pairs ids with rows on MariaDB and PostgreSQL. On sqlite it would insert row by row,
-    but there later rows of one INSERT have greater ids. MySQL gives the rows of one INSERT ids at a constant distance
-    and tells the first; its drivers make several INSERTs of rows that are long, and tell the last one's first.
-    """
-    if "id" not in table.c or "id" in rows[0]:
-        _change_many(link, values.insert_statement(table, with_id="id" in rows[0], returning=False), rows)
-        return [row.get("id") for row in rows]
-    if link.engine.dialect.insert_executemany_returning_sort_by_parameter_order:
-        statement = values.insert_many_statement(table, in_order=not dialect.ids_ascend)
-        identities = [record[0] for record in link.connection.execute(statement, rows)]
-        return sorted(identities) if dialect.ids_ascend else identities
-    statement = values.insert_statement(table, with_id=False, returning=False)
-    step = _id_step(link) if len(rows) > 1 else 1
-    found: list[int] = []
-    for part in values.parts(rows, link.cursor.max_stmt_length):
-        first = _insert_part(link, statement, part)
-        found += range(first, first + step * len(part), step)
-    return found
-
-
-def _id_step(link: Link) -> int:
-    known: int | None = link.connection.info.get(dialects.ID_STEP)
-    return known or int(link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one())
-
-
-def _insert_part(link: Link, statement: sa.Insert, rows: list[dict[str, Any]]) -> int:
-    """Insert rows with one statement and return the first one's id."""
-    if _takes_core_road(link):
-        return int(link.connection.execute(statement, rows).lastrowid)
-    _change_many(link, statement, rows)
-    return int(link.cursor.lastrowid)
-
-
-def _command(link: Link, text: str, _: None) -> None:
-    link.command(text)
+def _is_unsure(transaction: Transaction) -> bool:
+    return transaction._link is None or transaction._link.unsure
 
 
 @functools.lru_cache(maxsize=2048)

@@ -102,7 +102,7 @@ class TestStalled:
         proxy.close()
 
     @pytest.mark.parametrize("scope", [tx.reader, tx.writer])
-    def test_the_caller_is_told(self, proxy: Proxy, database: tx.Database, scope: tx.Scope) -> None:
+    def test_the_caller_is_told(self, proxy: Proxy, database: tx.Database, scope: tx.Scope[tx.Transaction]) -> None:
         assert count(database) == 0
         context = get_admin_context()
         context.db_connection = database

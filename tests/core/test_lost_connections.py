@@ -131,7 +131,7 @@ def test_a_dead_reader_is_not_kept(kill_all: KillAll) -> None:
 
 @pytest.mark.parametrize("scope", [tx.writer, tx.reader])
 def test_in_the_middle_of_a_transaction_the_caller_is_told(
-    admin: RequestContext, kill_all: KillAll, scope: tx.Scope
+    admin: RequestContext, kill_all: KillAll, scope: tx.Scope[tx.Transaction]
 ) -> None:
     store("before")
     select = sa.select(tables.certificates.c.id)
@@ -164,7 +164,7 @@ class Alarm(BaseException):
 
 @pytest.mark.parametrize("scope", [tx.writer, tx.reader])
 def test_a_statement_that_a_signal_cuts_short_spoils_no_later_one(
-    admin: RequestContext, backend: Backend, scope: tx.Scope
+    admin: RequestContext, backend: Backend, scope: tx.Scope[tx.Transaction]
 ) -> None:
     """The reply is still to come; the next statement on that connection would take it for its own."""
     store("a")

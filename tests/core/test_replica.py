@@ -57,7 +57,7 @@ def names(context: Any) -> Any:
         (tx.writer, "primary"),
     ],
 )
-def test_where_a_scope_alone_reads(context: RequestContext, scope: tx.Scope, found: str) -> None:
+def test_where_a_scope_alone_reads(context: RequestContext, scope: tx.Scope[tx.Transaction], found: str) -> None:
     assert scope(names)(context) == [found]
     with scope.using(context) as transaction:
         assert transaction.scalars(_NAMES) == [found]

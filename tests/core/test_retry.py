@@ -67,7 +67,7 @@ class Flaky:
         return "done"
 
 
-def _decorated(flaky: Flaky, scope: tx.Scope = tx.writer) -> Any:
+def _decorated(flaky: Flaky, scope: tx.Scope[tx.Transaction] = tx.writer) -> Any:
     def flaky_writer(context: Any) -> str:
         return flaky(context)
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, get_admin_context, tables, tx
-from nova_sqlcore.core import connections
+from nova_sqlcore.core import roads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def both(monkeypatch: pytest.MonkeyPatch, empty_tables: Callable[[], None]) -> B
     def run(work: Work) -> Any:
         outcomes = []
         for road in ("driver", "core"):
-            monkeypatch.setattr(connections, "ROAD", road)
+            monkeypatch.setattr(roads, "ROAD", road)
             empty_tables()
             try:
                 with tx.writer(get_admin_context()) as transaction:

@@ -174,7 +174,9 @@ class TestEnds:
             _add(admin, "never")
 
     @pytest.mark.parametrize("scope", [tx.reader, tx.reader.snapshot, tx.reader.async_])
-    def test_nor_does_a_statement_that_should_read(self, admin: RequestContext, scope: tx.Scope) -> None:
+    def test_nor_does_a_statement_that_should_read(
+        self, admin: RequestContext, scope: tx.Scope[tx.Transaction]
+    ) -> None:
         insert = tables.certificates.insert().values(file_name="never")
 
         @scope

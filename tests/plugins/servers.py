@@ -17,7 +17,7 @@ import psycopg
 import pymysql
 import pytest
 
-from nova_sqlcore.core import connections
+from nova_sqlcore.core import roads
 from tests import servers
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Run:
         ran = [name for name in BACKENDS if self.tests[name]]
         lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({DRIVERS[name]})" for name in ran]
         lines.append(f"{self.tests['']:5} tests without a database")
-        lines.append(f"Statements took the {connections.ROAD} road.")
+        lines.append(f"Statements took the {roads.ROAD} road.")
         return lines
 
 

@@ -30,7 +30,7 @@ def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | 
             return perform(self, action, statement, params)
         if error is not None:
             raise error
-        return [] if action.__name__ == "_fetch" else 0
+        return [] if action == "fetch" else 0
 
     monkeypatch.setattr(tx.Transaction, "_perform", losing)
     return attempts

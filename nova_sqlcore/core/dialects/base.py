@@ -94,6 +94,13 @@ class Dialect:
         """Return how many seconds a statement waits for a lock; None where the server decides."""
         return options.lock_timeout
 
+    def in_transaction(self, connection: Any) -> bool | None:
+        """Tell from the driver's own state whether a transaction is open; None where the driver does not know."""
+        return None
+
+    def let_go(self, connection: Any) -> None:
+        """Release at once what a connection holds that is about to be closed; nothing may be sent to a server."""
+
     def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
         """Return ``statement`` as one that locks the rows it finds."""
         return statement.with_for_update(of=of)

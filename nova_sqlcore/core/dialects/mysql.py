@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.dialects.base import Role
     from nova_sqlcore.core.options import EngineOptions
 
+#: The flag SERVER_STATUS_IN_TRANS of the protocol.
+_IN_TRANSACTION: Final = 1
+
 
 #: Settings of a session that answers depend on, and their values.
 _SESSION: dict[str, Any] = {
@@ -144,6 +147,11 @@ class MySQL(Dialect):
         found = {name.lower(): value for name, value in cursor.fetchall()}
         cursor.close()
         return {} if "wsrep_on" in found else {ID_STEP: int(found["auto_increment_increment"])}
+
+    def in_transaction(self, connection: Any) -> bool | None:
+        """PyMySQL keeps the status flags of the last answer; mysqlclient does not show them."""
+        status = getattr(connection, "server_status", None)
+        return None if status is None else bool(status & _IN_TRANSACTION)
 
     def lock_row(self, statement: sa.Select[Any], *, of: sa.Table | None = None) -> sa.Select[Any]:
         """FOR UPDATE; the wider lock is taken where a server knows no OF."""

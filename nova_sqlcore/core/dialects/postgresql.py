@@ -109,6 +109,10 @@ class PostgreSQL(Dialect):
         connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
         connection.autocommit = role == "reader"
 
+    def in_transaction(self, connection: Any) -> bool:
+        """The transaction status that came with the last answer; an answer that is still to come counts too."""
+        return int(connection.pgconn.transaction_status) != 0
+
     def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""
         return filled(postgresql.insert(table), values).on_conflict_do_nothing()

@@ -141,6 +141,14 @@ class Sqlite(Dialect):
         """INDEXED BY: since 3.46 sqlite scans the table if ANALYZE has found all rows alike in the index's columns."""
         return statement.with_hint(table, f"INDEXED BY {name}")
 
+    def in_transaction(self, connection: Any) -> bool:
+        """``in_transaction``."""
+        return bool(connection.in_transaction)
+
+    def let_go(self, connection: Any) -> None:
+        """Roll back: a cursor in somebody's traceback would keep the file locked although it has been closed."""
+        connection.rollback()
+
     def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""
         return filled(sqlite.insert(table), values).on_conflict_do_nothing()

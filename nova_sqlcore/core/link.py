@@ -1,0 +1,233 @@
+"""One connection in use, and what happens to it when a driver call is cut short, forgotten, or inherited by a fork."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+import sqlalchemy as sa
+
+from nova_sqlcore.core import internals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.statements import Cache
+
+logger = logging.getLogger(__name__)
+
+#: The mark of a pooled connection that a link has ended itself.
+_AT_REST = "nova_sqlcore at rest"
+#: The process that made a pooled connection.
+_PROCESS = "nova_sqlcore process"
+
+#: One for every link that is not closed yet.
+_WATCHES: set[_Watch] = set()
+#: Connections of a parent process: nobody uses them, and nobody may close them.
+_INHERITED: list[Any] = []
+
+
+class _Watch(weakref.ref["Link"]):
+    """Sees that the connection of a link whose user is gone is thrown away: its block was never left.
+
+    A link has no ``__del__`` since that would run at the end of every link, and what a signal raises there is lost.
+    """
+
+    __slots__ = ("_connection", "_family", "_shared")
+
+    def __init__(self, link: Link) -> None:
+        """Watch over ``link``."""
+        super().__init__(link, _Watch._throw_away)  # type: ignore[call-arg]  # typeshed gives it to ``__new__`` alone
+        self._connection = link.connection
+        self._family = link.dialect
+        self._shared = link._shared
+
+    def __new__(cls, link: Link) -> Self:
+        """Make the reference with its callback."""
+        return super().__new__(cls, link, _Watch._throw_away)
+
+    def _throw_away(self) -> None:
+        _WATCHES.discard(self)
+        throw_away(self._connection, self._family, self._shared)
+
+
+class Link:
+    """One connection in use: SQLAlchemy's and the driver's own, and one cursor for all statements.
+
+    ``unsure`` is true while a driver call is under way, and stays so after any exception that is not the driver's word
+    about the statement: a signal may have come between sending and answer, and the next statement would take that
+    answer for its own. An unsure link can only be thrown away.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_ears",
+        "_shared",
+        "_watch",
+        "cache",
+        "connection",
+        "cursor",
+        "dialect",
+        "engine",
+        "errors",
+        "inherited",
+        "raw",
+        "since",
+        "unsure",
+    )
+
+    def __init__(
+        self, engine: sa.Engine, cache: Cache, ears: internals.Ears, family: Dialect, shared: bool = False
+    ) -> None:
+        """Check a connection out of the engine's pool.
+
+        ``dialect`` begins as what the URL tells; whoever makes the link corrects it once the server is known.
+        Raises: sqlalchemy.exc.DBAPIError if the server can't be reached.
+        """
+        self.engine = engine
+        self.cache = cache
+        self._ears = ears
+        self.dialect = family
+        self._shared = shared
+        self.inherited = False
+        self.unsure = False
+        self.since = time.monotonic()
+        self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+        #: None before the connection is taken, and when it is given back or thrown away
+        self._watch: _Watch | None = None
+        try:
+            self.connection = engine.connect()
+            raw: Any = self.connection.connection.dbapi_connection
+            self.raw = raw
+            self.cursor = raw.cursor()
+            self._watch = _Watch(self)
+            _WATCHES.add(self._watch)
+        except BaseException:
+            if hasattr(self, "connection"):
+                throw_away(self.connection, family, shared)
+            raise
+
+    @property
+    def listened(self) -> bool:
+        """Tell whether statements have to go through SQLAlchemy: somebody listens to events, or they are logged."""
+        return self._ears.hear(self.connection)
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether the connection may serve others when this transaction is over."""
+        return not (self.unsure or self._watch is None or self.connection.invalidated)
+
+    def command(self, text: str) -> None:
+        """Run a statement that begins or ends a transaction; engine events don't see it."""
+        self.unsure = True
+        self.cursor.execute(text)
+        self.unsure = False
+
+    def begin(self, text: str) -> None:
+        """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement."""
+        if text:
+            self.command(text)
+        self.connection.begin()
+
+    def commit(self) -> None:
+        """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
+        self.unsure = True
+        try:
+            self.connection.commit()
+        except sa.exc.DBAPIError:
+            with contextlib.suppress(Exception):
+                self.raw.rollback()
+            raise
+        if self._shared:
+            self.raw.commit()
+        self.unsure = False
+
+    def rollback(self) -> None:
+        """Roll back."""
+        self.unsure = True
+        self.connection.rollback()
+        if self._shared:
+            self.raw.rollback()
+        self.unsure = False
+
+    def close(self) -> None:
+        """Give the connection back to its pool: its transaction is over."""
+        with contextlib.suppress(Exception):
+            self.cursor.close()
+        self.connection.info[_AT_REST] = True
+        self.connection.close()
+        self._unwatch()
+
+    def discard(self) -> None:
+        """Throw the connection away: it is broken, or nobody knows in which state it is.
+
+        A database in memory would go with its connection, which others use too: there it is only rolled back, for
+        sqlite owes no answer. A connection of the parent process is left alone.
+        """
+        self.unsure = True
+        if self._watch is not None:
+            throw_away(self.connection, self.dialect, self._shared)
+            self._unwatch()
+
+    def leave_to_parent(self) -> None:
+        """Let go of a connection that belongs to the process which this one was forked from."""
+        self.inherited = self.unsure = True
+        self._unwatch()
+        _INHERITED.append((self.raw, self.cursor))
+        with contextlib.suppress(Exception):
+            internals.leave_to_parent(self.connection)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            _WATCHES.discard(self._watch)
+            self._watch = None
+
+
+def throw_away(connection: sa.Connection, family: Dialect, shared: bool) -> None:
+    """Close a connection for good; the shared one of a database in memory is only rolled back."""
+    with contextlib.suppress(Exception):
+        if shared:
+            connection.rollback()
+            connection.connection.rollback()
+        elif not connection.closed and not connection.invalidated:
+            family.let_go(connection.connection.dbapi_connection)
+            connection.invalidate()
+    connection.close()
+
+
+def watch(engine: sa.Engine, in_transaction: Callable[[Any], bool | None]) -> None:
+    """Let the engine's pool throw away what comes back with its transaction still open.
+
+    Whoever forgets a connection leaves it to garbage collection, which gives it back as it is; the next user would
+    commit what it has done. ``in_transaction`` asks the driver's own state, without a round trip; where the driver
+    does not tell (None) the connection is rolled back.
+    """
+
+    def stamp(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info[_PROCESS] = os.getpid()
+
+    def look(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+        if raw is None or record.info.pop(_AT_REST, False) or record.info.get(_PROCESS) != os.getpid():
+            return
+        is_open = in_transaction(raw)
+        if is_open:
+            logger.warning("a connection came back with its transaction open and is thrown away: %r", raw)
+            record.invalidate()
+        elif is_open is None:
+            raw.rollback()
+
+    sa.event.listen(engine, "connect", stamp)
+    sa.event.listen(engine, "checkin", look)
+
+
+def leave_all_to_parent() -> None:
+    """Let go of every connection in a forked child; nothing is sent, not even when the child exits."""
+    for one in list(_WATCHES):
+        link = one()
+        if link is not None:
+            link.leave_to_parent()

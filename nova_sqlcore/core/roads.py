@@ -1,0 +1,180 @@
+"""The two roads of a statement: compiled text on the driver's cursor, or SQLAlchemy's ``Connection.execute``.
+
+Both give the same rows, counts, ids and errors. The driver's road is the one that users take; the other one serves
+whoever listens to engine events or logs statements. A road marks its link as unsure for as long as the driver is at
+work, so that an exception out of the midst of it, a signal's for example, leaves the mark behind.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from nova_sqlcore.core import dialects, values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import sqlalchemy as sa
+
+    from nova_sqlcore.core.link import Link
+
+Row = dict[str, Any]
+Params = dict[str, Any]
+
+#: The tests set it to "core" to send everything through ``Connection.execute``.
+ROAD: Literal["driver", "core"] = "core" if os.environ.get("NOVA_SQLCORE_ROAD") == "core" else "driver"
+
+
+class Road(abc.ABC):
+    """How statements run on a link."""
+
+    @abc.abstractmethod
+    def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
+        """Return the rows of a statement as dicts."""
+
+    @abc.abstractmethod
+    def change(self, link: Link, statement: Any, params: Params) -> int:
+        """Run a statement and return how many rows it matched."""
+
+    @abc.abstractmethod
+    def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """Run a statement once for each of the rows, and return what has the ``lastrowid`` of them."""
+
+    @abc.abstractmethod
+    def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
+        """Run an INSERT; return the new id (no matter what if the table has none), or None if nothing was inserted."""
+
+    def command(self, link: Link, text: str, _: None) -> None:
+        """Run a statement that sets or ends a savepoint."""
+        link.command(text)
+
+    def insert_many(self, link: Link, table: sa.Table, rows: list[Row]) -> list[Any]:
+        """Insert ``rows`` and return their ids in order, None where the table has none.
+
+        SQLAlchemy's RETURNING helper pairs ids with rows on MariaDB and PostgreSQL. On sqlite it would insert row by
+        row, but there later rows of one INSERT have greater ids. MySQL gives the rows of one INSERT ids at a constant
+        distance and tells the first; its drivers make several INSERTs of rows that are long, and tell the last one's
+        first.
+        """
+        if "id" not in table.c or "id" in rows[0]:
+            self.change_many(link, values.insert_statement(table, with_id="id" in rows[0], returning=False), rows)
+            return [row.get("id") for row in rows]
+        if link.engine.dialect.insert_executemany_returning_sort_by_parameter_order:
+            statement = values.insert_many_statement(table, in_order=not link.dialect.ids_ascend)
+            link.unsure = True
+            identities = [record[0] for record in link.connection.execute(statement, rows)]
+            link.unsure = False
+            return sorted(identities) if link.dialect.ids_ascend else identities
+        statement = values.insert_statement(table, with_id=False, returning=False)
+        step = _id_step(link) if len(rows) > 1 else 1
+        found: list[int] = []
+        for part in values.parts(rows, link.cursor.max_stmt_length):
+            first = int(self.change_many(link, statement, part).lastrowid)
+            found += range(first, first + step * len(part), step)
+        return found
+
+
+class DriverRoad(Road):
+    """Text and parameters, as SQLAlchemy has compiled them once, on the driver's cursor."""
+
+    def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
+        """As ``Road.fetch``."""
+        prepared = link.cache.get(statement)
+        text, bound = prepared.expand(params) if prepared.expands else (prepared.text, prepared.bind(params))
+        cursor = link.cursor
+        link.unsure = True
+        cursor.execute(text, bound)
+        records = cursor.fetchall()
+        link.unsure = False
+        return prepared.shape(cursor).dicts(records)
+
+    def change(self, link: Link, statement: Any, params: Params) -> int:
+        """As ``Road.change``."""
+        prepared = link.cache.get(statement)
+        text, bound = prepared.expand(params) if prepared.expands else (prepared.text, prepared.bind(params))
+        link.unsure = True
+        link.cursor.execute(text, bound)
+        link.unsure = False
+        return int(link.cursor.rowcount)
+
+    def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """As ``Road.change_many``."""
+        prepared = link.cache.get(statement)
+        bound = [prepared.bind(row) for row in rows]
+        link.unsure = True
+        link.cursor.executemany(prepared.text, bound)
+        link.unsure = False
+        return link.cursor
+
+    def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
+        """As ``Road.insert``."""
+        prepared = link.cache.get(statement)
+        cursor: Any = link.cursor
+        bound = prepared.bind(row)
+        link.unsure = True
+        cursor.execute(prepared.text, bound)
+        record = cursor.fetchone() if prepared.compiled.effective_returning else None
+        link.unsure = False
+        if prepared.compiled.effective_returning:
+            return None if record is None else record[0]
+        if not cursor.rowcount:
+            return None
+        return cursor.lastrowid if "id" in statement.table.c else 0  # psycopg knows no ``lastrowid``
+
+
+class CoreRoad(Road):
+    """``Connection.execute``, with all that SQLAlchemy does there."""
+
+    def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
+        """As ``Road.fetch``."""
+        link.unsure = True
+        result = link.connection.execute(statement, params)
+        names = tuple(result.keys())
+        rows = [dict(zip(names, record, strict=True)) for record in result]
+        link.unsure = False
+        return rows
+
+    def change(self, link: Link, statement: Any, params: Params) -> int:
+        """As ``Road.change``; where the server gives the id by RETURNING, the count of an INSERT would be lost."""
+        link.unsure = True
+        result = link.connection.execute(statement, params, execution_options={"preserve_rowcount": True})
+        link.unsure = False
+        return int(result.rowcount)
+
+    def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """As ``Road.change_many``."""
+        link.unsure = True
+        result = link.connection.execute(statement, rows)
+        link.unsure = False
+        return result
+
+    def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
+        """As ``Road.insert``."""
+        link.unsure = True
+        result = link.connection.execute(statement, row)
+        identity = result.scalar() if result.returns_rows else None
+        link.unsure = False
+        if result.returns_rows or not result.rowcount:
+            return identity
+        return result.lastrowid if "id" in statement.table.c else 0
+
+
+def _id_step(link: Link) -> int:
+    """Return the distance of the ids that MySQL gives to the rows of one INSERT."""
+    known: int | None = link.connection.info.get(dialects.ID_STEP)
+    if known:
+        return known
+    link.unsure = True
+    step = int(link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one())
+    link.unsure = False
+    return step
+
+
+_DRIVER, _CORE = DriverRoad(), CoreRoad()
+
+
+def road_of(link: Link) -> Road:
+    """Return the road for the next statement on ``link``."""
+    return _CORE if ROAD == "core" or link.listened else _DRIVER
