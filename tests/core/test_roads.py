@@ -219,12 +219,12 @@ class TestLists:
 class TestChanges:
     def test_insert(self, both: Both) -> None:
         def work(t: Transaction) -> Any:
-            rows = [t.insert(CELLS, {"transport_url": "u", **more}) for more in ({"name": "a"}, {"name": "b", "id": 7})]
+            rows = [t.insert(CELLS, {"transport_url": "u", **more}) for more in ({"name": "a"}, {"name": "b", "id": 90_010})]
             return rows, t.rows(select(CELLS).order_by(None).order_by(CELLS.c.name))
 
         rows, found = both(work)
         assert rows == found
-        assert rows[1]["id"] == 7
+        assert rows[1]["id"] == 90_010
 
     def test_insert_into_a_table_without_id(self, both: Both) -> None:
         tags = [{"resource_id": "r", "tag": tag} for tag in "ab"]
