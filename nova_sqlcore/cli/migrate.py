@@ -23,6 +23,7 @@ PENDING: Final = 3
 @common_options
 @click.option("--status", is_flag=True, help="Show which migrations the database has; nothing is changed.")
 @click.option("--check", is_flag=True, help="Print how many migrations are pending; nothing is changed.")
+@click.option("--sql", "--dry-run", "sql", is_flag=True, help="Print the SQL of pending migrations, and run nothing.")
 @click.option(
     "--rollback",
     is_flag=False,
@@ -33,17 +34,21 @@ PENDING: Final = 3
 )
 @click.option("--adopt", is_flag=True, help="Take over a database that Nova itself has made, if its schema is right.")
 @click.option("--break-lock", is_flag=True, help="Remove the lock that a killed run has left behind.")
-def command(setup: Setup, status: bool, check: bool, rollback: int | None, adopt: bool, break_lock: bool) -> int:
+def command(
+    setup: Setup, status: bool, check: bool, sql: bool, rollback: int | None, adopt: bool, break_lock: bool
+) -> int:
     """Create the schema or bring it up to date.
 
     --status and --check end with 3 if migrations are pending, and with 0 if there are none.
     """
-    if sum((status, check, rollback is not None, adopt, break_lock)) > 1:
-        raise click.UsageError("take one of --status, --check, --rollback, --adopt and --break-lock")
+    if sum((status, check, sql, rollback is not None, adopt, break_lock)) > 1:
+        raise click.UsageError("take one of --status, --check, --sql, --rollback, --adopt and --break-lock")
     output, url = setup.output, setup.address
     if status or check:
         return _status(output, url, in_full=status)
-    if rollback is not None:
+    if sql:
+        _show_sql(output, migrations.pending_sql(url))
+    elif rollback is not None:
         _list(output, "rolled back", migrations.rollback(url, rollback), "nothing to roll back")
     elif adopt:
         _adopt(output, url)
@@ -62,6 +67,14 @@ def _list(output: Output, what: str, names: list[str], otherwise: str) -> None:
     if not names:
         output.line(otherwise)
     output.document({what: names})
+
+
+def _show_sql(output: Output, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        output.line(f"-- {name}\n\n{text.strip()}\n")
+    if not texts:
+        output.line("-- nothing to do")
+    output.document(texts)
 
 
 def _status(output: Output, url: str, *, in_full: bool) -> int:

@@ -71,6 +71,17 @@ def status(url: str | sa.URL) -> list[Migration]:
         return [Migration(migration.id, (migration.id,) in marks) for migration in database.migrations]
 
 
+def pending_sql(url: str | sa.URL) -> dict[str, str]:
+    """Return the SQL of the migrations that the database lacks, by name in their order, as the files have it.
+
+    The database is only read.
+    Raises: DBError for a URL or a server that is no good.
+    """
+    directory = _directory() / dialects.family(parse_url(url)).name
+    missing = [migration.name for migration in status(url) if not migration.applied]
+    return {name: (directory / f"{name}.sql").read_text() for name in missing}
+
+
 def rollback(url: str | sa.URL, count: int = 1) -> list[str]:
     """Undo the newest ``count`` migrations that the database has, and return their names.
 

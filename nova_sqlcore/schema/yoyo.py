@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import glob
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import yoyo
@@ -87,7 +88,35 @@ class _Repeats:
 
 
 class _PostgreSQL(_Connects, PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo carries no types
-    pass
+    def cursor(self) -> Any:
+        return _MakesValid(super().cursor())
+
+
+class _MakesValid:
+    """A cursor that makes an index anew whose making was cut short.
+
+    PostgreSQL leaves such an index behind, marked as invalid: it serves nobody, and IF NOT EXISTS takes it for made.
+    """
+
+    _CREATE: Final = re.compile(r"\s*CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+)", re.IGNORECASE)
+    _INVALID: Final = (
+        "SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+        " WHERE relname = %s AND NOT indisvalid AND pg_table_is_visible(indrelid)"
+    )
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def execute(self, statement: Any, *arguments: Any) -> None:
+        made = self._CREATE.match(statement) if isinstance(statement, str) else None
+        if made is not None:
+            self._cursor.execute(self._INVALID, (made[1],))
+            if self._cursor.fetchone():
+                self._cursor.execute(f"DROP INDEX CONCURRENTLY {made[1]}")
+        self._cursor.execute(statement, *arguments)
 
 
 _BACKENDS: Final[dict[str, Any]] = {"sqlite": _Sqlite, "mysql": _MySQL, "mariadb": _MySQL, "postgresql": _PostgreSQL}

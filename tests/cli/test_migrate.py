@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from nova_sqlcore.cli.app import app
-from tests.schema import dumps
+from tests.schema import dumps, schemas
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,25 @@ def test_there_and_back_again(backend: Backend) -> None:
         assert run("--check", url=url).stdout == "1 migrations are pending\n"
         assert done("--rollback", "2", url=url) == [f"rolled back {FIRST}"]
         assert done("--rollback", url=url) == ["nothing to roll back"]
+
+
+def test_the_sql_for_a_database_administrator(backend: Backend) -> None:
+    """What is printed, run by hand, makes what ``migrate`` makes."""
+    with backend.new_database() as url:
+        engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+        engine.connect().close()  # which makes the file of sqlite
+        assert run("--dry-run", url=url).stdout.count("CREATE TABLE ") > 100
+        assert run("--check", url=url).stdout == "2 migrations are pending\n"
+        done(url=url)
+        wanted = schemas.read(url)
+        done("--rollback", url=url)
+        text = run("--sql", url=url).stdout
+        assert f"-- {FIRST}\n" not in text
+        with engine.connect() as connection:
+            for statement in re.split(r";$", text, flags=re.MULTILINE):
+                if statement.strip():
+                    connection.exec_driver_sql(statement)
+        assert schemas.read(url) == wanted
 
 
 def test_adopt(backend: Backend) -> None:
@@ -135,7 +155,7 @@ def test_a_driver_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         ((), "no database: give --url, NOVA_SQLCORE_URL"),
         (
             ("--url", "sqlite:///x", "--status", "--adopt"),
-            "take one of --status, --check, --rollback, --adopt",
+            "take one of --status, --check, --sql, --rollback",
         ),
         (("--url", "sqlite:///x", "--rollback", "0"), "0 is not in the range"),
         (("--url", "sqlite:///x", "--upgrade"), "No such option"),

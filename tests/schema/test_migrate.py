@@ -349,3 +349,20 @@ def test_yoyo_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.delattr("nova_sqlcore.schema.yoyo", raising=False)
     with pytest.raises(exceptions.DBMigrationError, match=r"^yoyo is not installed.*pip install 'nova-sqlcore\[cli\]'"):
         migrations.migrate(f"sqlite:///{tmp_path}/nova.sqlite")
+
+
+@pytest.mark.only_on("postgresql", why="it alone leaves an index behind that is not valid")
+def test_an_index_whose_making_was_cut_short_is_made_anew(backend: Backend) -> None:
+    with backend.new_database() as url:
+        migrations.migrate(url)
+        migrations.rollback(url)
+        engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            name = "instances_updated_at_idx"
+            insert = "INSERT INTO instances (uuid, deleted) VALUES (%s, 0)"
+            connection.exec_driver_sql(insert, [("1",), ("2",)])
+            with pytest.raises(sa.exc.IntegrityError):  # which leaves an invalid index of that name
+                connection.exec_driver_sql(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON instances (deleted)")
+            migrations.migrate(url)
+            valid = f"SELECT indisvalid, indisunique FROM pg_index WHERE indexrelid = '{name}'::regclass"
+            assert connection.exec_driver_sql(valid).one() == (True, False)
