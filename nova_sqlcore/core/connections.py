@@ -303,7 +303,7 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
 
     # first of all: what SQLAlchemy asks a server at the first connect, quotes among it, depends on it
     sa.event.listen(engine, "connect", prepare, insert=True)
-    family.prepare_engine(engine)
+    family.prepare_engine(engine, options)
     if family.begin_writer and role == "writer":
         _begin_explicitly(engine)
     return engine

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 import pytest
 
+from nova_sqlcore import get_admin_context, tx
 from nova_sqlcore.core import pymysql_reader
 from nova_sqlcore.core.pymysql_reader import FastConnection
 
@@ -232,3 +233,14 @@ def test_a_killed_query_is_the_drivers_error(pair: tuple[Any, Any]) -> None:
 
 def test_the_version_that_the_module_was_tried_with() -> None:
     assert pymysql_reader.is_supported()
+
+
+def test_engines_use_it_unless_told_otherwise(backend: Backend) -> None:
+    for wanted in (True, False):
+        tx.close()
+        tx.configure(backend.url, fast_reader=wanted)
+        with tx.reader(get_admin_context()) as t:
+            assert isinstance(t.connection.connection.dbapi_connection, FastConnection) is wanted
+        with tx.writer(get_admin_context()) as t:
+            assert isinstance(t.connection.connection.dbapi_connection, FastConnection) is wanted
+    tx.close()

@@ -76,7 +76,7 @@ class Dialect:
         """Return this family's arguments for ``create_engine``."""
         return {}
 
-    def prepare_engine(self, engine: sa.Engine) -> None:
+    def prepare_engine(self, engine: sa.Engine, options: EngineOptions) -> None:
         """Add what this family needs beyond the arguments of ``create_engine``."""
 
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:

@@ -102,6 +102,16 @@ class MySQL(Dialect):
         """Let writers run READ COMMITTED: compare-and-swap and quota locks read the latest rows, without gap locks."""
         return {"isolation_level": "READ COMMITTED"} if role == "writer" else {}
 
+    def prepare_engine(self, engine: sa.Engine, options: EngineOptions) -> None:
+        """Let PyMySQL's connections read their results faster."""
+        if engine.driver != "pymysql" or not options.fast_reader:
+            return
+        from nova_sqlcore.core import pymysql_reader  # PyMySQL is an extra
+
+        if pymysql_reader.is_supported():
+            dialect: Any = engine.dialect
+            dialect.connect = pymysql_reader.FastConnection
+
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
         """Set the session up with one statement, whatever the server's own settings are.
 

@@ -91,7 +91,7 @@ class Sqlite(Dialect):
         """Return one shared connection for a database in memory."""
         return {"poolclass": sa.StaticPool} if in_memory(url) else {}
 
-    def prepare_engine(self, engine: sa.Engine) -> None:
+    def prepare_engine(self, engine: sa.Engine, options: EngineOptions) -> None:
         """Watch the file: what is written to one that has been removed would be lost."""
         path = path_of(engine.url)
         if path is not None:
