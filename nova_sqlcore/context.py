@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from nova_sqlcore import clock, exceptions, tx
-from nova_sqlcore.core.scopes import HOLDER, Context, Scopes, by_name, current, scopes_of
+from nova_sqlcore.core.scopes import HOLDER, Context, Scopes, by_name, check_context, current, scopes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -188,7 +188,10 @@ def elevated(context: Any, read_deleted: str | None = None) -> Any:
 def _moment(timestamp: datetime.datetime | str | None) -> datetime.datetime:
     if timestamp is None:
         return clock.utcnow()
-    return datetime.datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
+    try:
+        return datetime.datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
+    except ValueError as error:
+        raise ValueError(f"timestamp is no time: {error}") from None
 
 
 def get_admin_context(read_deleted: str = "no") -> RequestContext:
@@ -222,7 +225,7 @@ def authorize_project_context(context: Any, project_id: str | None) -> None:
     Raises: Forbidden().
     """
     if is_user_context(context) and context.project_id != project_id:
-        raise exceptions.Forbidden
+        raise exceptions.Forbidden(f"{_asker(context)} may not act for project {project_id!r}")
 
 
 def authorize_user_context(context: Any, user_id: str | None) -> None:
@@ -231,7 +234,7 @@ def authorize_user_context(context: Any, user_id: str | None) -> None:
     Raises: Forbidden().
     """
     if is_user_context(context) and context.user_id != user_id:
-        raise exceptions.Forbidden
+        raise exceptions.Forbidden(f"{_asker(context)} may not act for user {user_id!r}")
 
 
 def authorize_quota_class_context(context: Any, class_name: str | None) -> None:
@@ -240,7 +243,9 @@ def authorize_quota_class_context(context: Any, class_name: str | None) -> None:
     Raises: Forbidden().
     """
     if is_user_context(context) and (not context.quota_class or context.quota_class != class_name):
-        raise exceptions.Forbidden
+        raise exceptions.Forbidden(
+            f"{_asker(context)}, of quota class {context.quota_class!r}, may not act for quota class {class_name!r}"
+        )
 
 
 def require_admin_context(context: Any) -> None:
@@ -249,7 +254,12 @@ def require_admin_context(context: Any) -> None:
     Raises: AdminRequired().
     """
     if not context.is_admin:
-        raise exceptions.AdminRequired
+        raise exceptions.AdminRequired(f"only an admin may do this; {_asker(context)} is none")
+
+
+def _asker(context: Any) -> str:
+    """Say who asks; nothing else of a context may appear in a message."""
+    return f"user {context.user_id!r} of project {context.project_id!r}"
 
 
 def require_context(f: Callable[P, R]) -> Callable[P, R]:
@@ -261,8 +271,15 @@ def require_context(f: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(f)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         context: Any = args[0] if args else by_name(kwargs)
-        if not context.is_admin and not (context.user_id and context.project_id):
-            raise exceptions.Forbidden
+        try:
+            is_known = context.is_admin or (context.user_id and context.project_id)
+        except AttributeError:
+            check_context(context)
+            raise
+        if not is_known:
+            raise exceptions.Forbidden(
+                f"{f.__name__} is for admins, and for users with user_id and project_id; {_asker(context)} asks"
+            )
         return f(*args, **kwargs)
 
     return guarded

@@ -21,6 +21,14 @@ class UnknownColumnWarning(UserWarning):
     """A value was given for a column that the table does not have; it is not stored."""
 
 
+class HiddenRowWarning(UserWarning):
+    """A user stores a row that users of the project can't see, because it belongs to none or to another one."""
+
+
+class NoContext(TypeError, AttributeError):
+    """Something else stands where the request context belongs; in the reference that ends in an AttributeError."""
+
+
 # -- database errors --------------------------------------------------------------------------------------------------
 
 

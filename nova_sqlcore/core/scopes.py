@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The attribute of a context that holds its ``Scopes``.
 HOLDER: Final = "_nova_sqlcore_scopes"
+#: What every context has.
+_ATTRIBUTES: Final = ("user_id", "project_id", "is_admin", "read_deleted")
 
 
 @runtime_checkable
@@ -106,10 +108,28 @@ def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
     return None if task is None else weakref.ref(task)
 
 
+def check_context(context: Any) -> None:
+    """Refuse what can't be a request context: a forgotten one has let another argument take its place.
+
+    Raises: NoContext, which does not show the object: it may hold secrets.
+    """
+    missing = [name for name in _ATTRIBUTES if isinstance(context, type) or not hasattr(context, name)]
+    if missing:
+        kind = "None" if context is None else f"{context!r}" if isinstance(context, type) else type(context).__name__
+        raise exceptions.NoContext(
+            "the first argument is the request context, an object with user_id, project_id, is_admin and read_deleted; "
+            f"got {kind}, which has no {missing[0]}"
+        )
+
+
 def scopes_of(context: Any) -> Scopes:
-    """Return the holder of the context's transactions; a foreign context gets one at first use."""
+    """Return the holder of the context's transactions; a foreign context gets one at first use.
+
+    Raises: NoContext.
+    """
     holder = getattr(context, HOLDER, None)
     if type(holder) is not Scopes:
+        check_context(context)
         holder = Scopes()
         setattr(context, HOLDER, holder)
     return holder
@@ -132,7 +152,7 @@ def by_name(kwargs: Mapping[str, Any]) -> Any:
     Raises: TypeError if there is none.
     """
     if "context" not in kwargs:
-        raise TypeError("missing 1 required positional argument: 'context'")
+        raise TypeError("missing 1 required positional argument: 'context': the first argument is the request context")
     return kwargs["context"]
 
 

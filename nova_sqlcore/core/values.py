@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import functools
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables
 from nova_sqlcore.core import dialects, types
+from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -200,4 +200,4 @@ def _unknown(table: sa.Table, name: str) -> str:
 
 
 def _warn(table: sa.Table, name: str) -> None:
-    warnings.warn(f"{_unknown(table, name)} (the value is not stored)", exceptions.UnknownColumnWarning, stacklevel=4)
+    warn_caller(f"{_unknown(table, name)} (the value is not stored)", exceptions.UnknownColumnWarning)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import tx
 from nova_sqlcore.context import is_user_context
+from nova_sqlcore.core.scopes import check_context
 from nova_sqlcore.queries.common.clauses import columns, visible
 from nova_sqlcore.queries.compute.instances import instance_get_by_uuid
 from nova_sqlcore.queries.hosts.aggregates import aggregate_get
@@ -168,11 +169,12 @@ def model_query(
 
     ``read_deleted`` counts in place of the context's. With ``project_only`` a user sees his project's rows; with
     'allow_none' those of no project too.
-    Raises: TypeError if ``model`` is no Table. ValueError for an unknown ``read_deleted``, or a table that has no soft
-    delete or no project.
+    Raises: TypeError if ``model`` is no Table, or ``context`` is no context. ValueError for an unknown
+    ``read_deleted``, or a table that has no soft delete or no project.
     """
     if not isinstance(model, sa.Table):
         raise TypeError(f"model is a Table; got {model!r}")
+    check_context(context)
     wanted = context.read_deleted if read_deleted is None else read_deleted
     statement = sa.select(*(args or columns(model))).select_from(model).where(*visible(model, wanted))
     if not project_only or not is_user_context(context):

@@ -38,7 +38,7 @@ class Way(NamedTuple):
 
 
 def instance_with(context: RequestContext, **metadata: Pairs) -> str:
-    api.instance_create(context, {"uuid": INSTANCE, **metadata})
+    api.instance_create(context, {"uuid": INSTANCE, "project_id": context.project_id, **metadata})
     return INSTANCE
 
 

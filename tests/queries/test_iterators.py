@@ -46,7 +46,7 @@ def conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def instance(backend: Backend) -> None:
-    api.instance_create(RequestContext("user", "project"), {"uuid": UUID})
+    api.instance_create(RequestContext("user", "project"), {"uuid": UUID, "project_id": "project"})
     api.instance_tag_set(get_admin_context(), UUID, ["old"])
 
 
@@ -105,7 +105,7 @@ def instance_groups_and_states(admin: RequestContext, many: Callable[..., Any]) 
 def instance_security_groups(admin: RequestContext, many: Callable[..., Any]) -> Any:
     user = RequestContext("user", "project")
     other = UUID[:-1] + "9"
-    row: Any = api.instance_create(user, {"uuid": other, "security_groups": many(["default"])})
+    row: Any = api.instance_create(user, {"uuid": other, "project_id": "project", "security_groups": many(["default"])})
     return [group["name"] for group in row["security_groups"]]
 
 

@@ -54,6 +54,10 @@ class TestConstruction:
         assert RequestContext("root").is_admin
         assert not RequestContext("u", roles=["admin"]).is_admin
 
+    def test_a_bad_time_is_named(self) -> None:
+        with pytest.raises(ValueError, match="timestamp is no time: Invalid isoformat string: 'abc'"):
+            RequestContext(timestamp="abc")
+
     @pytest.mark.parametrize("word", [True, None, "", "foo", "NO"])
     def test_an_unknown_read_deleted(self, word: Any) -> None:
         with pytest.raises(ValueError, match="read_deleted"):
@@ -145,6 +149,52 @@ class TestGuards:
                 authorize(USER, other)
         for free in (ADMIN, *INCOMPLETE):
             authorize(free, "other")
+
+    def test_a_refusal_says_who_asked_for_what(self) -> None:
+        @context.require_context
+        def function(context: Any) -> None: ...
+
+        asker = RequestContext("jo", "mine", quota_class="gold", auth_token="secret", service_catalog=[{"secret": "1"}])
+        cases: list[tuple[Callable[[], None], str]] = [
+            (lambda: context.authorize_project_context(asker, "p9"), "may not act for project 'p9'"),
+            (lambda: context.authorize_user_context(asker, "u9"), "may not act for user 'u9'"),
+            (lambda: context.authorize_quota_class_context(asker, "q9"), "may not act for quota class 'q9'"),
+            (lambda: context.require_admin_context(asker), "only an admin may do this"),
+        ]
+        for call, words in cases:
+            with pytest.raises(exceptions.Forbidden, match="user 'jo' of project 'mine'") as raised:
+                call()
+            text = raised.value.format_message()
+            assert words in text
+            assert "secret" not in text
+            assert raised.value.kwargs == {"code": 403}
+        with pytest.raises(exceptions.Forbidden, match=r"function is for admins.*user 'jo' of project None"):
+            function(RequestContext("jo"))
+
+    @pytest.mark.parametrize("other", [None, {}, 5, "text", object(), RequestContext])
+    def test_what_is_no_context(self, other: Any) -> None:
+        @context.require_context
+        def function(context: Any) -> None: ...
+
+        for call in (function, scopes.scopes_of):
+            with pytest.raises(TypeError, match="the first argument is the request context"):
+                call(other)
+
+    def test_an_error_of_the_contexts_own_passes(self) -> None:
+        class Broken:
+            user_id = project_id = None
+            read_deleted = "no"
+            asked = 0
+
+            @property
+            def is_admin(self) -> bool:
+                self.asked += 1
+                if self.asked == 1:
+                    raise AttributeError("its own")
+                return False
+
+        with pytest.raises(AttributeError, match="its own"):
+            context.require_context(lambda context: None)(Broken())
 
     def test_a_user_without_quota_class(self) -> None:
         for name in ("gold", None):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from nova_sqlcore import clock, tables, tx
+from nova_sqlcore import clock, exceptions, tables, tx
 from nova_sqlcore.context import is_user_context
 from nova_sqlcore.core import types, values
 from nova_sqlcore.core.dialects import vague
+from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,15 @@ def _leads_an_index(table: sa.Table) -> bool:
 def owner(context: Any) -> str | None:
     """Return the project that a user is confined to; None for admins and incomplete contexts, who see every project."""
     return context.project_id if is_user_context(context) else None
+
+
+def warn_if_hidden(context: Any, row: str, project_id: str | None) -> None:
+    """Warn of a row, named with its article, that the user who stores it for this project will not see."""
+    own = owner(context)
+    if own is not None and project_id != own:
+        whose = "without project_id" if project_id is None else f"of project {project_id!r}"
+        text = f"{row} {whose} is stored by a user of project {own!r}, where nobody but admins will see it"
+        warn_caller(text, exceptions.HiddenRowWarning)
 
 
 def columns(table: sa.FromClause, prefix: str = "") -> tuple[sa.ColumnElement[Any], ...]:

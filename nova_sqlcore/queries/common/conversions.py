@@ -14,12 +14,15 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
 
     Without keys it is created_at, deleted_at and updated_at. A time zone is dropped, not converted: the reference's
     objects hand in UTC. What is neither text nor a datetime is left for the column to refuse.
-    Raises: ValueError for text that is no ISO 8601 time.
+    Raises: ValueError, naming the key, for text that is no ISO 8601 time.
     """
     for key in datetime_keys or _KEYS:
         value = values.get(key)
         if isinstance(value, str) and value:
-            value = _parsed(value)
+            try:
+                value = _parsed(value)
+            except ValueError as error:
+                raise ValueError(f"{key} is no time: {error}") from None
         if isinstance(value, datetime.datetime):
             values[key] = value.replace(tzinfo=None)
     return values

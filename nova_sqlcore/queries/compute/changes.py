@@ -21,7 +21,17 @@ from nova_sqlcore.core.scopes import apart_until_begun
 from nova_sqlcore.core.values import refuse_unknown
 from nova_sqlcore.queries.common import constraints
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import Row, arg, assigned, columns, now, owner, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    Row,
+    arg,
+    assigned,
+    columns,
+    now,
+    owner,
+    soft_delete,
+    visible,
+    warn_if_hidden,
+)
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id, is_uuid_like
 from nova_sqlcore.queries.common.lookups import Shape, bulk_changes, equal, shape_of, soft_delete_by
@@ -133,7 +143,8 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
 
     ``values`` may hold the mappings ``metadata``, ``system_metadata``, ``info_cache`` and ``extra``, and the names of
     the project's ``security_groups`` that it shall belong to. A missing uuid is made up. Project and user are not taken
-    from the context. The project's default group is made if it is missing.
+    from the context; a user who names another project than the context's, or none, is warned of an instance that is
+    hidden from all its users. The project's default group is made if it is missing.
 
     Cost: 5 statements; 1 more for each kind of metadata and for groups; for a host name that must be unique see
     ``_validate_unique_server_name``; to make the default group 4 more, 5 on PostgreSQL, 6 on the MySQL family.
@@ -142,6 +153,7 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
     security_group_id); DBDuplicateEntry if the uuid is taken; DBError for a ``name``; ValueError for a bad time.
     """
     given = dict(values)
+    warn_if_hidden(context, "an instance", given.get("project_id"))
     members = _groups(context, list(given.pop("security_groups", ())))
     children = {key: given.pop(key, None) or {} for key in (*_METADATA, "info_cache", "extra")}
     if "name" in given:

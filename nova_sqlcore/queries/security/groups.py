@@ -26,6 +26,7 @@ from nova_sqlcore.queries.common.clauses import (
     owner,
     soft_delete,
     visible,
+    warn_if_hidden,
 )
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import count_updated_by_id, rows_by
@@ -178,6 +179,7 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
     Raises: SecurityGroupExists(project_id, security_group_name) if the project has a live group of this name.
     """
     transaction = current(context)
+    warn_if_hidden(context, "a security group", values.get("project_id"))
     row = transaction.insert_absent(t, values, ignore=("instances",))
     if row is None:
         raise exceptions.SecurityGroupExists(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
+from nova_sqlcore import (
+    HiddenRowWarning,
+    RequestContext,
+    UnknownColumnWarning,
+    exceptions,
+    get_admin_context,
+    tables,
+    tx,
+)
 from nova_sqlcore.queries.common.constraints import constraint, equal_any, not_equal
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.compute import changes as instance_changes
@@ -29,7 +37,11 @@ if TYPE_CHECKING:
     from tests.plugins.clock import FrozenClock
     from tests.plugins.counting import SqlCount
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = [
+    pytest.mark.usefixtures("backend"),
+    # whether a user may see what a test stores matters to few of these tests
+    pytest.mark.filterwarnings("ignore::nova_sqlcore.exceptions.HiddenRowWarning"),
+]
 
 INST = {*instance_rows.COLUMNS, "name"}
 LINKS = {"metadata", "system_metadata", "info_cache", "extra", "security_groups"}
@@ -227,6 +239,26 @@ class TestCreate:
             raise ZeroDivisionError
         with pytest.raises(exceptions.InstanceNotFound):
             instances.instance_get_by_uuid(admin, row["uuid"])
+
+
+class TestHiddenInstances:
+    """A user who stores an instance of no project, or of another one, will never see it again, and hears of that."""
+
+    @pytest.mark.parametrize(
+        ("project", "words"), [(None, "without project_id"), ("other", "of project 'other'"), ("", "of project ''")]
+    )
+    def test_a_user_is_warned(self, ctxt: RequestContext, project: str | None, words: str) -> None:
+        with pytest.warns(HiddenRowWarning, match=f"an instance {words} is stored by a user of project 'project'"):
+            row = create(ctxt, project_id=project)
+        with pytest.raises(exceptions.InstanceNotFound):
+            instances.instance_get_by_uuid(ctxt, row["uuid"])
+
+    @pytest.mark.filterwarnings("error")
+    def test_nobody_else_is(self, ctxt: RequestContext, admin: RequestContext) -> None:
+        row = create(ctxt, project_id="project")
+        assert instances.instance_get_by_uuid(ctxt, row["uuid"])["project_id"] == "project"
+        create(admin)
+        create(admin, project_id="project")
 
 
 class TestSecurityGroupsOfANewInstance:
