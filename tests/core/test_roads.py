@@ -219,7 +219,9 @@ class TestLists:
 class TestChanges:
     def test_insert(self, both: Both) -> None:
         def work(t: Transaction) -> Any:
-            rows = [t.insert(CELLS, {"transport_url": "u", **more}) for more in ({"name": "a"}, {"name": "b", "id": 90_010})]
+            rows = [
+                t.insert(CELLS, {"transport_url": "u", **more}) for more in ({"name": "a"}, {"name": "b", "id": 90_010})
+            ]
             return rows, t.rows(select(CELLS).order_by(None).order_by(CELLS.c.name))
 
         rows, found = both(work)
