@@ -6,6 +6,7 @@ Domain errors keep the reference's names, parents, codes and arguments; their wo
 from __future__ import annotations
 
 import logging
+import pickle
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,8 +42,16 @@ class DBError(Exception):
         super().__init__(_text(inner_exception))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the constructor, whose arguments are others than the text."""
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        """Pickle without the constructor, whose arguments are others than the text.
+
+        Of a driver's error that can't travel, as it holds a connection or the like, the text remains.
+        """
+        state = dict(self.__dict__)
+        try:
+            pickle.loads(pickle.dumps(self.inner_exception))
+        except Exception:
+            state["inner_exception"] = str(self.inner_exception)
+        return _rebuilt, (type(self), self.args, state)
 
 
 class DBDuplicateEntry(DBError):

@@ -17,6 +17,10 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
         self.code = 128 + number
 
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int]]:
+        """Pickle by the signal's number."""
+        return type(self), (self.code - 128,)
+
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 #: whole one-row read from sqlite.
 KEPT_READERS = 8
 
+#: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
+_LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
+
 
 class Connections:
     """How a database is reached: a primary and perhaps a replica; engines are made at the first use."""
@@ -45,6 +48,7 @@ class Connections:
         self._ears = _new_ears()
         self._dialect: dialects.Dialect | None = None
         self._readers: dict[str, list[Link]] = {}
+        self._looked = 0.0
         #: one connection for everybody: transactions of different threads take turns
         self.shared_lock: threading.RLock | None = None
         #: the writing transaction that holds that connection
@@ -139,11 +143,21 @@ class Connections:
         role = "replica" if replica and self.has_replica else "reader"
         engine = self._engine(role)
         while (link := _popped(self._readers.setdefault(role, []))) is not None:
-            if link.engine is engine and time.monotonic() - link.since < self._options.pool_recycle:
+            now = time.monotonic()
+            if link.engine is engine and now - link.since < self._options.pool_recycle and self._is_current(link, now):
                 internals.heed_log_level(link.connection)
                 return link
             link.close()
         return self._link(engine, role)
+
+    def _is_current(self, link: Link, now: float) -> bool:
+        """Tell whether the link leads where its URL does; it is looked at once a second, for a look costs a bit."""
+        if now - self._looked < 1:
+            return True
+        if dialects.family(link.engine.url).is_current(link.raw):
+            self._looked = now
+            return True
+        return False
 
     def keep_reader(self, link: Link) -> None:
         """Take a connection of ``link_reader`` back."""
@@ -167,6 +181,41 @@ class Connections:
         if self.shared_lock is None:
             engine.dispose()
         self._empty_readers(Link.discard)
+
+    def outgrown(self, failure: Exception, params: Any) -> Exception:
+        """Return the error that fits ``failure`` of a statement: the server breaks the line at values too large for it.
+
+        Cost: nothing unless the values are larger than a server's least limit; then a new connection and a statement.
+        """
+        if not isinstance(failure, exceptions.DBConnectionError | exceptions.DBDataError):
+            return failure
+        size = _size(params) if self.family.packet_limit else 0
+        if size < _LEAST_PACKET:
+            return failure
+        limit = self._packet_limit()
+        if limit is None or size + _BESIDE_VALUES < limit:
+            return failure
+        return exceptions.DBDataError(
+            f"the values of one statement take about {size} bytes, more than the server's limit of {limit} "
+            "(max_allowed_packet)"
+        )
+
+    def _packet_limit(self) -> int | None:
+        """Ask the server on a new connection, for those of the pool may be as dead; None if it can't be asked."""
+        pool = self.engine.pool.recreate()
+        try:
+            raw = pool.connect()
+            try:
+                cursor = raw.cursor()
+                cursor.execute(self.family.packet_limit)
+                return int(cursor.fetchone()[0])  # type: ignore[index]  # there is a row
+            finally:
+                raw.close()
+        except Exception:
+            logger.debug("the server's limit of a statement is unknown", exc_info=True)
+            return None
+        finally:
+            pool.dispose()
 
     def _empty_readers(self, end: Callable[[Link], None]) -> None:
         for links in list(self._readers.values()):
@@ -219,6 +268,17 @@ class Connections:
 
 def _new_ears() -> dict[str, internals.Ears]:
     return {server: internals.Ears() for server in ("primary", "replica")}
+
+
+def _size(value: Any) -> int:
+    """Return how many bytes the texts among some parameters take in a statement, escapes included."""
+    if isinstance(value, str):
+        return len(value.encode(errors="replace")) + sum(map(value.count, "\\'\"\n\r\0\x1a"))
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
 
 
 def _popped(links: list[Link]) -> Link | None:

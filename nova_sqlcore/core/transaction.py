@@ -530,7 +530,7 @@ class Transaction:
         try:
             result = getattr(roads.road_of(link), operation)(link, statement, params)
         except Exception as error:
-            failure = self._failure(link, error)
+            failure = self.database.outgrown(self._failure(link, error), params)
             try:
                 if not self._may_replace(failure):
                     raise_in_place_of(error, failure)

@@ -30,6 +30,17 @@ class UnstorableValue(ValueError):
         """Say ``holds`` (with its article) and show the start of ``value``."""
         super().__init__(f"holds {holds}; got {str(value)[:60]!r} ({type(value).__name__})")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the constructor, whose arguments are others than the text."""
+        return _unstorable, (type(self), str(self))
+
+
+def _unstorable(kind: type[UnstorableValue], text: str) -> UnstorableValue:
+    """Return the error that was pickled."""
+    error = kind.__new__(kind)
+    error.args = (text,)
+    return error
+
 
 class Integer(sa.TypeDecorator[int]):
     """A whole number; takes digits in a string too."""

@@ -5,19 +5,36 @@ tests/data/exceptions.json lists the domain errors: parent, code, arguments.
 
 from __future__ import annotations
 
+import copy
+import importlib
 import inspect
 import json
 import pathlib
 import pickle
+import pkgutil
+import sqlite3
+import threading
 from typing import Any
 
+import psycopg
+import pymysql
 import pytest
+import sqlalchemy as sa
 
+import nova_sqlcore
 from nova_sqlcore import exceptions
 from nova_sqlcore.settings import settings
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "exceptions.json"
 LISTED: dict[str, dict[str, Any]] = json.loads(DATA.read_text())
+
+
+class Unpicklable(Exception):
+    """As an error is that holds a lock, a socket or a frame."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
 
 
 class Templated(exceptions.NovaException):
@@ -155,3 +172,53 @@ def test_errors_travel_between_processes(error: Exception) -> None:
     assert {key: str(value) for key, value in vars(other).items()} == {
         key: str(value) for key, value in vars(error).items()
     }
+
+
+def every_error() -> list[type[BaseException]]:
+    """Return all exception classes that some module of the library defines."""
+    found: list[type[BaseException]] = []
+    for module in pkgutil.walk_packages(nova_sqlcore.__path__, "nova_sqlcore."):
+        if not module.name.startswith("nova_sqlcore.__main__"):
+            for one in vars(importlib.import_module(module.name)).values():
+                if isinstance(one, type) and issubclass(one, BaseException) and one.__module__ == module.name:
+                    found.append(one)
+    return found
+
+
+def made(kind: type[BaseException]) -> BaseException:
+    """Return an error of this class, with something for each of its arguments."""
+    if issubclass(kind, exceptions.NovaException):
+        return kind(**{name: f"<{name}>" for name in LISTED.get(kind.__name__, {}).get("arguments", ())})
+    if not any("__init__" in vars(parent) for parent in kind.__mro__ if parent.__module__ != "builtins"):
+        return kind("why")
+    samples: dict[str, Any] = {"inner_exc": LookupError("x"), "columns": ["a"], "pool_timeout": 0.5, "number": 15}
+    parameters = [one for one in inspect.signature(kind).parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    return kind(*[samples.get(one.name, one.name) for one in parameters])
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: str(kind.__name__))
+@pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_every_error_of_the_library_survives(kind: type[BaseException], travel: Any) -> None:
+    error = made(kind)
+    other = travel(error)
+    assert (type(other), str(other), repr(other.args)) == (kind, str(error), repr(error.args))
+    assert repr(vars(other)) == repr(vars(error))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        sqlite3.OperationalError("database is locked"),
+        pymysql.IntegrityError(1062, "Duplicate entry"),
+        psycopg.errors.UniqueViolation("duplicate key"),
+        sa.exc.OperationalError("SELECT 1", {}, sqlite3.OperationalError("x")),
+        Unpicklable("x"),
+    ],
+    ids=lambda inner: type(inner).__name__,
+)
+def test_an_error_travels_with_that_of_its_driver(inner: Exception) -> None:
+    error = exceptions.DBDuplicateEntry(["a"], inner)
+    error.__cause__ = inner
+    for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(other) is exceptions.DBDuplicateEntry
+        assert (str(other), other.columns, str(other.inner_exception)) == (str(error), ["a"], str(inner))

@@ -57,6 +57,8 @@ class Dialect:
     single_writer: ClassVar[bool] = False
     #: a unique key takes texts for one that differ in case, accents or trailing blanks
     folds_keys: ClassVar[bool] = False
+    #: asks how many bytes the server takes in one statement, if it breaks the line at more
+    packet_limit: ClassVar[str] = ""
     regexp_operator: ClassVar[str] = "REGEXP"
     #: many children come faster as one JSON text per parent than as rows (measured: 35 children for each of 500
     #: parents take 0.5 times as long through PyMySQL, 1.0 through sqlite3, 1.4 through psycopg)
@@ -81,6 +83,10 @@ class Dialect:
 
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
         """Set up a new DB-API connection, before SQLAlchemy asks the server anything."""
+
+    def is_current(self, connection: Any) -> bool:
+        """Tell whether a DB-API connection that lay idle still leads where its URL does; ask no server."""
+        return True
 
     def statement_timeout(self, options: EngineOptions) -> float:
         """Return how many seconds a statement may run; 0 stands for ever."""

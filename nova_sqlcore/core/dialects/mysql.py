@@ -77,6 +77,7 @@ class MySQL(Dialect):
     locking_reads_are_fresh = True
     folds_keys = True
     json_children = True
+    packet_limit = "SELECT @@max_allowed_packet"
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
     _FOREIGN_KEY = re.compile(

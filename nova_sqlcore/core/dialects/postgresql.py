@@ -185,6 +185,8 @@ def _without_state(error: BaseException) -> exceptions.DBError:
     """Return the library's error for one that psycopg itself raises; the server knows nothing of it."""
     from psycopg import DataError, InterfaceError, OperationalError  # an extra; it is loaded if its error is here
 
+    if hasattr(error, "_pgconn"):
+        error._pgconn = None  # after a failed login it shows the password to whoever prints it
     if isinstance(error, DataError):
         return exceptions.DBDataError(error)
     if isinstance(error, OperationalError | InterfaceError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import re
@@ -43,6 +42,7 @@ _KINDS: dict[str, type[exceptions.DBError]] = {
 }
 
 
+_REMOVED = "the database file has been removed since it was opened"
 #: Result codes after which one wants to know which file is meant.
 _ABOUT_FILES = ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_FULL")
 
@@ -84,6 +84,7 @@ class Sqlite(Dialect):
             "isolation_level": None if role == "reader" or in_memory(url) else "",
             "timeout": self.lock_timeout(options),
             "cached_statements": 1000,
+            "factory": _Opener(path_of(url)),
             "check_same_thread": False,
         }
 
@@ -93,10 +94,14 @@ class Sqlite(Dialect):
 
     def prepare_engine(self, engine: sa.Engine, options: EngineOptions) -> None:
         """Watch the file: what is written to one that has been removed would be lost."""
-        path = path_of(engine.url)
-        if path is not None:
-            sa.event.listen(engine, "connect", functools.partial(_note_file, path))
-            sa.event.listen(engine, "checkout", functools.partial(_check_file, path))
+        if not in_memory(engine.url):
+            sa.event.listen(engine, "connect", lambda connection, record: connection.note_file())
+            sa.event.listen(engine, "checkout", lambda connection, record, proxy: connection.check_file())
+
+    def is_current(self, connection: Any) -> bool:
+        """Tell whether the connection's file is still the one at its path."""
+        current: bool = connection.has_file()
+        return current
 
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
         """Set the journal to WAL and give the connection its REGEXP function.
@@ -194,7 +199,7 @@ class Sqlite(Dialect):
             return exceptions.DatabaseNotMigrated(error)
         if isinstance(error, sqlite3.DataError | OverflowError):
             return exceptions.DBDataError(error)
-        if text.startswith("Cannot operate on a closed database"):
+        if text.startswith(("Cannot operate on a closed database", _REMOVED)):
             return exceptions.DBConnectionError(error)
         kind = next((kind for start, kind in _KINDS.items() if code.startswith(start)), exceptions.DBError)
         failure = kind(error)
@@ -221,14 +226,17 @@ def _state_of(path: Path) -> str:
         return f"its folder {folder} does not exist"
     if path.is_dir():
         return "that is a folder"
-    if path.exists() and not os.access(path, os.R_OK):
-        return "the file may not be read by this user"
-    may_write = os.access(folder, os.W_OK)
-    if path.exists() and not os.access(path, os.W_OK):
-        return f"the file may not be written by this user, its folder {folder} {'may' if may_write else 'neither'}"
-    if not may_write:
-        return f"its folder {folder} exists, but may not be written by this user"
-    return f"its folder {folder} exists and may be written by this user"
+    if path.exists() and not _may(path, os.R_OK):
+        return "this user may not read the file"
+    if path.exists() and not _may(path, os.W_OK):
+        return "this user may not write the file"
+    if not _may(folder, os.W_OK | os.X_OK):
+        return f"its folder {folder} exists, but this user may not write there"
+    return f"its folder {folder} exists and this user may write there"
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -239,18 +247,41 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _note_file(path: Path, connection: Any, record: Any) -> None:
-    """Remember which file a new connection has opened."""
-    record.info["file"] = _identity(path)
+class _Connection(sqlite3.Connection):
+    """A connection that knows its file."""
+
+    opener: _Opener
+    file: tuple[int, int] | None = None
+
+    def note_file(self) -> None:
+        """Remember which file was opened."""
+        path = self.opener.path
+        self.file = None if path is None else _identity(path)
+        self.opener.was_there = self.file is not None
+
+    def has_file(self) -> bool:
+        """Tell whether the file is still the one at its path; one in memory always is."""
+        return self.opener.path is None or self.file == _identity(self.opener.path)
+
+    def check_file(self) -> None:
+        """Refuse to go on with a file that has been removed, or replaced by another one: writes would be lost."""
+        if not self.has_file():
+            raise sa.exc.DisconnectionError(f"the database file {self.opener.path} has been removed or replaced")
 
 
-def _check_file(path: Path, connection: Any, record: Any, proxy: Any) -> None:
-    """Refuse a connection to a file that has been removed, or replaced by another one."""
-    found = _identity(path)
-    if found is None:
-        raise exceptions.DBConnectionError(f"the database file {path} has been removed since it was opened")
-    if found != record.info["file"]:
-        raise sa.exc.DisconnectionError(f"the database file {path} has been replaced")
+class _Opener:
+    """Opens the connections of one engine; it makes no new, empty file in place of one that has been removed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.was_there = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Connection:
+        if self.was_there and self.path is not None and not self.path.exists():
+            raise sqlite3.OperationalError(f"{_REMOVED}: {self.path}")
+        connection = _Connection(*args, **kwargs)
+        connection.opener = self
+        return connection
 
 
 def _journal(cursor: Any) -> str:

@@ -1,0 +1,38 @@
+"""Values that are larger than the server takes in one statement are bad data, not a lost server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, get_admin_context, tables, tx
+from nova_sqlcore.queries.security import certificates
+
+if TYPE_CHECKING:
+    from nova_sqlcore import RequestContext
+    from tests.plugins.backend import Backend
+
+pytestmark = pytest.mark.only_on("mysql", why="the MySQL family breaks the line")
+
+
+@pytest.fixture
+def limit(backend: Backend) -> int:
+    with tx.main.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+
+
+def test_the_limit_is_told(admin: RequestContext, limit: int) -> None:
+    certificates.certificate_create(admin, {"project_id": "p", "file_name": "before"})
+    with pytest.raises(exceptions.DBDataError, match=f"{limit} .*max_allowed_packet"):
+        certificates.certificate_create(admin, {"project_id": "p", "file_name": "x" * (limit + 1)})
+    found = certificates.certificate_get_all_by_project(get_admin_context(), "p")
+    assert [row["file_name"] for row in found] == ["before"]
+
+
+def test_in_the_middle_of_a_transaction(admin: RequestContext, limit: int) -> None:
+    with pytest.raises(exceptions.DBDataError, match="max_allowed_packet"), tx.writer(admin) as t:
+        t.insert(tables.certificates, {"project_id": "p"})
+        t.execute(sa.update(tables.certificates).values(file_name=sa.bindparam("text")), text="'" * (limit // 2 + 1))
+    assert certificates.certificate_get_all_by_project(get_admin_context(), "p") == []
