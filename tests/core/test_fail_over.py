@@ -45,7 +45,7 @@ def demote(backend: Backend) -> Iterator[Callable[[bool], None]]:
         links = [tx.main.link_writer() for _ in range(2)]
         for link in links:
             link.cursor.execute(statement)
-            link.raw.commit()  # type: ignore[union-attr]  # held until close
+            link.raw.commit()
         for link in links:
             link.close()
 
