@@ -246,7 +246,7 @@ class Connections:
                 writes = role == "writer" or self.shared_lock is not None
                 engine = _make_engine(url, "writer" if writes else "reader", self._options)
                 if self.shared_lock is None:
-                    watch(engine, dialects.family(url).in_transaction)
+                    watch(engine, dialects.family(url))
                 self._ears_of(role).add(engine)
                 _wait_for_server(engine, self._options)
             self._caches[role] = Cache(engine.dialect)

@@ -14,8 +14,6 @@ import sqlalchemy as sa
 from nova_sqlcore.core import internals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.statements import Cache
 
@@ -38,13 +36,12 @@ class _Watch(weakref.ref["Link"]):
     A link has no ``__del__`` since that would run at the end of every link, and what a signal raises there is lost.
     """
 
-    __slots__ = ("_connection", "_family", "_shared")
+    __slots__ = ("_connection", "_shared")
 
     def __init__(self, link: Link) -> None:
         """Watch over ``link``."""
         super().__init__(link, _Watch._throw_away)  # type: ignore[call-arg]  # typeshed gives it to ``__new__`` alone
         self._connection = link.connection
-        self._family = link.dialect
         self._shared = link._shared
 
     def __new__(cls, link: Link) -> Self:
@@ -53,7 +50,7 @@ class _Watch(weakref.ref["Link"]):
 
     def _throw_away(self) -> None:
         _WATCHES.discard(self)
-        throw_away(self._connection, self._family, self._shared)
+        throw_away(self._connection, self._shared)
 
 
 class Link:
@@ -109,7 +106,7 @@ class Link:
             _WATCHES.add(self._watch)
         except BaseException:
             if hasattr(self, "connection"):
-                throw_away(self.connection, family, shared)
+                throw_away(self.connection, shared)
             raise
 
     @property
@@ -171,7 +168,7 @@ class Link:
         """
         self.unsure = True
         if self._watch is not None:
-            throw_away(self.connection, self.dialect, self._shared)
+            throw_away(self.connection, self._shared)
             self._unwatch()
 
     def leave_to_parent(self) -> None:
@@ -188,24 +185,23 @@ class Link:
             self._watch = None
 
 
-def throw_away(connection: sa.Connection, family: Dialect, shared: bool) -> None:
+def throw_away(connection: sa.Connection, shared: bool) -> None:
     """Close a connection for good; the shared one of a database in memory is only rolled back."""
     with contextlib.suppress(Exception):
         if shared:
             connection.rollback()
             connection.connection.rollback()
         elif not connection.closed and not connection.invalidated:
-            family.let_go(connection.connection.dbapi_connection)
             connection.invalidate()
     connection.close()
 
 
-def watch(engine: sa.Engine, in_transaction: Callable[[Any], bool | None]) -> None:
+def watch(engine: sa.Engine, family: Dialect) -> None:
     """Let the engine's pool throw away what comes back with its transaction still open.
 
     Whoever forgets a connection leaves it to garbage collection, which gives it back as it is; the next user would
-    commit what it has done. ``in_transaction`` asks the driver's own state, without a round trip; where the driver
-    does not tell (None) the connection is rolled back.
+    commit what it has done. The driver's own state is asked, without a round trip; where the driver does not tell, the
+    connection is rolled back.
     """
 
     def stamp(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
@@ -214,14 +210,20 @@ def watch(engine: sa.Engine, in_transaction: Callable[[Any], bool | None]) -> No
     def look(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
         if raw is None or record.info.pop(_AT_REST, False) or record.info.get(_PROCESS) != os.getpid():
             return
-        is_open = in_transaction(raw)
+        is_open = family.in_transaction(raw)
         if is_open:
             logger.warning("a connection came back with its transaction open and is thrown away: %r", raw)
             record.invalidate()
         elif is_open is None:
             raw.rollback()
 
+    def release(raw: Any, record: sa.pool.ConnectionPoolEntry, error: BaseException | None) -> None:
+        if record.info.get(_PROCESS) == os.getpid():
+            with contextlib.suppress(Exception):
+                family.let_go(raw)
+
     sa.event.listen(engine, "connect", stamp)
+    sa.event.listen(engine, "invalidate", release)
     sa.event.listen(engine, "checkin", look)
 
 

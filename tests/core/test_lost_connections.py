@@ -149,6 +149,50 @@ def test_at_commit_the_caller_is_told_and_nothing_is_kept(admin: RequestContext,
     assert stored() == []
 
 
+def test_what_became_of_a_lost_commit_is_unknown_so_it_is_not_run_again(kill_all: KillAll) -> None:
+    calls: list[int] = []
+
+    @tx.wrap_db_retry(max_retries=3, retry_on_disconnect=True)
+    @tx.writer.retrying(exceptions.DBConnectionError)
+    def write(context: Any) -> None:
+        calls.append(1)
+        tx.current(context).insert(tables.certificates, {"project_id": "p"})
+        kill_all()
+
+    with pytest.raises(exceptions.DBCommitUncertain):
+        write(get_admin_context())
+    assert calls == [1]
+    with pytest.raises(exceptions.DBCommitUncertain):
+        for attempt in tx.attempts(get_admin_context()):
+            with attempt as t:
+                calls.append(1)
+                t.insert(tables.certificates, {"project_id": "p"})
+                kill_all()
+    assert calls == [1, 1]
+    assert stored() == []
+
+
+@pytest.mark.parametrize("scope", [tx.writer, tx.reader])
+def test_the_callers_own_statements_on_a_lost_connection(kill_all: KillAll, scope: tx.Scope[tx.Transaction]) -> None:
+    """The error is the library's, at most once; then there are new connections."""
+
+    @scope
+    def read(context: Any) -> list[Any]:
+        return list(context.connection.execute(sa.select(tables.certificates.c.file_name)).scalars())
+
+    store("a")
+    for _ in range(2):
+        assert read(get_admin_context()) == ["a"]
+        kill_all()
+        failures = 0
+        for _ in range(5):
+            try:
+                assert read(get_admin_context()) == ["a"]
+            except exceptions.DBConnectionError:
+                failures += 1
+        assert failures <= 1
+
+
 def test_hooks_do_not_run_for_what_was_lost(admin: RequestContext, kill_all: KillAll) -> None:
     called: list[int] = []
     with pytest.raises(exceptions.DBConnectionError), tx.writer(admin) as t:
