@@ -291,7 +291,7 @@ def instance_update(
 
     Cost: 1 statement, 2 on the MySQL family; 1 more for a conflict; for each kind of metadata 1, and 1 more each to
     delete, to change and to insert; for a host name that must be unique see ``_validate_unique_server_name``.
-    Lock: the instance's row, then its metadata.
+    Lock: the instance's row, then its metadata; to replace metadata on Galera first its name, with 2 statements.
     Raises: InvalidUUID(uuid); InstanceNotFound(instance_id); InstanceExists(name); UnexpectedTaskStateError,
     UnexpectedDeletingTaskStateError, InstanceUpdateConflict or UnknownInstanceUpdateConflict(instance_uuid, expected,
     actual); DBError for an unknown column; ValueError for a bad time.
@@ -300,6 +300,8 @@ def instance_update(
         raise exceptions.InvalidUUID(uuid=instance_uuid)
     transaction = current(context)
     change = _change(context, values, expected)
+    if change.metadata:
+        instance_metadata.hold_instance(transaction, instance_uuid)
     row = _compare_and_swap(context, instance_uuid, change)
     for kind, pairs in change.metadata.items():
         row[kind] = instance_metadata.replace(transaction, _METADATA[kind], row, pairs)
@@ -375,12 +377,14 @@ def instance_update_and_get_original(
 
     Cost: 2 statements, 3 where rows are locked; for each kind of metadata 1 more each to delete, to change and to
     insert; for a host name that must be unique see ``_validate_unique_server_name``.
-    Lock: the instance's row, then its metadata.
+    Lock: as ``instance_update``.
     Raises: as ``instance_update``, but InstanceNotFound for what is no uuid; ValueError for an unknown join too.
     """
     transaction = current(context)
     joined = instance_rows.METADATA if columns_to_join is None else columns_to_join
     replaced = [kind for kind in _METADATA if values.get(kind) is not None]
+    if replaced:
+        instance_metadata.hold_instance(transaction, instance_uuid)
     instance_metadata.lock_instance(transaction, instance_uuid)
     form = instance_rows.form_of_one([*joined, *replaced])
     old = instance_rows.get(context, transaction, "uuid", instance_uuid, form)

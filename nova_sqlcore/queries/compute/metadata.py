@@ -17,6 +17,7 @@ from nova_sqlcore.context import require_context
 from nova_sqlcore.core import values
 from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, assigned, chunks, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.lookups import rows_by, soft_delete_by
+from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instance_metadata, instance_system_metadata, instances
 from nova_sqlcore.tx import current
 
@@ -93,7 +94,7 @@ def instance_metadata_update(
     Pairs that have their value already stay untouched. Returns ``metadata`` as it came.
 
     Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert.
-    Lock: the instance's row, then its pairs.
+    Lock: the instance's row, then its pairs; on Galera first its name, with 2 statements.
     Raises: DBReferenceError for an unknown instance, where the server checks that.
     """
     _update(context, instance_metadata, "no", instance_uuid, metadata, delete)
@@ -135,7 +136,7 @@ def instance_system_metadata_update(
     Pairs that have their value already stay untouched. Returns ``metadata`` as it came.
 
     Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert.
-    Lock: the instance's row, then its pairs.
+    Lock: the instance's row, then its pairs; on Galera first its name, with 2 statements.
     Raises: DBReferenceError for an unknown instance, where the server checks that.
     """
     _update(context, instance_system_metadata, context.read_deleted, instance_uuid, metadata, delete)
@@ -147,6 +148,11 @@ def _as_mapping(pairs: Iterable[Row]) -> dict[str, str | None]:
 
 
 # -- how pairs change -------------------------------------------------------------------------------------------------
+
+
+def hold_instance(transaction: Transaction, instance_uuid: str) -> None:
+    """Keep those out who change the instance's metadata on other nodes of a cluster."""
+    hold_in_cluster(transaction, "instance_metadata", instance_uuid)
 
 
 def lock_instance(transaction: Transaction, instance_uuid: str) -> None:
@@ -192,6 +198,7 @@ def _update(
     delete: bool,
 ) -> None:
     transaction = current(context)
+    hold_instance(transaction, instance_uuid)
     known = _read_locked(transaction, table, read_deleted, instance_uuid)
     _merge(transaction, table, instance_uuid, known, given, delete=delete)
 

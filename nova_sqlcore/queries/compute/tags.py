@@ -16,6 +16,7 @@ from nova_sqlcore import exceptions, tx
 from nova_sqlcore.core.values import stored
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, chunks, owner, visible
+from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import tags as t
 from nova_sqlcore.tx import current
@@ -174,8 +175,9 @@ def instance_tag_delete_all(context: Context, instance_uuid: str) -> None:
 
 
 def _lock_tags(context: Context, instance_uuid: str) -> list[str]:
-    """Lock the instance and return its tags."""
+    """Lock the instance and return its tags; on Galera its name is held too, with 2 statements."""
     transaction = current(context)
+    hold_in_cluster(transaction, t.name, instance_uuid)
     dialect = transaction.dialect
     owned, params = _named(context, instance_uuid)
     found = transaction.scalars(_lock(owned, dialect), **params)

@@ -20,7 +20,7 @@ from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
-from nova_sqlcore.queries.common.only_one import hold, insert_only
+from nova_sqlcore.queries.common.only_one import hold, hold_in_cluster, insert_only
 from nova_sqlcore.tables import aggregate_hosts as hosts
 from nova_sqlcore.tables import aggregate_metadata as items
 from nova_sqlcore.tables import aggregates as t
@@ -222,6 +222,8 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     transaction = current(context)
     refuse_alike(transaction, items.c.key, values.get("metadata") or ())
     given = changes(t, values, transaction, ignore=("metadata", _ZONE))
+    if values.get("metadata") is not None:
+        hold_in_cluster(transaction, items.name, as_id(aggregate_id))
     row = _lock_for_update(context, aggregate_id, given)
     different = {name: value for name, value in given.items() if row[name] != value}
     if different:
@@ -459,12 +461,14 @@ def aggregate_metadata_add(
     """Set the given keys of the aggregate's metadata and return them; with ``set_delete`` no other key stays.
 
     Nothing is ever tried again, so ``max_retries`` has no effect.
-    Cost: 2 statements; 1 more with ``set_delete``, 1 less without any key.
+    Cost: 2 statements; 1 more with ``set_delete``, on Galera 3; 1 less without any key.
     Lock: the aggregate.
     Raises: AggregateNotFound(aggregate_id). DBError for a value of None. DBKeyClash.
     """
     transaction = current(context)
     number = as_id(aggregate_id)
+    if set_delete:
+        hold_in_cluster(transaction, items.name, number)
     statement = _lock(context.read_deleted, False, transaction.dialect)
     if number is None or transaction.row(statement, by_id=number) is None:
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)

@@ -15,13 +15,17 @@ from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, 
 from nova_sqlcore.core import dialects
 from nova_sqlcore.queries.common import only_one
 from nova_sqlcore.queries.compute import changes as instance_changes
-from nova_sqlcore.queries.compute import extra
+from nova_sqlcore.queries.compute import extra, groups, info_caches
+from nova_sqlcore.queries.compute import metadata as instance_metadata
+from nova_sqlcore.queries.compute import tags as instance_tags
+from nova_sqlcore.queries.flavors import access
 from nova_sqlcore.queries.hosts import aggregates, usage_caches
 from nova_sqlcore.queries.network import networks
 from nova_sqlcore.queries.quota import reservations
 from nova_sqlcore.queries.security import groups as security_groups
 from nova_sqlcore.queries.storage import block_devices
 from nova_sqlcore.settings import settings
+from tests.queries.flavor_factory import flavor
 from tests.queries.instance_factory import insert, instance
 from tests.queries.processes import COUNT, Processes, eight_processes
 from tests.queries.threads import at_once, one_inside_the_other
@@ -37,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 Row = dict[str, Any]
 
 PERIOD = datetime.datetime(2016, 1, 1)
-#: A group's number.
+#: A group's number, and the first one of aggregates.
 GROUP = 10**6
 #: Keys that the processes ask for, each of them for each.
 KEYS = 5
@@ -140,6 +144,53 @@ def host_name_of_another(context: Any, number: int) -> Any:
         settings.osapi_compute_unique_server_name_scope = ""
 
 
+def metadata(context: Any, number: int) -> Any:
+    return instance_metadata.instance_metadata_update(context, key_of(number), {"a": "1", "b": "2"}, delete=False)
+
+
+def system_metadata(context: Any, number: int) -> Any:
+    return instance_metadata.instance_system_metadata_update(context, key_of(number), {"a": "1"}, delete=False)
+
+
+def metadata_of_an_update(context: Any, number: int) -> Any:
+    values = {"metadata": {"a": "1"}, "system_metadata": {"a": "1"}}
+    if uuid.uuid4().int % 2:
+        return bool(instance_changes.instance_update(context, key_of(number), values))
+    return bool(instance_changes.instance_update_and_get_original(context, key_of(number), values))
+
+
+def group_member(context: Any, number: int) -> Any:
+    return groups.instance_group_members_add(context, key_of(number), ["m", "n"])
+
+
+def info_cache(context: Any, number: int) -> Any:
+    return info_caches.instance_info_cache_update(context, key_of(number), {"network_info": "[]"})["id"]
+
+
+def tag(context: Any, number: int) -> Any:
+    return instance_tags.instance_tag_set(context, key_of(number), ["a", "b"])
+
+
+def flavor_access(context: Any, number: int) -> Any:
+    try:
+        return bool(access.flavor_access_add(context, str(number), "p"))
+    except exceptions.FlavorAccessExists:
+        return False
+
+
+def aggregate_host(context: Any, number: int) -> Any:
+    try:
+        return bool(aggregates.aggregate_host_add(context, GROUP + number, "h"))
+    except exceptions.AggregateHostExists:
+        return False
+
+
+#: Calls that tell who was first.
+WON_BY_ONE = (aggregate, host_name, host_name_of_another, flavor_access, aggregate_host)
+#: Calls that give nothing to tell rows by.
+TELL_NOTHING = (instance_extra, membership, swap, metadata, system_metadata, metadata_of_an_update, group_member, tag)
+
+
 class Case(NamedTuple):
     """A call with a number for its key, and the columns that no two live rows may share afterwards."""
 
@@ -166,6 +217,16 @@ CASES = [
     Case(reservation, tables.quota_usages, ("project_id", "user_id", "resource")),
     Case(host_name, tables.instances, ("hostname",)),
     Case(host_name_of_another, tables.instances, ("hostname",)),
+    # these have a unique key, or a parent whose row is locked
+    Case(metadata, tables.instance_metadata, ("instance_uuid", "key")),
+    Case(system_metadata, tables.instance_system_metadata, ("instance_uuid", "key")),
+    Case(metadata_of_an_update, tables.instance_metadata, ("instance_uuid", "key")),
+    Case(metadata_of_an_update, tables.instance_system_metadata, ("instance_uuid", "key")),
+    Case(group_member, tables.instance_group_member, ("group_id", "instance_id")),
+    Case(info_cache, tables.instance_info_caches, ("instance_uuid",)),
+    Case(tag, tables.tags, ("resource_id", "tag"), live_only=False),
+    Case(flavor_access, tables.instance_type_projects, ("instance_type_id", "project_id")),
+    Case(aggregate_host, tables.aggregate_hosts, ("aggregate_id", "host")),
 ]
 
 
@@ -180,16 +241,19 @@ def ground(backend: Backend) -> None:
     """Make what the calls need: instances with ids of their own, a group, networks."""
     for number in range(KEYS):
         instance(uuid=key_of(number))
-    insert("security_groups", id=GROUP, name="g", project_id="elsewhere")
+        insert("instance_groups", uuid=key_of(number), name="g")
+        flavor(str(number))
+        insert("aggregates", id=GROUP + number, name=f"of hosts {number}")
     for _ in range(2 * KEYS):
         insert("networks")
+    insert("security_groups", id=GROUP, name="g", project_id="elsewhere")
 
 
 def rows_by_key(case: Case) -> dict[tuple[Any, ...], list[Row]]:
     statement = case.table.select().where(case.table.c.deleted == 0) if case.live_only else case.table.select()
     found: dict[tuple[Any, ...], list[Row]] = {}
     with tx.reader(get_admin_context()) as transaction:
-        for row in transaction.rows(statement.order_by(case.table.c.id)):
+        for row in transaction.rows(statement):
             key = tuple(str(row[name]).lower() for name in case.key)
             if key != ("none",):  # a network without project, an instance without host name
                 found.setdefault(key, []).append(row)
@@ -210,7 +274,7 @@ def test_a_call_waits_for_the_one_before(case: Case) -> None:
     """The second call begins while the transaction of the first one, which has made the row, is open."""
     answers = one_inside_the_other(lambda context: case.call(context, 1), lambda context: case.call(context, 1))
     assert_single(case)
-    if case.call in (aggregate, host_name, host_name_of_another):
+    if case.call in WON_BY_ONE:
         assert answers == (True, False)
 
 
@@ -293,11 +357,11 @@ def test_processes(case: Case, backend: Backend, processes: Processes) -> None:
     answers = processes.call(backend.url, _take_keys, case.call)
     assert_single(case)
     by_key = list(zip(*answers, strict=True))
-    if case.call in (aggregate, host_name, host_name_of_another):
+    if case.call in WON_BY_ONE:
         assert [sum(found) for found in by_key] == [1] * KEYS
     elif case.call is reservation:
         assert [sum(found) for found in by_key] == [2 * 2] * KEYS  # two of each resource
-    elif case.call not in (instance_extra, membership, swap):
+    elif case.call not in TELL_NOTHING:
         assert [len(set(found)) for found in by_key] == [1] * KEYS
     assert len(answers) == COUNT
 
