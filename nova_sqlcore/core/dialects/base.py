@@ -60,9 +60,6 @@ class Dialect:
     #: asks how many bytes the server takes in one statement, if it breaks the line at more
     packet_limit: ClassVar[str] = ""
     regexp_operator: ClassVar[str] = "REGEXP"
-    #: many children come faster as one JSON text per parent than as rows (measured: 35 children for each of 500
-    #: parents take 0.5 times as long through PyMySQL, 1.0 through sqlite3, 1.4 through psycopg)
-    json_children: ClassVar[bool] = False
     #: begins a writing transaction; empty where the driver does it with the first statement
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode

@@ -76,7 +76,6 @@ class MySQL(Dialect):
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
     locking_reads_are_fresh = True
     folds_keys = True
-    json_children = True
     packet_limit = "SELECT @@max_allowed_packet"
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 

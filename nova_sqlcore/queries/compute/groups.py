@@ -311,7 +311,7 @@ def _lock_children(context: Context, group_uuid: Any, kinds: tuple[str, ...]) ->
     number = row["id"]
     if is_fresh:
         return number, {kind: children.take(transaction, _HELD[kind], row, kind, number) for kind in kinds}
-    return number, {kind: children.load_rows(transaction, _HELD[kind], [number]) for kind in kinds}
+    return number, {kind: children.load(transaction, _HELD[kind], [number]) for kind in kinds}
 
 
 @functools.cache

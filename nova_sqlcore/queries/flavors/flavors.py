@@ -221,9 +221,7 @@ def _project(context: Context) -> tuple[bool, Row]:
 
 
 def _with_specs(transaction: Transaction, row: Row) -> rows.FlavorWithSpecs:
-    specs = children.unpack(_SPECS, row.pop(_PACKED), row["id"])
-    if specs is None:
-        specs = children.load_rows(transaction, _SPECS, [row["id"]])
+    specs = children.take(transaction, _SPECS, row, _PACKED, row["id"])
     row["extra_specs"] = {spec["key"]: spec["value"] for spec in specs}
     return cast("rows.FlavorWithSpecs", row)
 

@@ -94,9 +94,7 @@ def get(transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: An
     if row is None:
         return None
     for name, relation in _relations(wanted).items():
-        found = children.unpack(relation, row.pop(_PACKED + name), row["id"])
-        if found is None:
-            found = children.load_rows(transaction, relation, [row["id"]])
+        found = children.take(transaction, relation, row, _PACKED + name, row["id"])
         row[name] = children.grouped(relation, found).get(row["id"], [])
     if wanted.system_metadata:
         _put_system_metadata(transaction, row["instances"])
