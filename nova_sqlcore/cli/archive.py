@@ -14,7 +14,8 @@ from nova_sqlcore.cli.arguments import Count, Moment
 from nova_sqlcore.cli.interrupts import Interrupted, interruptible
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.core.types import MAX_INT
-from nova_sqlcore.queries.maintenance.archive import archive_deleted_rows, purge_archived_rows
+from nova_sqlcore.queries.maintenance.archive import archive_deleted_rows
+from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
 
 if TYPE_CHECKING:
     import datetime

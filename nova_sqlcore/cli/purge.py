@@ -9,7 +9,7 @@ import click
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Moment
 from nova_sqlcore.cli.options import common_options
-from nova_sqlcore.queries.maintenance import archive
+from nova_sqlcore.queries.maintenance.purge import count_archived_rows, purge_archived_rows
 
 if TYPE_CHECKING:
     import datetime
@@ -36,7 +36,7 @@ def command(setup: Setup, everything: bool, before: datetime.datetime | None, sl
     if before is not None:
         output.remark(f"Rows deleted before {before} UTC.")
     with setup.database():
-        counts = archive.count_archived_rows(before) if dry_run else archive.purge_archived_rows(before, pause=sleep)
+        counts = count_archived_rows(before) if dry_run else purge_archived_rows(before, pause=sleep)
     output.document({"dry_run": dry_run, "before": before, "rows": counts})
     if not counts:
         output.line("Nothing was purged." if not dry_run else "There is nothing to purge.")

@@ -1,11 +1,12 @@
-"""Archiving: soft-deleted rows move to the shadow tables, ids and times as they are; purging deletes them there.
+"""Archiving: soft-deleted rows move to the shadow tables, ids and times as they are, each with all that hangs on it.
 
-A table is archived in batches, each a transaction of its own that copies and deletes the same rows, which it has
-locked: who is killed in the middle loses nothing and goes on with the next run, and two runs at once share the work.
-A batch begins behind the last key of the one before, so a run passes each table once, and holds one batch of keys.
+What hangs on what, and what keeps a row, stands in ``trees``. A tree moves in one transaction or not at all; a
+transaction moves several trees, which it has locked by their roots: who is killed in the middle loses nothing and goes
+on with the next run, and several runs at once share the work. A batch begins behind the last root of the one before, so
+a run passes each table once, and holds the keys of one batch.
 
-A row that another one refers to stays until that one has gone, on every server, whether it enforces foreign keys or
-not. So the tables come children first.
+Each transaction is one of its own, on the main database, whatever the caller has open. Inside a caller's writer on
+sqlite, which has one writer at a time, it waits for the caller and gives up with DBDeadlock in the end.
 """
 
 from __future__ import annotations
@@ -13,387 +14,499 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables, tx
 from nova_sqlcore.context import get_admin_context
-from nova_sqlcore.core import types
 from nova_sqlcore.queries.common.clauses import arg, arg_list
+from nova_sqlcore.queries.maintenance import moving, trees
+from nova_sqlcore.queries.maintenance.moving import Counts
+from nova_sqlcore.queries.maintenance.pace import BATCH, MAX_BATCH, Pace, Step, before_bound, check_before, is_whole
+from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
+from nova_sqlcore.queries.maintenance.trees import ORDER, dead_clause, key_of
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.transaction import Transaction
+
+__all__ = ["BATCH", "MAX_BATCH", "Blocked", "archive_blocked_rows", "archive_deleted_rows", "purge_archived_rows"]
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
-#: Rows per transaction: long enough that a transaction costs little per row, short enough that nobody waits for it.
-BATCH: Final = 1000
-#: The most that may be asked for: sqlite takes 32,766 parameters.
-MAX_BATCH: Final = 30_000
+#: The most trees of one transaction, if they have more than a root: their keys stand in one IN list per table.
+MAX_TREES: Final = 500
+#: How many of the trees that stay are named.
+NAMED: Final = 10
 
 
-def _references(table: sa.Table) -> list[sa.ForeignKey]:
-    """Return the foreign keys of other tables that lead to ``table``."""
-    keys = (key for other in tables.metadata.tables.values() for key in other.foreign_keys)
-    return [key for key in keys if key.column.table is table]
+@dataclasses.dataclass
+class Blocked:
+    """The soft-deleted rows of one table that stay, with all that hangs on them."""
+
+    rows: int = 0
+    #: the tables that keep them, and how many rows each keeps; two tables may keep the same row
+    by: dict[str, int] = dataclasses.field(default_factory=dict)
+    #: uuids, or keys where there are none: of the first ``NAMED`` rows
+    names: list[Any] = dataclasses.field(default_factory=list)
+
+    def add(self, name: Any, by: Sequence[str]) -> None:
+        """Count one row."""
+        self.rows += 1
+        for table in by:
+            self.by[table] = self.by.get(table, 0) + 1
+        if len(self.names) < NAMED:
+            self.names.append(name)
 
 
-def _depth(table: sa.Table) -> int:
-    """Return how many tables stand above ``table``: 0 if it refers to none."""
-    return max((1 + _depth(key.column.table) for key in table.foreign_keys), default=0)
+# -- finding trees ----------------------------------------------------------------------------------------------------
 
 
-def _children_first() -> list[sa.Table]:
-    """Return the tables that can be archived: those that refer to most others first, else by name backwards."""
-    found = [tables.metadata.tables[name] for name in tables.shadows]
-    return sorted((table for table in found if "deleted" in table.c), key=lambda t: (_depth(t), t.name), reverse=True)
-
-
-ORDER: Final = _children_first()
-
-
-def _key(table: sa.Table) -> sa.Column[Any]:
-    """Return the primary key, by whose order rows are archived."""
-    return next(iter(table.primary_key))
-
-
-def _is_dead(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Return the clause for soft-deleted rows; NULL counts as live.
-
-    The mark of live rows stands in the statement itself: only so an index of nothing but dead rows serves it.
-    """
-    kind = table.c.deleted.type
-    if isinstance(kind, types.Boolean):
-        return table.c.deleted != sa.false()
-    return table.c.deleted != sa.literal_column("''" if isinstance(kind, types.String) else "0")
-
-
-def _names_where(some: Callable[[sa.Table], sa.Exists]) -> sa.CompoundSelect[Any]:
-    """Select the names of the tables for which the condition holds."""
-    name = (sa.select(sa.literal(table.name, sa.String).label("name")).where(some(table)) for table in ORDER)
-    return sa.union_all(*name)
-
-
-_DEAD = _names_where(lambda table: sa.exists().where(_is_dead(table)))
-_ARCHIVED = _names_where(lambda table: sa.exists().select_from(tables.shadows[table.name]))
+@functools.cache
+def _filled_statement() -> sa.CompoundSelect[Any]:
+    """Select the names of the tables that have soft-deleted rows."""
+    return trees.names_where(lambda table: sa.exists().where(dead_clause(table)))
 
 
 @tx.main.reader.named("archive_deleted_rows")
-def _dead(context: Context) -> set[str]:
+def _filled(context: Context) -> set[str]:
     """Return the names of the tables that have soft-deleted rows.
 
     Cost: 1 statement.
     """
-    return set(current(context).scalars(_DEAD))
+    return set(current(context).scalars(_filled_statement()))
 
 
-@tx.main.reader.named("purge_archived_rows")
-def _archived(context: Context) -> set[str]:
-    """Return the names of the tables whose shadow tables have rows.
+@dataclasses.dataclass(frozen=True)
+class _Which:
+    """Which rows of a table are roots of trees that move."""
+
+    table: sa.Table
+    #: rows with nothing hanging on them, whatever they hang on themselves: the table is archived for itself
+    alone: bool = False
+    #: rows that no one soft-deletes, by their age
+    aged: bool = False
+
+    def clauses(self) -> list[sa.ColumnElement[bool]]:
+        if self.aged:
+            return []
+        only = trees.stands_alone_clause(self.table) if self.alone else trees.is_root_clause(self.table)
+        return [dead_clause(self.table), only]
+
+    @property
+    def time(self) -> sa.Column[Any]:
+        """The column that ``before`` is about."""
+        return tables.task_log.c.period_ending if self.aged else self.table.c.deleted_at
+
+    @property
+    def single(self) -> bool:
+        """Whether a tree is its root and no more."""
+        return self.alone or self.aged or not trees.below(self.table)
+
+
+@functools.lru_cache(maxsize=512)
+def _find_statement(which: _Which, behind: bool, before: bool) -> sa.Select[Any]:
+    """Find the next roots of trees.
+
+    ``behind``: those behind a key. ``before``: those deleted before a time.
+    """
+    table = which.table
+    key = key_of(table)
+    where = which.clauses()
+    where += [key > arg("behind")] if behind else []
+    where += [which.time < arg("before")] if before else []
+    wanted = dict.fromkeys((key, *(relation.parent for relation in trees.below(table)), table.c.get("uuid", key)))
+    return sa.select(*wanted).where(*where).order_by(key).limit(arg("limit"))
+
+
+def _name_of(table: sa.Table, root: Row) -> Any:
+    """Return what a tree is called: the uuid of its root, or the key where there is none."""
+    return root.get("uuid") or root[key_of(table).name]
+
+
+@functools.lru_cache(maxsize=512)
+def _take_statement(which: _Which, behind: bool, before: bool, dialect: Dialect) -> sa.Select[Any]:
+    """Find the next roots and lock them; what somebody else has locked is left to the next run."""
+    return dialect.lock_free_row(_find_statement(which, behind, before))
+
+
+@functools.lru_cache(maxsize=512)
+def _move_singles_statement(which: _Which, behind: bool, before: bool, dialect: Dialect) -> sa.Select[Any]:
+    """Find, delete and copy in one statement, which gives the keys of the rows that have moved, in order."""
+    key = key_of(which.table)
+    found = _take_statement(which, behind, before, dialect).cte("found")
+    moved = moving.move_clause(which.table, key == found.c[key.name], dialect)
+    return sa.select(moved.c[key.name]).order_by(moved.c[key.name])
+
+
+@functools.cache
+def _sizes_statement(table: sa.Table) -> sa.CompoundSelect[Any]:
+    """Count the rows that hang on each root, and those of them that keep it, for each way down from the root."""
+    return sa.union_all(*(_size_statement(table, place) for place in range(len(trees.paths(table)))))
+
+
+def _size_statement(table: sa.Table, place: int) -> sa.Select[Any]:
+    key, path = key_of(table), trees.paths(table)[place]
+    source: sa.FromClause = table
+    for relation in path:
+        source = source.join(relation.child, relation.link_clause)
+    where = [key.in_(arg_list("keys")), *trees.counts_once_clauses(path[-1])]
+    where += [] if path[-1].goes else [path[-1].claim_clause]
+    columns = (
+        sa.literal_column(str(place), sa.Integer).label("place"),
+        key.label("root"),
+        sa.func.count().label("rows"),
+        sa.func.sum(sa.case((path[-1].claim_clause, 1), else_=0)).label("claims"),
+    )
+    return sa.select(*columns).select_from(source).where(*where).group_by(key)
+
+
+@dataclasses.dataclass
+class _Tree:
+    """A root, the tables of the rows that hang on it, and those that keep it."""
+
+    root: Row
+    name: Any
+    size: int = 1
+    filled: set[str] = dataclasses.field(default_factory=set)
+    #: in their order, each once
+    kept_by: dict[str, None] = dataclasses.field(default_factory=dict)
+
+    def add(self, relation: trees.Relation, rows: int, claims: int, live_children: bool) -> None:
+        """Take in the rows of one table."""
+        if claims and not (relation.may_go_live and live_children):
+            self.kept_by[relation.child.name] = None
+        if relation.goes:
+            self.size += rows
+            self.filled.add(relation.child.name)
+
+
+def _measured(transaction: Transaction, table: sa.Table, roots: Sequence[Row], live_children: bool) -> list[_Tree]:
+    """Return the trees of ``roots``, in their order.
 
     Cost: 1 statement.
     """
-    return set(current(context).scalars(_ARCHIVED))
+    found = {root[key_of(table).name]: _Tree(root, _name_of(table, root)) for root in roots}
+    if found:
+        for row in transaction.rows(_sizes_statement(table), keys=list(found)):
+            relation = trees.paths(table)[row["place"]][-1]
+            found[row["root"]].add(relation, int(row["rows"]), int(row["claims"]), live_children)
+    return list(found.values())
 
 
 # -- one batch --------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=512)
-def _find(table: sa.Table, behind: bool, before: bool, fitting: bool, dialect: Dialect) -> sa.Select[Any]:
-    """Find and lock the keys of the next soft-deleted rows that nothing refers to.
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """How much one batch may move."""
 
-    ``behind``: those behind a key. ``before``: those deleted before a time. ``fitting``: those that the shadow table
-    takes. Rows that somebody else has locked are left to the next run.
+    #: the rows of a transaction, if the first tree has no more
+    batch: int
+    #: trees
+    roots: int
+    #: rows that may still move in this run; None for any number
+    left: int | None
+    #: whether nothing has moved yet, so that a tree goes however big it is
+    first: bool
+    live_children: bool
+
+
+@dataclasses.dataclass
+class _Batch:
+    """What one transaction has done."""
+
+    counts: Counts = dataclasses.field(default_factory=Counts)
+    #: the last key that it has looked at
+    behind: Any = None
+    #: whether there may be something behind that key
+    more: bool = False
+    #: how many roots it has looked at
+    seen: int = 0
+    #: names of roots, and the tables that keep them
+    blocked: list[tuple[Any, Sequence[str]]] = dataclasses.field(default_factory=list)
+
+
+def _chosen(found: Sequence[_Tree], wanted: _Wanted, batch: _Batch) -> list[_Tree]:
+    """Return the trees that go now, and tell ``batch`` how far that gets.
+
+    A tree that is larger than what is left waits for another run, with those behind it in the next batch.
     """
-    key = _key(table)
-    unused = (_is_absent(other.column, other.parent) for other in _references(table))
-    where = [_is_dead(table), *_within(table, behind, before), *unused]
-    if fitting:
-        where += _fits(table)
-    return dialect.lock_free_row(sa.select(key).where(*where).order_by(key).limit(arg("limit")))
-
-
-def _is_absent(own: sa.Column[Any], column: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    """Return the clause that ``column`` of another table nowhere holds what the row in question has in ``own``.
-
-    For NOT EXISTS PostgreSQL joins the whole of the other tables to all soft-deleted rows, batch after batch (measured
-    with 66,000 soft-deleted instances: up to 6 s for a batch in place of 0.7 s).
-    """
-    number = sa.literal_column("1", sa.Integer)
-    holder = sa.select(number).where(column == own).limit(number)
-    return holder.correlate(own.table).scalar_subquery().is_(None)
-
-
-def _within(table: sa.Table, behind: bool, before: bool) -> list[sa.ColumnElement[bool]]:
-    clauses: list[sa.ColumnElement[bool]] = []
-    if behind:
-        clauses.append(_key(table) > arg("behind"))
-    if before:
-        clauses.append(table.c.deleted_at < arg("before"))
-    return clauses
-
-
-def _fits(table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """Return the clauses that a row can be stored in the shadow table: its key is free, and no text is too long."""
-    shadow = tables.shadows[table.name]
-    clauses: list[sa.ColumnElement[bool]] = [_is_absent(_key(table), _key(shadow))]
-    for column in _shared_columns(table):
-        length = getattr(shadow.c[column.name].type, "length", None)
-        if isinstance(column.type, types.String) and length is not None and length < column.type.length:
-            one_more = "_" * (length + 1) + "%"
-            clauses.append(sa.or_(column.is_(None), column.not_like(one_more)))
-    return clauses
-
-
-def _shared_columns(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.columns if column.name in tables.shadows[table.name].c]
-
-
-def _copied(table: sa.Table, source: sa.FromClause, dialect: Dialect) -> sa.Select[Any]:
-    """Select from ``source`` what the shadow table takes."""
-    shadow = tables.shadows[table.name]
-    names = [column.name for column in _shared_columns(table)]
-    return sa.select(*(dialect.converted(source.c[name], shadow.c[name].type) for name in names)).select_from(source)
-
-
-def _into_shadow(table: sa.Table, rows: sa.Select[Any]) -> sa.Insert:
-    names = [column.name for column in _shared_columns(table)]
-    return sa.insert(tables.shadows[table.name]).from_select(names, rows, include_defaults=False).inline()
-
-
-@functools.cache
-def _copy(table: sa.Table, dialect: Dialect) -> sa.Insert:
-    return _into_shadow(table, _copied(table, table, dialect).where(_key(table).in_(arg_list("keys"))))
-
-
-@functools.cache
-def _delete(table: sa.Table) -> sa.Delete:
-    return sa.delete(table).where(_key(table).in_(arg_list("keys")))
-
-
-@functools.lru_cache(maxsize=512)
-def _move_at_once(table: sa.Table, behind: bool, before: bool, fitting: bool, dialect: Dialect) -> sa.Select[Any]:
-    """Find, delete and copy in one statement, which gives the keys of the rows that have moved, in order."""
-    key = _key(table)
-    found = _find(table, behind, before, fitting, dialect).cte("found")
-    gone = sa.delete(table).where(key == found.c[key.name]).returning(*_shared_columns(table)).cte("gone")
-    moved = _into_shadow(table, _copied(table, gone, dialect)).returning(_key(tables.shadows[table.name])).cte("moved")
-    return sa.select(moved.c[key.name]).order_by(moved.c[key.name])
+    taken: list[_Tree] = []
+    rows, waits = 0, False
+    for tree in found:
+        if tree.kept_by:
+            batch.blocked.append((tree.name, list(tree.kept_by)))
+        elif rows and rows + tree.size > wanted.batch:
+            break
+        elif wanted.left is not None and tree.size > wanted.left - rows and not (wanted.first and rows == 0):
+            waits = True
+        else:
+            taken.append(tree)
+            rows += tree.size
+        batch.seen += 1
+    batch.more = not waits and (batch.seen < len(found) or len(found) == wanted.roots)
+    return taken
 
 
 @tx.main.writer.named("archive_deleted_rows")
-def _archive_batch(context: Context, table: sa.Table, limit: int, fitting: bool, **bounds: Any) -> list[Any]:
-    """Move at most ``limit`` rows and return their keys in order; ``bounds`` are parameters of ``_find``.
+def _archive_batch(context: Context, which: _Which, wanted: _Wanted, **bounds: Any) -> _Batch:
+    """Move the next trees; ``bounds`` are parameters of ``_find_statement``.
 
-    Cost: 1 statement on PostgreSQL, 3 elsewhere.
-    Lock: the rows that move.
+    Cost: rows without relations take 1 statement on PostgreSQL, 3 elsewhere. Trees take 2, and for each table with rows
+    1 on PostgreSQL, 2 on sqlite, 3 on the MySQL family.
+    Lock: the roots, and the rows that move.
+    Raises: DBDuplicateEntry, DBReferenceError, DBDataError if the shadow tables or other rows refuse one of the rows.
     """
     transaction = current(context)
-    dialect = transaction.dialect
-    shape = (table, "behind" in bounds, "before" in bounds, fitting, dialect)
-    if dialect.moves_rows:
-        return transaction.scalars(_move_at_once(*shape), limit=limit, **bounds)
-    keys = transaction.scalars(_find(*shape), limit=limit, **bounds)
-    if keys:
-        transaction.execute(_copy(table, dialect), keys=keys)
-        transaction.execute(_delete(table), keys=keys)
-    return keys
+    if which.single and transaction.dialect.moves_rows:
+        shape = ("behind" in bounds, "before" in bounds, transaction.dialect)
+        moved = transaction.scalars(_move_singles_statement(which, *shape), limit=wanted.roots, **bounds)
+        return _of_singles(which.table, moved, wanted)
+    batch, chosen = _take(transaction, which, wanted, bounds)
+    if chosen:
+        filled = frozenset().union(*(tree.filled for tree in chosen))
+        batch.counts = moving.move_trees(transaction, which.table, [tree.root for tree in chosen], filled)
+    return batch
 
 
-# -- all batches ------------------------------------------------------------------------------------------------------
+def _of_singles(table: sa.Table, keys: Sequence[Any], wanted: _Wanted) -> _Batch:
+    behind = keys[-1] if keys else None
+    return _Batch(Counts({table.name: len(keys)}), behind, len(keys) == wanted.roots, len(keys))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Pace:
-    """How the work is cut into batches."""
+@tx.main.writer.retrying(exceptions.DBDuplicateEntry).named("archive_deleted_rows")
+def _archive_batch_singly(context: Context, which: _Which, wanted: _Wanted, **bounds: Any) -> _Batch:
+    """Do the same tree by tree: one whose numbers are taken gets new ones, one that is refused stays.
 
-    #: rows
-    batch: int = BATCH
-    #: seconds of rest between two batches
-    pause: float = 0
-    #: is told the table and the rows of every batch
-    progress: Callable[[str, int], Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.batch <= MAX_BATCH:
-            raise ValueError(f"batch is a number from 1 to {MAX_BATCH}; got {self.batch}")
-
-    def work(self, table: sa.Table, move: Callable[[int, Row], list[Any]], limit: int | None, bounds: Row) -> int:
-        """Call ``move(size, bounds)``, which returns the keys of what it has moved, until it moves less than that.
-
-        ``bounds`` are what it may move; after a batch only what lies behind it.
-        """
-        moved = 0
-        while limit is None or moved < limit:
-            size = self.batch if limit is None else min(self.batch, limit - moved)
-            keys = move(size, bounds)
-            if keys:
-                moved += len(keys)
-                bounds = bounds | {"behind": keys[-1]}  # the last: text has another order here than on the server
-                if self.progress is not None:
-                    self.progress(table.name, len(keys))
-            if len(keys) < size:
-                break
-            time.sleep(self.pause)
-        return moved
+    Cost: 2 statements, and for each tree 2 and up to 4 for each table of which it may have rows.
+    Lock: the roots, and the rows that move.
+    """
+    transaction = current(context)
+    batch, chosen = _take(transaction, which, wanted, bounds)
+    for tree in chosen:
+        moved = _moved_singly(transaction, which.table, tree.root[key_of(which.table).name])
+        if isinstance(moved, str):
+            batch.blocked.append((tree.name, (moved,)))
+        else:
+            batch.counts += moved
+    return batch
 
 
-_DEFAULT: Final = _Pace()
+def _moved_singly(transaction: Transaction, table: sa.Table, key: Any) -> Counts | str:
+    """Move a tree and return its rows, or the name of the table that refuses it."""
+    try:
+        with transaction.savepoint():
+            return moving.move_tree_anew(transaction, table, key)
+    except exceptions.DBReferenceError as error:
+        logger.warning("IntegrityError detected when archiving table %s: %s", table.name, error)
+        return error.table or "another table"
+    except exceptions.DBDataError as error:
+        logger.warning("%s: a row stays that its shadow table does not take: %s", table.name, error)
+        return tables.SHADOW_PREFIX + table.name
+
+
+def _take(transaction: Transaction, which: _Which, wanted: _Wanted, bounds: Row) -> tuple[_Batch, list[_Tree]]:
+    """Find and lock the next roots, and return those that go."""
+    statement = _take_statement(which, "behind" in bounds, "before" in bounds, transaction.dialect)
+    roots = transaction.rows(statement, limit=wanted.roots, **bounds)
+    if which.single:
+        found = [_Tree(root, _name_of(which.table, root)) for root in roots]
+    else:
+        found = _measured(transaction, which.table, roots, wanted.live_children)
+    batch = _Batch()
+    chosen = _chosen(found, wanted, batch)
+    if batch.seen:
+        batch.behind = roots[batch.seen - 1][key_of(which.table).name]
+    return batch, chosen
+
+
+# -- a run ------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class _Run:
+    """One call of ``archive_deleted_rows``: what it may move, and what it has met."""
+
+    pace: Pace
+    before: datetime.datetime | None = None
+    #: rows; None for any number
+    most: int | None = None
+    live_children: bool = False
+    counts: Counts = dataclasses.field(default_factory=Counts)
+    blocked: dict[str, Blocked] = dataclasses.field(default_factory=dict)
+
+    @property
+    def left(self) -> int | None:
+        """The rows that may still move."""
+        return None if self.most is None else max(0, self.most - self.counts.total())
+
+    def archive(self, which: _Which) -> None:
+        """Move what may move of one table."""
+        if self.left == 0:
+            return
+        roots = self.pace.batch if which.single else max(1, self.pace.batch // len(trees.paths(which.table)))
+
+        def step(bounds: Row) -> Step:
+            nonlocal roots
+            batch = _archived(which, self._wanted(which, roots), bounds)
+            moved = batch.counts.total()
+            if not which.single and batch.seen:
+                roots = max(1, self.pace.batch * batch.seen // max(moved, 1))
+            self._note(which, batch)
+            return Step(+batch.counts, batch.behind, batch.more and self.left != 0)
+
+        self.pace.work(step, before_bound(self.before))
+
+    def _wanted(self, which: _Which, roots: int) -> _Wanted:
+        roots = roots if which.single else min(roots, MAX_TREES)
+        roots = roots if self.left is None else min(roots, self.left)
+        return _Wanted(self.pace.batch, roots, self.left, not self.counts.total(), self.live_children)
+
+    def _note(self, which: _Which, batch: _Batch) -> None:
+        self.counts += batch.counts
+        for name, by in batch.blocked:
+            self.blocked.setdefault(which.table.name, Blocked()).add(name, by)
+
+
+def _archived(which: _Which, wanted: _Wanted, bounds: Row) -> _Batch:
+    """Move the next trees, together if the database takes them so."""
+    try:
+        return _archive_batch(get_admin_context(), which, wanted, **bounds)
+    except (exceptions.DBDuplicateEntry, exceptions.DBReferenceError, exceptions.DBDataError) as error:
+        logger.info("%s: a batch is archived tree by tree: %s", which.table.name, error)
+        return _archive_batch_singly(get_admin_context(), which, wanted, **bounds)
 
 
 def archive_deleted_rows(
     max_rows: int | None = None,
     *,
     before: datetime.datetime | None = None,
+    task_log: bool = False,
+    include_live_children: bool = False,
+    on_blocked: Callable[[str, Blocked], Any] | None = None,
     batch: int = BATCH,
     pause: float = 0,
     progress: Callable[[str, int], Any] | None = None,
 ) -> dict[str, int]:
-    """Move soft-deleted rows to the shadow tables and return how many of each table; tables without any are left out.
+    """Move soft-deleted rows, with all that hangs on them, to the shadow tables; return how many rows of each table.
 
-    ``max_rows`` limits the sum, None does not. ``before``: only rows deleted before that time. ``pause``: seconds to
-    rest after each batch. ``progress`` is called after each batch with the table's name and the rows moved.
+    Tables without any are left out. Tags, which have no shadow table, are erased, and counted like the others.
 
-    A row that others refer to, or that its shadow table does not take, stays and does not keep others from moving.
-    Cost: 1 statement; for each table with soft-deleted rows 3 more per batch, 1 on PostgreSQL.
+    ``max_rows`` limits the sum, None does not. It never cuts a tree: one that is larger than what is left waits for the
+    next run, unless nothing has moved before it. ``before``: only rows deleted before that time, with all that hangs on
+    them. ``task_log``: the task log too, whose rows nobody soft-deletes: all of it, or what is about periods that
+    have ended before ``before``. ``include_live_children``: live block devices and virtual interfaces go along with
+    their instance, in place of keeping it. ``batch``: rows per transaction, which a larger tree exceeds. ``pause``:
+    seconds to rest after each batch. ``progress`` is called after each batch with the name of each table and its rows.
+
+    A row that is kept stays with all that hangs on it, and does not keep others from moving. What the run has met of
+    these is logged as a warning in the end, and ``on_blocked`` is called with the name of each table and what is
+    ``Blocked`` there. ``archive_blocked_rows`` tells without moving.
+    Cost: 1 statement; for each batch of rows with nothing to hang on them 3 more, 1 on PostgreSQL; for each batch of
+    trees 2, and for each table with rows 1 on PostgreSQL, 2 on sqlite, 3 on the MySQL family.
     Lock: the rows of one batch at a time.
-    Raises: ValueError if ``max_rows`` is negative or ``batch`` out of range. What has moved before an error stays
-    moved.
+    Raises: ValueError if an argument can't be, before anything moves. What has moved before another error stays moved.
     """
-    if max_rows is not None and max_rows < 0:
-        raise ValueError(f"max_rows is a number from 0 on, or None; got {max_rows}")
-    pace = _Pace(batch, pause, progress)
+    _check(max_rows, before, on_blocked)
+    run = _Run(Pace(batch, pause, progress), before, max_rows, include_live_children)
     if max_rows == 0:
         return {}
-    filled = _dead(get_admin_context())
-    counts: dict[str, int] = {}
-    for table in ORDER:
-        left = None if max_rows is None else max_rows - sum(counts.values())
-        moved = _archive_table(table, left, before, pace) if table.name in filled and left != 0 else 0
-        if moved:
-            counts[table.name] = moved
-    return counts
+    filled = _filled(get_admin_context())
+    try:
+        for table in ORDER:
+            if table.name in filled:
+                run.archive(_Which(table))
+        if task_log:
+            run.archive(_Which(tables.task_log, aged=True))
+    finally:
+        _tell(run.blocked, on_blocked)
+    return dict(run.counts)
+
+
+def _check(max_rows: Any, before: Any, on_blocked: Any) -> None:
+    if max_rows is not None and not (is_whole(max_rows) and max_rows >= 0):
+        raise ValueError(f"max_rows is a whole number from 0 on, or None; got {max_rows!r}")
+    check_before(before)
+    if not (on_blocked is None or callable(on_blocked)):
+        raise ValueError(
+            f"on_blocked is a function of a table's name and its blocked rows, or None; got {on_blocked!r}"
+        )
+
+
+def _tell(blocked: Mapping[str, Blocked], on_blocked: Callable[[str, Blocked], Any] | None = None) -> None:
+    """Log what stays, and tell the caller."""
+    for table, found in blocked.items():
+        keepers = ", ".join(f"{name} ({count})" for name, count in found.by.items())
+        names = ", ".join(map(str, found.names)) + (", ..." if found.rows > len(found.names) else "")
+        text = "%s: %d deleted rows stay, with all that hangs on them, kept by rows of %s: %s"
+        logger.warning(text, table, found.rows, keepers, names)
+        if on_blocked is not None:
+            on_blocked(table, found)
 
 
 def _archive_deleted_rows_for_table(tablename: str, max_rows: int | None) -> int:
-    """Move at most ``max_rows`` soft-deleted rows of one table, None for all, and return how many.
+    """Move at most ``max_rows`` soft-deleted rows of one table, on which nothing hangs; None for all. Return how many.
 
     Raises: KeyError for a name that is no table.
     """
     table = tables.metadata.tables[tablename]
-    return _archive_table(table, max_rows) if table in ORDER else 0
+    run = _Run(Pace(), most=max_rows)
+    if table in ORDER:
+        run.archive(_Which(table, alone=True))
+        _tell(run.blocked)
+    return run.counts[tablename]
 
 
-def _archive_table(
-    table: sa.Table, max_rows: int | None, before: datetime.datetime | None = None, pace: _Pace = _DEFAULT
-) -> int:
-    fitting = False
-
-    def move(size: int, bounds: Row) -> list[Any]:
-        nonlocal fitting
-        try:
-            return _archive_batch(get_admin_context(), table, size, fitting, **bounds)
-        except (exceptions.DBDuplicateEntry, exceptions.DBDataError) as error:
-            if fitting:
-                raise
-            fitting = True
-            logger.warning("%s: rows stay that its shadow table does not take: %s", table.name, error)
-            return move(size, bounds)
-        except exceptions.DBReferenceError as error:
-            logger.warning("IntegrityError detected when archiving table %s: %s", table.name, error)
-            return []
-
-    return pace.work(table, move, max_rows, _before(before))
+# -- what stays -------------------------------------------------------------------------------------------------------
 
 
-def _before(moment: datetime.datetime | None) -> Row:
-    return {} if moment is None else {"before": moment}
+def archive_blocked_rows(
+    *, before: datetime.datetime | None = None, include_live_children: bool = False
+) -> dict[str, Blocked]:
+    """Return, by table, the soft-deleted rows that ``archive_deleted_rows`` would leave, and what keeps them.
 
-
-# -- purging ----------------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=256)
-def _find_archived(shadow: sa.Table, behind: bool, before: bool, dialect: Dialect) -> sa.Select[Any]:
-    key = _key(shadow)
-    return dialect.lock_free_row(
-        sa.select(key).where(*_within(shadow, behind, before)).order_by(key).limit(arg("limit"))
-    )
-
-
-@tx.main.writer.named("purge_archived_rows")
-def _purge_batch(context: Context, shadow: sa.Table, limit: int, **bounds: Any) -> list[Any]:
-    """Delete at most ``limit`` archived rows and return their keys in order.
-
-    Cost: 2 statements.
-    Lock: the rows.
+    The arguments are those of that function. Nothing moves.
+    Cost: 1 statement; for each table of such rows 2 more per 500 rows.
+    Raises: ValueError if an argument can't be.
     """
+    check_before(before)
+    found: dict[str, Blocked] = {}
+    filled = _filled(get_admin_context())
+    for table in ORDER:
+        if table.name in filled and any(path[-1].claims for path in trees.paths(table)):
+            blocked = _blocked_of(table, before, include_live_children)
+            if blocked.rows:
+                found[table.name] = blocked
+    return found
+
+
+def _blocked_of(table: sa.Table, before: datetime.datetime | None, live_children: bool) -> Blocked:
+    blocked = Blocked()
+
+    def step(bounds: Row) -> Step:
+        found = _look(get_admin_context(), _Which(table), live_children, **bounds)
+        for tree in found:
+            if tree.kept_by:
+                blocked.add(tree.name, list(tree.kept_by))
+        behind = found[-1].root[key_of(table).name] if found else None
+        return Step({}, behind, len(found) == MAX_TREES)
+
+    Pace().work(step, before_bound(before))
+    return blocked
+
+
+@tx.main.reader.named("archive_blocked_rows")
+def _look(context: Context, which: _Which, live_children: bool, **bounds: Any) -> list[_Tree]:
     transaction = current(context)
-    statement = _find_archived(shadow, "behind" in bounds, "before" in bounds, transaction.dialect)
-    keys = transaction.scalars(statement, limit=limit, **bounds)
-    if keys:
-        transaction.execute(_delete(shadow), keys=keys)
-    return keys
-
-
-def purge_archived_rows(
-    before: datetime.datetime | None = None,
-    *,
-    batch: int = BATCH,
-    pause: float = 0,
-    progress: Callable[[str, int], Any] | None = None,
-) -> dict[str, int]:
-    """Delete rows from the shadow tables for good and return how many of each main table.
-
-    ``before``: only rows that had been deleted before that time. The others as for ``archive_deleted_rows``.
-    Cost: 1 statement; for each shadow table with rows 2 more per batch.
-    Lock: the rows of one batch at a time.
-    """
-    pace = _Pace(batch, pause, progress)
-    filled = _archived(get_admin_context())
-    counts: dict[str, int] = {}
-    for table in ORDER:
-        if table.name in filled:
-            counts[table.name] = _purge_table(table, before, pace)
-    return {name: count for name, count in counts.items() if count}
-
-
-def _purge_table(table: sa.Table, before: datetime.datetime | None, pace: _Pace) -> int:
-    def purge(size: int, bounds: Row) -> list[Any]:
-        return _purge_batch(get_admin_context(), tables.shadows[table.name], size, **bounds)
-
-    return pace.work(table, purge, None, _before(before))
-
-
-@functools.cache
-def _count_archived_statement(before: bool) -> sa.CompoundSelect[tuple[str, int]]:
-    counts = []
-    for table in ORDER:
-        shadow = tables.shadows[table.name]
-        name, count = sa.literal(table.name, sa.String).label("name"), sa.func.count().label("count")
-        counts.append(sa.select(name, count).select_from(shadow).where(*_within(shadow, behind=False, before=before)))
-    return sa.union_all(*counts)
-
-
-@tx.main.reader.named("purge_archived_rows")
-def _count_archived(context: Context, before: datetime.datetime | None) -> dict[str, int]:
-    found = current(context).rows(_count_archived_statement(before is not None), **_before(before))
-    return {row["name"]: row["count"] for row in found if row["count"]}
-
-
-def count_archived_rows(before: datetime.datetime | None = None) -> dict[str, int]:
-    """Return how many rows ``purge_archived_rows`` would delete, by main table; tables without any are left out.
-
-    Cost: 1 statement.
-    """
-    return _count_archived(get_admin_context(), before)
+    statement = _find_statement(which, "behind" in bounds, "before" in bounds)
+    roots = transaction.rows(statement, limit=MAX_TREES, **bounds)
+    return _measured(transaction, which.table, roots, live_children)

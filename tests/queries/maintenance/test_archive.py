@@ -14,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, get_admin_context, tables, tx
-from nova_sqlcore.core import dialects, types
-from nova_sqlcore.queries.maintenance import archive
+from nova_sqlcore.core import dialects
+from nova_sqlcore.queries.maintenance import archive, trees
 from tests.queries import instance_factory
+from tests.queries.maintenance.rows import filled_row, keys, put, row_of, shadow, shadow_counts
 from tests.queries.processes import eight_processes
 from tests.schema import dumps
 
@@ -62,39 +63,32 @@ security_group_instance_association.security_group_id security_groups.id
 security_group_rules.group_id security_groups.id
 security_group_rules.parent_group_id security_groups.id
 """
+#: Columns that hold the uuid or the number of another row.
+BY_VALUE = """
+instance_group_member.instance_id instances.uuid
+tags.resource_id instances.uuid
+instance_id_mappings.uuid instances.uuid
+bw_usage_cache.uuid instances.uuid
+fixed_ips.network_id networks.id
+fixed_ips.virtual_interface_id virtual_interfaces.id
+floating_ips.fixed_ip_id fixed_ips.id
+virtual_interfaces.network_id networks.id
+snapshot_id_mappings.uuid snapshots.id
+compute_nodes.service_id services.id
+"""
 
 
-def put(table: sa.Table, *rows: Row) -> None:
-    """Store rows with all their columns as given."""
-    with tx.main.engine.begin() as connection:
-        connection.execute(table.insert(), list(rows))
+#: Arguments that are refused before anything moves.
+WRONG: dict[str, tuple[Any, ...]] = {
+    "batch": (0, -1, 30_001, 1.5, "1", True, None, float("nan")),
+    "pause": (-1, -0.1, "1", True, None, float("nan"), float("inf"), 1e300, []),
+    "progress": (1, "print", []),
+    "before": ("2016-01-01", 1, datetime.date(2016, 1, 1)),
+}
 
 
 def mappings(*deleted: Any, start: int = 1) -> None:
     put(MAPPINGS, *({"id": place, "uuid": f"u{place}", "deleted": mark} for place, mark in enumerate(deleted, start)))
-
-
-def keys(table: sa.Table) -> list[Any]:
-    """Return the primary keys of a table, in order."""
-    key = next(iter(table.primary_key))
-    with tx.main.engine.connect() as connection:
-        return list(connection.execute(sa.select(key).order_by(key)).scalars())
-
-
-def shadow(table: sa.Table) -> sa.Table:
-    return tables.shadows[table.name]
-
-
-def filled() -> dict[str, int]:
-    """Return the number of rows of every shadow table that has any."""
-    counts = {name: len(keys(table)) for name, table in tables.shadows.items()}
-    return {name: count for name, count in counts.items() if count}
-
-
-def row_of(table: sa.Table, key: Any) -> Row:
-    with tx.main.engine.connect() as connection:
-        found = connection.execute(sa.select(table).where(next(iter(table.primary_key)) == key))
-        return dict(found.mappings().one())
 
 
 class TestCounts:
@@ -105,7 +99,7 @@ class TestCounts:
         assert archive.archive_deleted_rows(2) == {"instance_id_mappings": 2}
         assert (keys(MAPPINGS), keys(shadow(MAPPINGS))) == ([1, 4], [2, 3, 5, 6])
         assert archive.archive_deleted_rows(2) == {}
-        assert filled() == {"instance_id_mappings": 4}
+        assert shadow_counts() == {"instance_id_mappings": 4}
 
     def test_the_limit_goes_for_all_tables_together(self) -> None:
         mappings(1, 2, 3, 4)
@@ -127,22 +121,26 @@ class TestCounts:
             assert archive.archive_deleted_rows(0) == {}
         assert type(archive.archive_deleted_rows()) is dict
 
-    @pytest.mark.parametrize("batch", [0, -1, 30_001])
-    def test_batches_that_can_not_be(self, batch: int) -> None:
+    @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+    def test_arguments_that_can_not_be(self, name: str, value: Any, sql_count: SqlCount) -> None:
         mappings(1)
-        for call in (archive.archive_deleted_rows, archive.purge_archived_rows):
-            with pytest.raises(ValueError, match="batch"):
-                call(batch=batch)
+        with sql_count(0):
+            for call in (archive.archive_deleted_rows, archive.purge_archived_rows):
+                with pytest.raises(ValueError, match=name):
+                    call(**{name: value})
         assert keys(MAPPINGS) == [1]
 
     def test_the_longest_batch(self) -> None:
         mappings(1, 2)
         assert archive.archive_deleted_rows(batch=30_000) == {"instance_id_mappings": 2}
 
-    def test_a_negative_limit(self) -> None:
+    @pytest.mark.parametrize("limit", [-1, 1.5, 1.0, "1", True, False, float("nan"), float("inf"), [1], b"1"])
+    def test_limits_that_can_not_be(self, limit: Any, sql_count: SqlCount) -> None:
         mappings(1)
-        with pytest.raises(ValueError, match="max_rows"):
-            archive.archive_deleted_rows(-1)
+        with sql_count(0), pytest.raises(ValueError, match="max_rows"):
+            archive.archive_deleted_rows(limit)
+        with sql_count(0), pytest.raises(ValueError, match="on_blocked"):
+            archive.archive_deleted_rows(on_blocked=[])  # type: ignore[arg-type]  # what is refused
         assert keys(MAPPINGS) == [1]
 
     @pytest.mark.parametrize(
@@ -170,7 +168,7 @@ class TestCounts:
         moved = [archive._archive_deleted_rows_for_table(name, max_rows=2) for _ in range(3)]
         assert moved == [2, 2, 0]
         assert (keys(table), keys(shadow(table))) == (before[:2], before[2:])
-        assert filled() == {name: 4}
+        assert shadow_counts() == {name: 4}
 
     def test_one_table_without_limit_or_shadow(self) -> None:
         mappings(1, 1, 1)
@@ -219,96 +217,45 @@ class TestRows:
 
     def test_every_table_can_be_archived(self) -> None:
         """One soft-deleted row in each, without parents where there are no foreign keys, with them everywhere else."""
-        for table in reversed(archive.ORDER):
-            put(table, _filled_row(table))
-        assert archive.archive_deleted_rows() == dict.fromkeys((table.name for table in archive.ORDER), 1)
-        for table in archive.ORDER:
+        for table in trees.ORDER:
+            put(table, filled_row(table))
+        assert archive.archive_deleted_rows() == dict.fromkeys((table.name for table in trees.ORDER), 1)
+        for table in trees.ORDER:
             assert keys(table) == []
-        assert set(filled()) == {table.name for table in archive.ORDER}
-
-
-def _filled_row(table: sa.Table) -> Row:
-    """Return a row with 1 in every column that must not be NULL or refers to another row."""
-    row: Row = {}
-    for column in table.columns:
-        if column.nullable and not column.foreign_keys and column.name not in ("uuid", "deleted"):
-            continue
-        if isinstance(column.type, types.DateTime):
-            row[column.name] = datetime.datetime(2016, 1, 1)
-        elif isinstance(column.type, types.Boolean):
-            row[column.name] = True
-        elif isinstance(column.type, types.Enum):
-            row[column.name] = column.type.words[0]
-        else:
-            row[column.name] = 1 if isinstance(column.type, types.Integer | types.Float) else "1"
-    return row
+        assert set(shadow_counts()) == {table.name for table in trees.ORDER}
 
 
 class TestReferences:
     def test_the_foreign_keys_are_known(self) -> None:
-        pairs = {(str(key.parent), str(key.column)) for table in archive.ORDER for key in archive._references(table)}
-        assert pairs == {tuple(line.split()) for line in REFERENCES.split("\n") if line}
+        pairs = {(str(relation.column), str(relation.parent)) for relation in trees.RELATIONS}
+        assert pairs == {tuple(line.split()) for line in (REFERENCES + BY_VALUE).split("\n") if line}
 
-    def test_children_come_first(self) -> None:
-        places = {table: place for place, table in enumerate(archive.ORDER)}
-        for table in archive.ORDER:
-            for key in archive._references(table):
-                assert places[key.parent.table] < places[table]
-        first, *others = (table.name for table in archive.ORDER)
-        assert first == "instance_actions_events"
-        children, parents = others[:21], others[21:]
-        assert (len(children), len(parents)) == (21, 29)
-        assert {table.name for table in archive.ORDER if table.foreign_keys} == {first, *children}
-        assert children == sorted(children, reverse=True)
-        assert parents == sorted(parents, reverse=True)
+    def test_parents_come_first(self) -> None:
+        """They take their trees along; who comes later finds what is left."""
+        places = {table: place for place, table in enumerate(trees.ORDER)}
+        for relation in trees.RELATIONS:
+            assert not relation.goes or places.get(relation.child, 99) > places[relation.parent.table]
+        names = [table.name for table in trees.ORDER]
+        assert len(names) == 51
+        assert names[-1] == "instance_actions_events"
+        roots = [table.name for table in trees.ORDER if not trees.above(table)]
+        assert names[: len(roots)] == sorted(roots, reverse=True)
 
     def test_a_parent_waits_for_its_child(self) -> None:
         put(tables.console_pools, {"id": 1, "deleted": 1}, {"id": 2, "deleted": 2})
         put(tables.consoles, {"id": 1, "pool_id": 1, "deleted": 1})
         assert archive._archive_deleted_rows_for_table("console_pools", 10) == 1
-        assert (keys(tables.console_pools), filled()) == ([1], {"console_pools": 1})
+        assert (keys(tables.console_pools), shadow_counts()) == ([1], {"console_pools": 1})
         assert archive._archive_deleted_rows_for_table("consoles", 10) == 1
         assert archive._archive_deleted_rows_for_table("console_pools", 10) == 1
-        assert filled() == {"console_pools": 2, "consoles": 1}
-
-    def test_one_run_takes_children_and_then_their_parents(self) -> None:
-        put(tables.console_pools, {"id": 1, "deleted": 1})
-        put(tables.consoles, {"id": 1, "pool_id": 1, "deleted": 1})
-        assert archive.archive_deleted_rows() == {"consoles": 1, "console_pools": 1}
-
-    def test_a_row_with_live_children_does_not_hold_up_those_behind_it(self) -> None:
-        for place in range(1, 8):
-            instance_factory.insert("instances", id=place, uuid=f"u{place}", deleted=place)
-        for place in (1, 2, 3):
-            instance_factory.insert("instance_actions", instance_uuid=f"u{place}", action="create")
-        assert archive.archive_deleted_rows(3, batch=2) == {"instances": 3}
-        assert archive.archive_deleted_rows(batch=2) == {"instances": 1}
-        assert keys(tables.instances) == [1, 2, 3]
-        assert archive.archive_deleted_rows() == {}
-
-    def test_a_deleted_instance_with_live_actions(self) -> None:
-        row = instance_factory.instance(system_metadata={"a": "1", "b": "2"}, deleted=1)
-        instance_factory.insert("instance_actions", instance_uuid=row["uuid"], action="create")
-        with tx.writer(get_admin_context()) as t:
-            t.execute(tables.instance_system_metadata.update().values(deleted=1, updated_at=None))
-        assert archive.archive_deleted_rows(100) == {"instance_system_metadata": 2}
-
-    def test_both_references_of_a_rule_count(self) -> None:
-        put(tables.security_groups, *({"id": place, "name": f"g{place}", "deleted": place} for place in (1, 2, 3)))
-        put(tables.security_group_rules, {"id": 1, "parent_group_id": 1, "group_id": 2, "deleted": 0})
-        assert archive.archive_deleted_rows() == {"security_groups": 1}
-        assert keys(tables.security_groups) == [1, 2]
-
-    def test_a_pci_device_outlives_its_instance(self) -> None:
-        put(tables.compute_nodes, _filled_row(tables.compute_nodes) | {"deleted": 0})
-        put(tables.pci_devices, _filled_row(tables.pci_devices) | {"instance_uuid": "u", "deleted": 0})
-        instance_factory.insert("instances", uuid="u", deleted=1)
-        assert archive.archive_deleted_rows() == {"instances": 1}
+        assert shadow_counts() == {"console_pools": 2, "consoles": 1}
 
     @pytest.mark.only_on("mysql", "postgresql", why="sqlite enforces no foreign keys")
     def test_a_reference_of_which_the_library_knows_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        blocked: dict[str, archive.Blocked] = {}
         mappings(1)
-        instance_factory.insert("aggregates", id=1, name="a", deleted=1)
+        put(tables.aggregates, *({"id": place, "name": "a", "deleted": place} for place in (1, 2)))
+        put(tables.aggregate_hosts, *({"id": place, "aggregate_id": place, "deleted": 0} for place in (1, 2)))
         foreign = sa.Table(
             "dump_foreign", sa.MetaData(), sa.Column("id", sa.Integer, sa.ForeignKey(tables.aggregates.c.id))
         )
@@ -317,24 +264,50 @@ class TestReferences:
             connection.execute(foreign.insert(), {"id": 1})
         try:
             with caplog.at_level(logging.WARNING, logger="nova_sqlcore"):
-                assert archive.archive_deleted_rows() == {"instance_id_mappings": 1}
+                counts = archive.archive_deleted_rows(on_blocked=blocked.__setitem__)
         finally:
             foreign.drop(tx.main.engine)
+        assert counts == {"instance_id_mappings": 1, "aggregates": 1, "aggregate_hosts": 1}
+        assert blocked == {"aggregates": archive.Blocked(1, {"dump_foreign": 1}, [1])}
         assert "IntegrityError detected" in caplog.text
-        assert "aggregates" in caplog.text
-        assert filled() == {"instance_id_mappings": 1}
+        assert (keys(tables.aggregates), keys(tables.aggregate_hosts)) == ([1], [1])
+        assert shadow_counts() == counts
 
 
 class TestRowsThatTheShadowDoesNotTake:
-    def test_a_key_that_is_used_again(self, caplog: pytest.LogCaptureFixture) -> None:
-        mappings(1, 2)
+    def test_keys_that_are_used_again(self) -> None:
+        """Nothing stays; the row has a number of its own in the shadow table, and its mark tells the old one."""
+        for start, mark in ((1, 1), (2, 2)):
+            mappings(mark, start=start)
         assert archive.archive_deleted_rows() == {"instance_id_mappings": 2}
         mappings(1, 0, 3, 4, 5)
-        with caplog.at_level(logging.WARNING, logger="nova_sqlcore"):
-            assert archive.archive_deleted_rows(batch=2) == {"instance_id_mappings": 3}
-        assert (keys(MAPPINGS), keys(shadow(MAPPINGS))) == ([1, 2], [1, 2, 3, 4, 5])
-        assert "instance_id_mappings" in caplog.text
-        assert archive.archive_deleted_rows() == {}
+        assert archive.archive_deleted_rows(batch=2) == {"instance_id_mappings": 4}
+        mappings(1)
+        assert archive._archive_deleted_rows_for_table("instance_id_mappings", None) == 1
+        assert keys(MAPPINGS) == [2]
+        anew, others = keys(shadow(MAPPINGS))[:2], keys(shadow(MAPPINGS))[2:]
+        assert all(-(2**31) < key < 0 for key in anew)
+        assert others == [1, 2, 3, 4, 5]
+        assert {(row["uuid"], row["deleted"]) for row in (row_of(shadow(MAPPINGS), key) for key in anew)} == {("u1", 1)}
+
+    def test_text_that_is_used_again_as_a_key(self) -> None:
+        uuid = "7a1c4bd4-5c6e-4a5c-9d5c-1f7f4b8f0c11"
+        for _ in range(3):
+            put(tables.dns_domains, {"domain": "example.org", "deleted": True}, {"domain": "a" * 255, "deleted": True})
+            put(tables.snapshots, {"id": uuid, "volume_id": "v", "deleted": uuid})
+            assert archive.archive_deleted_rows() == {"dns_domains": 2, "snapshots": 1}
+        assert len(keys(shadow(tables.dns_domains))) == 6
+        assert len(keys(shadow(tables.snapshots))) == 3
+        assert sum(key.startswith("example.org") for key in keys(shadow(tables.dns_domains))) == 3
+
+    def test_three_rounds(self) -> None:
+        """What the API makes and deletes, with numbers that sqlite gives again."""
+        for _ in range(3):
+            numbers = [instance_factory.insert("s3_images", uuid="u")["id"] for _ in range(8)]
+            with tx.writer(get_admin_context()) as t:
+                t.execute(tables.s3_images.update().values(deleted=tables.s3_images.c.id))
+            assert archive.archive_deleted_rows() == {"s3_images": len(numbers)}
+        assert len(keys(shadow(tables.s3_images))) == 24
 
     @pytest.mark.only_on("mysql", "postgresql", why="sqlite stores text of any length")
     def test_text_that_is_too_long(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -379,7 +352,7 @@ class TestPurge:
         archive.archive_deleted_rows()
         with sql_count(1 + 2 * 2 + 2):
             assert archive.purge_archived_rows(batch=2) == {"instance_id_mappings": 3, "s3_images": 1}
-        assert (filled(), keys(MAPPINGS)) == ({}, [1])
+        assert (shadow_counts(), keys(MAPPINGS)) == ({}, [1])
         with sql_count(1):
             assert archive.purge_archived_rows() == {}
 
@@ -401,10 +374,10 @@ def test_a_database_of_the_reference(backend: Backend) -> None:
         tx.close()
         tx.configure(url)
         try:
-            before = {table.name: keys(table) for table in archive.ORDER}
+            before = {table.name: keys(table) for table in trees.ORDER}
             counts = archive.archive_deleted_rows(batch=50)
             assert counts["instances"] > 1
-            for table in archive.ORDER:
+            for table in trees.ORDER:
                 moved = keys(shadow(table))
                 assert len(moved) == counts.get(table.name, 0)
                 assert sorted([*keys(table), *moved]) == before[table.name]
@@ -435,12 +408,13 @@ class TestCost:
 
     @pytest.mark.only_on("postgresql", why="the others look for the children of one row at a time in any case")
     def test_a_batch_joins_no_whole_tables(self) -> None:
-        found = archive._find(tables.instances, False, False, True, dialects.POSTGRESQL)
+        which = archive._Which(tables.instances, alone=True)
+        found = archive._take_statement(which, False, False, dialects.POSTGRESQL)
         with tx.main.engine.connect() as connection:
             text = str(found.compile(connection, compile_kwargs={"literal_binds": True}, dialect=connection.dialect))
             plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}").scalars())
             assert connection.exec_driver_sql("SHOW jit").scalar_one() == "off"
-        assert plan.count("SubPlan") >= 12
+        assert plan.count("SubPlan") >= 16
         assert "Join" not in plan
 
     @pytest.mark.only_on("sqlite", why="memory is that of this process, whatever the server")
