@@ -37,7 +37,11 @@ def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | 
 
 
 def overtake(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any], times: int = 1) -> None:
-    """Let ``call`` happen just before each of the next writing statements; on sqlite it would wait for ever."""
+    """Let ``call`` happen just before each of the next writing statements; on sqlite it would wait for ever.
+
+    There are six attempts at most, whatever the deadline.
+    """
+    monkeypatch.setattr(tx.main, "_options", dataclasses.replace(tx.main.options, attempts=6))
     execute = tx.Transaction.execute
     state = {"left": times, "inside": False}
 

@@ -85,8 +85,8 @@ def explain(backend: Backend, call: Callable[[], Any]) -> list[str]:
         call()
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
-        engine._has_events = False  # as ``statements_sent``
-    words = "EXPLAIN QUERY PLAN" if backend.family == "sqlite" else "EXPLAIN"
+        vars(engine).pop("_has_events")  # as ``statements_sent``; left there it would hide a later mark of the class
+    words = {"sqlite": "EXPLAIN QUERY PLAN", "mysql": "EXPLAIN FORMAT=TRADITIONAL"}.get(backend.name, "EXPLAIN")
     lines = []
     with engine.connect() as connection:
         for statement, parameters in sent:
