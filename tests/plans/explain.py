@@ -173,8 +173,8 @@ def _lines(node: dict[str, Any], depth: int) -> Iterator[str]:
 
 _FAMILIES: Final[dict[str, tuple[str, Callable[[str, Sequence[Any], dict[str, str]], Plan]]]] = {
     "sqlite": ("EXPLAIN QUERY PLAN", _of_sqlite),
-    "mysql": ("EXPLAIN", _of_mysql),
-    "mariadb": ("EXPLAIN", _of_mysql),
+    "mysql": ("EXPLAIN FORMAT=TRADITIONAL", _of_mysql),
+    "mariadb": ("EXPLAIN FORMAT=TRADITIONAL", _of_mysql),
     "postgresql": ("EXPLAIN (FORMAT JSON)", _of_postgresql),
 }
 

@@ -27,6 +27,7 @@ def indexes(backend: Backend) -> Iterator[Indexes]:
         tx.close()
 
 
+@pytest.mark.timeout(300)  # MySQL takes half a minute to fill the database, a busy machine four times as long
 def test_plans(indexes: Indexes, subtests: pytest.Subtests) -> None:
     """One test for all calls, for it takes the longest time to make the database."""
     for call in hot.ALL:

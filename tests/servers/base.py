@@ -97,10 +97,8 @@ class Server(abc.ABC):
             return
         self._require()
         self._user = _user(self.account)
-        self.directory = Path(tempfile.mkdtemp(prefix="nova-", dir=_scratch()))
+        self.directory = new_directory(self._user)
         try:
-            if self._user:
-                shutil.chown(self.directory, self._user)
             self._initialise()
             self._start_on_free_port()
         except BaseException:
@@ -112,7 +110,7 @@ class Server(abc.ABC):
         if self.given is not None:
             return
         if self._process is not None:
-            _end(self._process)
+            end(self._process)
             self._process = None
         if self.directory != Path():
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -126,7 +124,7 @@ class Server(abc.ABC):
         assert self._process is not None, "only a private server that runs can be restarted"
         os.kill(self._pid, signal.SIGKILL)
         self._process.wait()  # before its input ends, which would tell the guard to remove the data
-        _end(self._process)
+        end(self._process)
         if not self._run():
             raise ServerError(f"{self.name}: port {self.port} has been taken meanwhile")
 
@@ -200,6 +198,7 @@ class Server(abc.ABC):
     def _start_on_free_port(self) -> None:
         for _ in range(PORTS_TRIED):
             self.port = free_port()
+            vars(self).pop("_engine", None)  # it has the port in it
             if self._run():
                 return
         raise ServerError(f"{self.name}: {PORTS_TRIED} ports were free and then taken")
@@ -224,7 +223,7 @@ class Server(abc.ABC):
         assert self._process is not None
         if self._process.poll() is None:
             return False
-        _end(self._process)
+        end(self._process)
         return True
 
     def run_tool(self, command: Sequence[str]) -> None:
@@ -236,7 +235,7 @@ class Server(abc.ABC):
         assert self._process is not None
         if self._process.wait():
             raise ServerError(f"{command[0]} failed:\n{self.log()}")
-        _end(self._process)
+        end(self._process)
 
     def _spawn(self, command: Sequence[str]) -> None:
         """Start ``command`` under a guard, which ends it and removes the directory when we end."""
@@ -265,13 +264,26 @@ def free_port() -> int:
         return port
 
 
-def _end(guarding: subprocess.Popen[str]) -> None:
+def end(guarding: subprocess.Popen[str]) -> None:
     """Let a guard end, and wait for it.
 
     By signal: a process that we have forked may still hold the other end of the guard's input.
     """
     guarding.terminate()
     guarding.communicate()
+
+
+def new_directory(user: str) -> Path:
+    """Return a new directory that the account ``user``, if any, owns."""
+    directory = Path(tempfile.mkdtemp(prefix="nova-", dir=_scratch()))
+    own(directory, user)
+    return directory
+
+
+def own(directory: Path, user: str) -> None:
+    """Give everything in ``directory`` to the account ``user``, if any."""
+    for path in (directory, *directory.rglob("*")) if user else ():
+        shutil.chown(path, user)
 
 
 def _scratch() -> Path:

@@ -167,6 +167,10 @@ class Dialect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
         return statement
 
+    def update_by_index(self, update: sa.Update, name: str) -> sa.Update:
+        """Return ``update`` as one that finds its rows by this index of the reference's schema."""
+        return update
+
     def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
         """Return the statements that take a transaction-long guard; there are none where one writes at a time.
 

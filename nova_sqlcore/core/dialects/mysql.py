@@ -179,6 +179,10 @@ class MySQL(Dialect):
         """FORCE INDEX."""
         return statement.with_hint(table, f"FORCE INDEX ({name})")
 
+    def update_by_index(self, update: sa.Update, name: str) -> sa.Update:
+        """FORCE INDEX."""
+        return update.with_hint(f"FORCE INDEX ({name})")
+
     def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """Assign the first key column to itself; INSERT IGNORE would hide other errors."""
         insert = filled(mysql.insert(table), values)

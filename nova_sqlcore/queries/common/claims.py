@@ -75,7 +75,8 @@ def claim(
     return Claim(
         at_once,
         free=pick(names, _several).limit(CHOICE) if dialect.clustered else pick(names, dialect.lock_free_row),
-        update=update.where(table.c.id == arg("by_id")),
+        # MySQL would lock what it intersects of several indexes, which is all that is free
+        update=dialect.update_by_index(update.where(table.c.id == arg("by_id")), "PRIMARY"),
         any=pick(["id"], dialect.lock_row),
         of_pick=frozenset(of_pick),
     )

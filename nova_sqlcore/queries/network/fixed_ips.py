@@ -520,8 +520,10 @@ def _free_of(instance: bool) -> sa.Update:
 
 
 @functools.cache
-def _release_untouched(shape: Shape) -> sa.Update:
+def _release_untouched(dialect: Dialect, shape: Shape) -> sa.Update:
     """Return the UPDATE that releases what is not in use; ``by_time`` keeps microseconds, a column may not.
+
+    MySQL would read the whole table for a fifth of its rows.
 
     Instances are looked up one by one: PostgreSQL would read all of them for a join (measured with 100,000 instances:
     72 in place of 4 ms).
@@ -537,11 +539,12 @@ def _release_untouched(shape: Shape) -> sa.Update:
         )
     )
     untouched = t.c.updated_at < sa.bindparam("by_time", type_=sa.DateTime())
-    return (
+    update = (
         sa.update(t)
         .where(t.c.deleted == 0, t.c.allocated == sa.false(), untouched, t.c.instance_uuid.is_not(None), owned)
         .values(instance_uuid=sa.null(), leased=sa.false())
     )
+    return dialect.update_by_index(update, "fixed_ips_deleted_allocated_updated_at_idx")
 
 
 def _is_one_step(context: Context, transaction: Transaction, address: Any) -> bool:
@@ -597,5 +600,6 @@ def fixed_ip_disassociate_all_by_timeout(context: Context, host: str, time: date
     """
     if time.tzinfo is not None:
         time = time.astimezone(datetime.UTC).replace(tzinfo=None)
+    transaction = current(context)
     shape, key = shape_of({"host": host}, "by_")
-    return current(context).execute(_release_untouched(shape), **key, by_time=time)
+    return transaction.execute(_release_untouched(transaction.dialect, shape), **key, by_time=time)

@@ -86,7 +86,7 @@ def explain(backend: Backend, call: Callable[[], Any]) -> list[str]:
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
         vars(engine).pop("_has_events")  # as ``statements_sent``; left there it would hide a later mark of the class
-    words = {"sqlite": "EXPLAIN QUERY PLAN", "mysql": "EXPLAIN FORMAT=TRADITIONAL"}.get(backend.name, "EXPLAIN")
+    words = {"sqlite": "EXPLAIN QUERY PLAN", "mysql": "EXPLAIN FORMAT=TRADITIONAL"}.get(backend.family, "EXPLAIN")
     lines = []
     with engine.connect() as connection:
         for statement, parameters in sent:
