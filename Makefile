@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road bench bench-pools lint docs servers clean
+.PHONY: help .venv demo test test-core-road test-galera bench bench-pools lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreS
 
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
 	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
+
+test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three MariaDB nodes that all take writes
+	CI= $(PYTHON_IN_VENV) -m pytest tests/galera $(ARGS)
 
 bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)

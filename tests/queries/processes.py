@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -42,9 +43,10 @@ class Processes:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
-    def call(self, url: str | sa.URL, call: Callable[..., Any], *args: Any) -> list[Any]:
-        """Return what ``call(number, *args)`` gives in each process, on the database at ``url``."""
-        futures = [self._pool.submit(_run, url, call, number, *args) for number in range(COUNT)]
+    def call(self, url: str | sa.URL | list[sa.URL], call: Callable[..., Any], *args: Any) -> list[Any]:
+        """Return what ``call(number, *args)`` gives in each process, on the database at ``url`` or on several."""
+        urls = itertools.cycle(url if isinstance(url, list) else [url])
+        futures = [self._pool.submit(_run, next(urls), call, number, *args) for number in range(COUNT)]
         return [future.result(timeout=100) for future in futures]
 
 

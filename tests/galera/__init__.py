@@ -1,0 +1,1 @@
+"""Tests on a Galera cluster of three nodes: ``make test-galera``."""
