@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "db": "db",
     **{name: module for name, module in DB_COMMANDS.items() if name != "sync"},
     "status": "status",
+    "quota": "quota",
     "demo": "demo",
 }
 #: Names of earlier releases.

@@ -82,7 +82,7 @@ def test_rows_without_an_instance(url: sa.URL) -> None:
     assert "no records found" in run(url, "db", "null_instance_uuid_scan").stdout
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, *(f"db {name}" for name in DB_COMMANDS)])
+@pytest.mark.parametrize("words", [*COMMANDS, "quota refresh", *(f"db {name}" for name in DB_COMMANDS)])
 def test_every_command_has_help(words: str) -> None:
     result = CliRunner().invoke(app, [*words.split(), "--help"])
     assert result.exit_code == 0

@@ -52,7 +52,8 @@ _SAVED_AT_ONCE: Final = 50
 
 
 @functools.cache
-def _of_project(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[Any]:
+def usages_statement(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[Any]:
+    """Return the statement for the live usages with a key of this shape, by id, with or without a lock."""
     where = (*equal(quota_usages, shape), *visible(quota_usages, "no"))
     found = sa.select(*columns(quota_usages)).where(*where).order_by(quota_usages.c.id)
     return _lock(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
@@ -81,7 +82,7 @@ def _save_usages(names: tuple[str, ...], count: int) -> sa.Update:
 def _usages_of_project(transaction: Transaction, project_id: str | None) -> list[Row]:
     """Return the project's live usages by id; a writer locks them."""
     shape, params = shape_of({"project_id": project_id})
-    return transaction.rows(_of_project(transaction.dialect, transaction.mode == "writer", shape), **params)
+    return transaction.rows(usages_statement(transaction.dialect, transaction.mode == "writer", shape), **params)
 
 
 def _is_of(usage: Row, user_id: Any) -> bool:
@@ -128,12 +129,12 @@ class _Usages(dict[str, "Usage"]):
         return [] if newest is None else self._by_key.get((resource, newest["user_id"]), [newest])[:-1]
 
 
-def _with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Row]]:
+def with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Row]]:
     """Return each usage with a copy of its numbers."""
     return [(usage, {name: usage[name] for name in _SAVED}) for usage in usages]
 
 
-def _save(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) -> None:
+def save_changed(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) -> None:
     """Write the numbers of locked usages that are not what they were before.
 
     Cost: 1 statement per 50 usages.
@@ -270,7 +271,7 @@ def quota_reserve(
     _refuse_excess(account, project_quotas, user_quotas, deltas)
     made = _reserve(account, deltas, expire)
     account.queue.write_usages()
-    _save(transaction, account.before)
+    save_changed(transaction, account.before)
     account.queue.write_reservations()
     return made
 
@@ -305,7 +306,7 @@ def _account(asker: _Asker, *, hold: bool) -> _Account:
     project, own = _get_project_user_quota_usages(asker.context, asker.project_id, asker.user_id)
     account = _Account(asker, hold, project, own, _Queue(transaction), [])
     for resource, usage in own.items():
-        account.before += _with_numbers([*account.older(resource), usage])
+        account.before += with_numbers([*account.older(resource), usage])
     return account
 
 
@@ -657,11 +658,11 @@ def _claim(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]
 
 def _apply(transaction: Transaction, claimed: Sequence[Row], usages: Mapping[int, Row], *, used: bool) -> None:
     """Take claimed reservations off their usages, which are locked, and write those that change."""
-    before = _with_numbers(usages.values())
+    before = with_numbers(usages.values())
     for reservation in claimed:
         usage, delta = usages[reservation["usage_id"]], reservation["delta"]
         if delta >= 0:
             usage["reserved"] -= delta
         if used:
             usage["in_use"] += delta
-    _save(transaction, before)
+    save_changed(transaction, before)
