@@ -1151,6 +1151,13 @@ for _grown in (
     dead_index(_grown)
 
 
+# Errors about a value name its column: a column shares its type object with its shadow alone, and that knows its place.
+for _named in metadata.tables.values():
+    if not _named.name.startswith(SHADOW_PREFIX):
+        for _column in _named.columns:
+            _column.type.place = f"{_named.name}.{_column.name}"  # type: ignore[attr-defined]  # all are of core.types
+
+
 @functools.cache
 def row_columns(table: sa.Table) -> tuple[sa.Column[Any], ...]:
     """Return the columns that make up a row of ``table``, in order."""

@@ -176,15 +176,6 @@ def test_an_unknown_column_elsewhere_is_told_and_not_stored(backend: Backend, ad
     assert "hots" not in row
 
 
-@pytest.mark.only_on("mysql", "postgresql", why="sqlite holds any text")
-def test_text_that_the_server_does_not_take(backend: Backend, admin: RequestContext) -> None:
-    text = {"mysql": "\U0001f600", "postgresql": "nul\0"}[backend.family]
-    for call in (api.key_pair_get_all_by_user, api.quota_get_all_by_project, api.quota_destroy_all_by_project):
-        with pytest.raises(exceptions.DBDataError):
-            call(admin, text)
-    assert api.key_pair_get_all_by_user(admin, "u") == []
-
-
 def test_a_failed_statement_shows_no_values_of_the_connection(backend: Backend, admin: RequestContext) -> None:
     with pytest.raises(exceptions.DBError) as raised, tx.writer(admin) as transaction:
         transaction.execute(sa.insert(tables.cells).values(name=sa.literal("x"), transport_url=sa.null()))

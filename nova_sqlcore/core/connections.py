@@ -270,15 +270,20 @@ def _new_ears() -> dict[str, internals.Ears]:
     return {server: internals.Ears() for server in ("primary", "replica")}
 
 
-def _size(value: Any) -> int:
-    """Return how many bytes the texts among some parameters take in a statement, escapes included."""
+def _size(value: Any, depth: int = 4) -> int:
+    """Return how many bytes the texts among some parameters take in a statement, escapes included.
+
+    Parameters are rows of values or of lists of values; no column holds what is deeper.
+    """
+    if not depth:
+        return 0
     if isinstance(value, str):
         return len(value.encode(errors="replace")) + sum(map(value.count, "\\'\"\n\r\0\x1a"))
     if isinstance(value, bytes):
         return len(value)
     if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
+        value = list(value.values())
+    return sum(_size(item, depth - 1) for item in value) if isinstance(value, list | tuple) else 0
 
 
 def _popped(links: list[Link]) -> Link | None:

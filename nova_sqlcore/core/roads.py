@@ -129,8 +129,9 @@ class CoreRoad(Road):
 
     def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
         """As ``Road.fetch``."""
+        given = link.cache.get(statement).guarded(params)
         link.unsure = True
-        result = link.connection.execute(statement, params)
+        result = link.connection.execute(statement, given)
         names = tuple(result.keys())
         rows = [dict(zip(names, record, strict=True)) for record in result]
         link.unsure = False
@@ -138,22 +139,26 @@ class CoreRoad(Road):
 
     def change(self, link: Link, statement: Any, params: Params) -> int:
         """As ``Road.change``; where the server gives the id by RETURNING, the count of an INSERT would be lost."""
+        given = link.cache.get(statement).guarded(params)
         link.unsure = True
-        result = link.connection.execute(statement, params, execution_options={"preserve_rowcount": True})
+        result = link.connection.execute(statement, given, execution_options={"preserve_rowcount": True})
         link.unsure = False
         return int(result.rowcount)
 
     def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
         """As ``Road.change_many``."""
+        prepared = link.cache.get(statement)
+        given = [prepared.guarded(row) for row in rows]
         link.unsure = True
-        result = link.connection.execute(statement, rows)
+        result = link.connection.execute(statement, given)
         link.unsure = False
         return result
 
     def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
         """As ``Road.insert``."""
+        given = link.cache.get(statement).guarded(row)
         link.unsure = True
-        result = link.connection.execute(statement, row)
+        result = link.connection.execute(statement, given)
         identity = result.scalar() if result.returns_rows else None
         link.unsure = False
         if result.returns_rows or not result.rowcount:

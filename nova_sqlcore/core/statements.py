@@ -7,7 +7,11 @@ processors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import enum
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.sql import operators
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
@@ -15,7 +19,6 @@ from nova_sqlcore.core import types
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import sqlalchemy as sa
     from sqlalchemy.sql.compiler import SQLCompiler
 
     Process = Callable[[Any], Any]
@@ -30,8 +33,10 @@ class Prepared:
     __slots__ = (
         "_defaults",
         "_dialect",
+        "_guards",
         "_needed",
         "_processors",
+        "_roles",
         "_shape",
         "_slots",
         "_template",
@@ -49,23 +54,29 @@ class Prepared:
         self._shape: Shape | None = None
         self._defaults = _defaults(self.compiled)
         self._needed: dict[str, Process | None] = {}
+        #: what a value goes through before SQLAlchemy or the driver sees it
+        self._guards: dict[str, Process] = {}
         #: of all parameters but lists, whose items SQLAlchemy names when it spells them out
         self._processors: dict[str, Process] = {}
         constants: dict[str, Any] = {}
+        roles = _roles(statement)
         for parameter, name in self.compiled.bind_names.items():
-            process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
-            if process is not None and not parameter.expanding:
+            guard, process = _processes(parameter, roles.get(name, Role.STORED), dialect)
+            if process is not None:
                 self._processors[name] = process
             if parameter.required or name in self._defaults:
                 self._needed[name] = process
+                if guard is not None:
+                    self._guards[name] = guard
             else:
                 value = parameter.value
-                constants[name] = process(value) if process and not parameter.expanding else value
+                constants[name] = process(value) if process and value is not None else value
         names: Any = self.compiled.positiontup
         #: what the cursor takes, constants in place; a slot says where a parameter goes: a position, or a name
         self._template: Any = constants if names is None else [constants.get(name) for name in names]
         places = ((name, name) for name in self._needed) if names is None else enumerate(names)
         self._slots = [(place, name, self._needed[name]) for place, name in places if name in self._needed]
+        self._roles = roles
 
     def bind(self, params: Mapping[str, Any]) -> Any:
         """Return ``params`` in the form that the DB-API cursor takes.
@@ -73,38 +84,59 @@ class Prepared:
         Raises: DBDataError for a value that the parameter can't hold. TypeError for a missing or an unknown parameter.
         """
         bound = self._template.copy()
-        for place, name, process in self._slots:
-            value = params[name] if name in params else self._default(name)
-            if process is not None and value is not None:
-                try:
-                    value = process(value)
-                except types.UnstorableValue as error:
-                    raise exceptions.DBDataError(f"{name} {error}") from error
-            bound[place] = value
+        try:
+            for place, name, process in self._slots:
+                value = params[name] if name in params else self._default(name)
+                bound[place] = value if process is None or value is None else process(value)
+        except types.UnstorableValue as error:
+            raise exceptions.DBDataError(str(error)) from error
         if len(params) > len(self._needed) - len(self._defaults):
             self._refuse_unknown(params)
         return bound
+
+    def guarded(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``params`` as SQLAlchemy's own road may take them: what a column can't hold is refused here.
+
+        Raises: DBDataError.
+        """
+        try:
+            return {
+                name: value if value is None or name not in self._guards else self._guards[name](value)
+                for name, value in params.items()
+            }
+        except types.UnstorableValue as error:
+            raise exceptions.DBDataError(str(error)) from error
 
     def expand(self, params: Mapping[str, Any]) -> tuple[str, Any]:
         """Return text and parameters of a statement with an IN list, spelled out for this list's length.
 
         Raises: as ``bind``.
         """
-        raw = {name: params[name] if name in params else self._default(name) for name in self._needed}
+        raw = self.guarded({name: params[name] if name in params else self._default(name) for name in self._needed})
         self._refuse_unknown(params)
         state = self.compiled.construct_expanded_state({**self.compiled.params, **raw})
         bound = dict(state.parameters)
-        processors: Mapping[str, Any] = {**self._processors, **state.processors}
-        for name, process in processors.items():
-            if process is None or bound.get(name) is None:
-                continue
-            try:
+        for name, process in {**self._processors, **state.processors}.items():
+            if bound.get(name) is not None:
                 bound[name] = process(bound[name])
-            except types.UnstorableValue as error:
-                raise exceptions.DBDataError(f"{name} {error}") from error
         if state.positiontup is None:
             return state.statement, bound
         return state.statement, [bound[name] for name in state.positiontup]
+
+    def without_unheld(self, params: Mapping[str, Any], greatest: str) -> dict[str, Any]:
+        """Return ``params`` so that nothing is compared with text beyond the character ``greatest``: no row has it."""
+        return {name: self._comparable(name, value, greatest) for name, value in params.items()}
+
+    def _comparable(self, name: str, value: Any, greatest: str) -> Any:
+        match self._roles.get(name, Role.STORED):
+            case Role.STORED:
+                return value
+            case Role.LISTED:
+                return [item for item in value if not _is_beyond(item, greatest)]
+            case Role.SOUGHT:
+                return None if _is_beyond(value, greatest) else value
+            case _:
+                return _NOTHING if _is_beyond(value, greatest) else value
 
     def shape(self, cursor: Any) -> Shape:
         """Return how the rows on ``cursor`` become dicts.
@@ -127,6 +159,114 @@ class Prepared:
         unknown = params.keys() - self._needed.keys()
         if unknown:
             raise TypeError(f"the statement has no parameter {', '.join(sorted(unknown))}: {self.text[:200]}")
+
+
+class Role(enum.Enum):
+    """What a statement does with a parameter."""
+
+    #: it goes into a column
+    STORED = enum.auto()
+    #: rows whose column equals it are looked for
+    SOUGHT = enum.auto()
+    #: it is a list, and rows whose column is, or is not, in it are looked for
+    LISTED = enum.auto()
+    #: a column is compared with it in another way
+    COMPARED = enum.auto()
+
+
+#: Text that stands for text which no row can have, where a comparison needs one.
+_NOTHING: Final = "\ufffd"
+
+
+def _roles(statement: Any) -> dict[str, Role]:
+    """Return the roles of the parameters that a column is compared with; all others are stored.
+
+    A parameter with two roles is stored, if one of them is that, and else compared.
+    """
+    compared: dict[int, Role] = {}
+    roles: dict[str, Role] = {}
+    for element in sa.sql.visitors.iterate(statement):
+        if isinstance(element, sa.BinaryExpression):
+            role = _ROLES.get(element.operator, Role.COMPARED)
+            compared |= {id(side): role for side in (element.left, element.right)}
+        elif isinstance(element, sa.BindParameter):
+            role = compared.get(id(element), Role.STORED)
+            known = roles.setdefault(element.key, role)
+            if known is not role:
+                roles[element.key] = Role.STORED if Role.STORED in (known, role) else Role.COMPARED
+    return roles
+
+
+_ROLES: Final[dict[Any, Role]] = {
+    operators.eq: Role.SOUGHT,
+    operators.in_op: Role.LISTED,
+    operators.not_in_op: Role.LISTED,
+}
+
+
+def _processes(
+    parameter: sa.BindParameter[Any], role: Role, dialect: sa.Dialect
+) -> tuple[Process | None, Process | None]:
+    """Return what a value goes through before either road, and all that it goes through before the driver's.
+
+    The items of a list that is spelled out are SQLAlchemy's business.
+    """
+    kind = parameter.type
+    if parameter.expanding:
+        return (_items(kind, dialect) if isinstance(kind, types.Kind) else None), None
+    item = kind.item_type if isinstance(kind, sa.ARRAY) else kind.kind if isinstance(kind, types.JsonList) else None
+    if item is not None:
+        return _chained(_items(item, dialect), kind.dialect_impl(dialect).bind_processor(dialect))
+    if not isinstance(kind, types.Kind):
+        return None, kind.dialect_impl(dialect).bind_processor(dialect)
+    # the type's own step is in the guard
+    own: Any = kind.dialect_impl(dialect)
+    return _chained(_guard(kind, role, dialect), own.impl_instance.bind_processor(dialect))
+
+
+def _chained(guard: Process, process: Process | None) -> tuple[Process, Process]:
+    return guard, guard if process is None else lambda value: _processed(guard(value), process)
+
+
+def _processed(value: Any, process: Process) -> Any:
+    return None if value is None else process(value)
+
+
+def _guard(kind: types.Kind, role: Role, dialect: sa.Dialect) -> Process:
+    """Return the function that makes a caller's value one that the column can hold, or refuses it.
+
+    No row has text that no row can have: NULL, which equals nothing, takes its place where it is looked for.
+    """
+    if role is Role.STORED:
+        return lambda value: kind.to_store(value, dialect)
+    convert, instead = (kind.to_find, None) if role is Role.SOUGHT else (kind.process_bind_param, _NOTHING)
+
+    def guard(value: Any) -> Any:
+        try:
+            return convert(value, dialect)
+        except types.UnheldText:
+            return instead
+
+    return guard
+
+
+def _items(kind: Any, dialect: sa.Dialect) -> Process:
+    """Return the function that does so for a list, which loses what no row can have."""
+
+    def guard(items: Any) -> list[Any]:
+        found = []
+        for item in items:
+            try:
+                found.append(kind.to_find(item, dialect))
+            except types.UnheldText:
+                continue
+        return found
+
+    return guard
+
+
+def _is_beyond(value: Any, greatest: str) -> bool:
+    return isinstance(value, str) and max(value, default="") > greatest
 
 
 def _defaults(compiled: SQLCompiler) -> dict[str, Any]:

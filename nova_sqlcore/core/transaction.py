@@ -530,15 +530,18 @@ class Transaction:
         try:
             result = getattr(roads.road_of(link), operation)(link, statement, params)
         except Exception as error:
-            failure = self.database.outgrown(self._failure(link, error), params)
+            failure = values.placed(self.database.outgrown(self._failure(link, error), params), statement)
+            held = self._held(link, statement, params, failure)
             try:
-                if not self._may_replace(failure):
+                if held is None and not self._may_replace(failure):
                     raise_in_place_of(error, failure)
             finally:
                 del failure
         else:
             self.statements += 1
             return result
+        if held is not None:
+            return self._perform(operation, statement, held)
         self._replace(link)
         return self._perform(operation, statement, params)
 
@@ -577,6 +580,20 @@ class Transaction:
         """Tell whether a connection was dead before its first statement, so that a new one will do."""
         is_fresh = not self.changed and not self._replaced and self._host is None
         return isinstance(failure, exceptions.DBConnectionError) and is_fresh
+
+    def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any:
+        """Return ``params`` without text that no row can have, if the server has refused a comparison with it.
+
+        Which text that is depends on the charset of the column, which may be another one than the reference's.
+        """
+        if not self.dialect.refuses_comparison(failure) or not isinstance(params, dict):
+            return None
+        prepared = link.cache.get(statement)
+        sought = (prepared.without_unheld(params, greatest) for greatest in ("\uffff", "\x7f"))
+        held = next((one for one in sought if one != params), None)
+        if held is not None and self._state is State.FAILED:
+            self._move(State.OPEN)
+        return held
 
     def _replace(self, link: Link) -> None:
         """Give up a connection that was dead before its first statement; the next one is made new."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -57,7 +58,7 @@ def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignor
         try:
             row[name] = convert(value)
         except types.UnstorableValue as error:
-            raise exceptions.DBDataError(f"{table.name}.{name} {error}") from error
+            raise exceptions.DBDataError(str(error)) from error
     return row
 
 
@@ -106,6 +107,16 @@ def _most_bytes(value: Any) -> int:
     if isinstance(value, str):
         return _LITERAL + len(value) * (2 if value.isascii() else 4)
     return _LITERAL + (2 * len(value) if isinstance(value, bytes) else 0)
+
+
+def placed(error: Exception, statement: Any) -> Exception:
+    """Return a server's error about a value with the table and column before its text, as far as it tells them."""
+    table = statement if isinstance(statement, sa.Table) else getattr(statement, "table", None)
+    is_servers = not isinstance(getattr(error, "inner_exception", ""), str | types.UnstorableValue)
+    if isinstance(error, exceptions.DBDataError) and is_servers and isinstance(table, sa.Table):
+        told = re.search(r"column [^ ]*[`'\"](\w+)[`'\"]", str(error))
+        error.args = (f"{table.name}{'.' + told.group(1) if told else ''}: {error}",)
+    return error
 
 
 @functools.cache
@@ -164,7 +175,7 @@ def _converters(table: sa.Table, dialect: Dialect) -> dict[str, Callable[[Any], 
 
 
 def _convert(kind: Any, dialect: Any, value: Any) -> Any:
-    return None if value is None else kind.process_bind_param(value, dialect)
+    return None if value is None else kind.to_store(value, dialect)
 
 
 class _Named:

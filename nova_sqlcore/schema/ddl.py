@@ -59,8 +59,8 @@ def deleted() -> sa.Column[Any]:
 
 
 def columns(kind: Any, *names: str) -> tuple[sa.Column[Any], ...]:
-    """Return columns of one type that may be NULL and have no default."""
-    return tuple(sa.Column(name, kind) for name in names)
+    """Return columns of one type that may be NULL and have no default; each has a type object of its own."""
+    return tuple(sa.Column(name, kind if isinstance(kind, type) else kind.copy()) for name in names)
 
 
 # -- keys, indexes and checks -----------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ class TestErrors:
 
     def test_text_that_has_no_encoding(self, both: Both) -> None:
         statement = select(CELLS, CELLS.c.name == sa.bindparam("name"))
-        assert type(both(lambda t: t.rows(statement, name="\ud800"))) is exceptions.DBDataError
+        assert both(lambda t: t.rows(statement, name="\ud800")) == []
         assert type(both(lambda t: t.insert(CELLS, {"name": "\ud800"}))) is exceptions.DBDataError
 
     def test_a_table_that_is_not_there(self, both: Both) -> None:

@@ -47,8 +47,6 @@ class Dialect:
     update_in_with: ClassVar[bool] = False
     #: a failed statement leaves the transaction usable
     survives_errors: ClassVar[bool] = True
-    #: addresses are inet: text that is no address is an error even in a comparison, and loses the transaction
-    inet_addresses: ClassVar[bool] = False
     #: ORDER BY takes NULL for the greatest value, not for the smallest
     null_is_greatest: ClassVar[bool] = False
     #: other nodes of a cluster write too: row locks of one node don't reach them, only writes to the same key conflict
@@ -182,6 +180,10 @@ class Dialect:
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""
         raise NotImplementedError(self.name)
+
+    def refuses_comparison(self, error: BaseException) -> bool:
+        """Tell whether a column was compared with text that its charset lacks, and the transaction goes on."""
+        return False
 
     def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
         """Return the library's error for a driver's error; ``url`` is the database's, where the error needs a name."""

@@ -52,7 +52,9 @@ _KINDS: dict[int, type[exceptions.DBError]] = {
     **dict.fromkeys((1792, 1836), exceptions.DBReadOnly),
     **dict.fromkeys((1054, 1146), exceptions.DatabaseNotMigrated),
     # values that do not fit: ranges, charsets, dates, JSON; 1153 and 2020 are packets that are too large
-    **dict.fromkeys((1118, 1153, 1264, 1265, 1267, 1292, 1300, 1301, 1366, 1367, 1406), exceptions.DBDataError),
+    **dict.fromkeys(
+        (1118, 1153, 1264, 1265, 1267, 1270, 1271, 1292, 1300, 1301, 1366, 1367, 1406), exceptions.DBDataError
+    ),
     **dict.fromkeys((1411, 1441, 1690, 2020, 3140, 3854, 3988), exceptions.DBDataError),
     # refused at the door: limits of connections, hosts, logins, plug-ins, accounts that are locked or expired, TLS
     **dict.fromkeys((1040, 1042, 1043, 1044, 1045, 1049, 1129, 1130, 1135, 1203, 1226), exceptions.DBConnectionError),
@@ -67,6 +69,10 @@ _KINDS: dict[int, type[exceptions.DBError]] = {
 }
 #: How PyMySQL begins the errors of a broken connection that have no number.
 _BROKEN: tuple[str, ...] = ("packet sequence number wrong", "already closed", "connection was killed")
+
+
+#: A column is compared with text that its charset lacks.
+_MIXED: Final = frozenset({1267, 1270, 1271, 3854})
 
 
 class MySQL(Dialect):
@@ -225,6 +231,11 @@ class MySQL(Dialect):
         """Join JSON lists by GROUP_CONCAT; the reader must check that the text parses (group_concat_max_len)."""
         one = sa.func.json_array(*columns.values())
         return sa.func.concat("[", sa.func.group_concat(one), "]", type_=sa.Text())
+
+    def refuses_comparison(self, error: BaseException) -> bool:
+        """Look for "illegal mix of collations", and MySQL 8's "cannot convert string"."""
+        origin = error.inner_exception if isinstance(error, exceptions.DBDataError) else None
+        return isinstance(origin, Exception) and any(number in _MIXED for number in origin.args[:1])
 
     def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
         """Translate by error number; key names stand in the text only."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import types
+from nova_sqlcore.core import lists, types
 from nova_sqlcore.core.dialects.base import Dialect, assigned, filled
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ _KINDS: dict[str, type[exceptions.DBError]] = {
 }
 
 
+class _Compiler(lists.Arrays, postgresql.psycopg.PGCompiler_psycopg):
+    """Writes lists as arrays."""
+
+
 class PostgreSQL(Dialect):
     """PostgreSQL 12 and newer, through psycopg 3."""
 
@@ -63,8 +67,8 @@ class PostgreSQL(Dialect):
     id_by_returning = True
     update_in_with = True
     survives_errors = False
-    inet_addresses = True
     null_is_greatest = True
+    statement_compiler = _Compiler
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core import lists
 from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, vague
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ _REMOVED = "the database file has been removed since it was opened"
 _ABOUT_FILES = ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_FULL")
 
 
-class _Compiler(sqlite.base.SQLiteCompiler):
-    """Writes hints, which SQLAlchemy leaves out for sqlite."""
+class _Compiler(lists.JsonTexts, sqlite.base.SQLiteCompiler):
+    """Writes lists as JSON texts, and hints, which SQLAlchemy leaves out for sqlite."""
 
     def get_from_hint_text(self, table: sa.FromClause, text: str | None) -> str | None:
         return text

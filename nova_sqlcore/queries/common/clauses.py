@@ -11,6 +11,7 @@ from nova_sqlcore import clock, exceptions, tables, tx
 from nova_sqlcore.context import is_user_context
 from nova_sqlcore.core import types, values
 from nova_sqlcore.core.dialects import vague
+from nova_sqlcore.core.lists import ListParameter
 from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ T = TypeVar("T")
 Row = dict[str, Any]
 
 arg = sa.bindparam
+#: The parameter of an IN list.
+arg_list = ListParameter
 
 #: Longest IN list of one statement: far below sqlite's limit of 32,766 parameters, and long enough that chunks cost
 #: nothing.
@@ -29,11 +32,6 @@ CHUNK: Final = 500
 
 #: What ``deleted`` is in a live row where it is no number: in DNS domains and volume snapshots.
 _LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
-
-
-def arg_list(name: str) -> sa.BindParameter[Any]:
-    """Return the parameter of an IN list; its type comes from the column it is compared with."""
-    return sa.bindparam(name, expanding=True)
 
 
 def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[bool], ...]:

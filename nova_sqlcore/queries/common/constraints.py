@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from nova_sqlcore.core.lists import ListParameter
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Query = TypeVar("Query", sa.Select[Any], sa.Update, sa.Delete)
 
@@ -23,7 +25,16 @@ class EqualityCondition:
 
     def clauses(self, field: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
         """Return one clause: the alternatives."""
-        equal = [field.is_(None) if value is None else field == value for value in self.values]
+        return self.clauses_of(field, **_split(self.values))
+
+    @staticmethod
+    def clauses_of(
+        field: sa.ColumnElement[Any], null: bool, one: Any = None, many: Any = None
+    ) -> list[sa.ColumnElement[bool]]:
+        """Return the clause for NULL, if it is among the values, and for one other value or a list of them."""
+        equal: list[sa.ColumnElement[bool]] = [] if one is None else [field == one]
+        equal += [] if many is None else [field.in_(many)]
+        equal += [field.is_(None)] if null else []
         return [sa.or_(*equal)] if equal else []
 
 
@@ -34,8 +45,28 @@ class InequalityCondition:
         self.values = tuple(values)
 
     def clauses(self, field: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
-        """Return one clause for each value."""
-        return [field.is_not(None) if value is None else field != value for value in self.values]
+        """Return the clauses that keep the values out."""
+        return self.clauses_of(field, **_split(self.values))
+
+    @staticmethod
+    def clauses_of(
+        field: sa.ColumnElement[Any], null: bool, one: Any = None, many: Any = None
+    ) -> list[sa.ColumnElement[bool]]:
+        """Return a clause for NULL, if it is among the values, and one for the other value or the list of them."""
+        differs: list[sa.ColumnElement[bool]] = [] if one is None else [field != one]
+        differs += [] if many is None else [field.not_in(many)]
+        return differs + ([field.is_not(None)] if null else [])
+
+
+def _split(values: Sequence[Any]) -> dict[str, Any]:
+    """Return whether NULL is among the values, and the one other value or all others as a list in the statement."""
+    others = [value for value in values if value is not None]
+    found: dict[str, Any] = {"null": len(others) < len(values)}
+    if len(others) == 1:
+        found["one"] = others[0]
+    elif others:
+        found["many"] = ListParameter(None, others)
+    return found
 
 
 #: What a column's value must be.
@@ -74,11 +105,17 @@ def not_equal(*values: Any) -> InequalityCondition:
 
 
 class Term(NamedTuple):
-    """The shape of one condition: no values, but the names of the parameters that carry them; None means NULL."""
+    """The shape of one condition: its parameter takes the one value that is not NULL, or the list of them."""
 
     column: str
     kind: type[Condition]
-    params: tuple[str | None, ...]
+    null: bool
+    number: Literal["none", "one", "many"]
+
+    @property
+    def param(self) -> str:
+        """The name of the parameter."""
+        return f"{self.column}_is"
 
 
 #: What a constraint adds to the shape of a statement.
@@ -90,9 +127,12 @@ def shape_of(conditions: Mapping[str, Condition]) -> tuple[Shape, dict[str, Any]
     terms: list[Term] = []
     params: dict[str, Any] = {}
     for column, condition in conditions.items():
-        names = [None if value is None else f"{column}_is_{place}" for place, value in enumerate(condition.values)]
-        terms.append(Term(column, type(condition), tuple(names)))
-        params |= {name: value for name, value in zip(names, condition.values, strict=True) if name is not None}
+        others = [value for value in condition.values if value is not None]
+        number: Literal["none", "one", "many"] = "many" if len(others) > 1 else "one" if others else "none"
+        term = Term(column, type(condition), len(others) < len(condition.values), number)
+        terms.append(term)
+        if others:
+            params[term.param] = others if number == "many" else others[0]
     return tuple(terms), params
 
 
@@ -102,7 +142,11 @@ def where(table: sa.Table, shape: Shape) -> list[sa.ColumnElement[bool]]:
     Raises: KeyError for a name that is no column.
     """
     clauses: list[sa.ColumnElement[bool]] = []
-    for column, kind, params in shape:
-        condition = kind(None if name is None else sa.bindparam(name) for name in params)
-        clauses += condition.clauses(table.c[column])
+    for term in shape:
+        value: dict[str, Any] = {}
+        if term.number == "one":
+            value["one"] = sa.bindparam(term.param)
+        elif term.number == "many":
+            value["many"] = ListParameter(term.param)
+        clauses += term.kind.clauses_of(table.c[term.column], term.null, **value)
     return clauses

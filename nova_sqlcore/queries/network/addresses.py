@@ -1,15 +1,14 @@
-"""Addresses as keys: which texts a server compares with a column of addresses, and errors that name an address."""
+"""Addresses as keys: which texts can be addresses, and errors that name an address."""
 
 from __future__ import annotations
 
 import functools
-import ipaddress
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core import types
 from nova_sqlcore.core.values import batches, complete, insert_statement, stored
 from nova_sqlcore.queries.common.clauses import Row, arg_list, chunks
 from nova_sqlcore.queries.common.lookups import shape_of
@@ -23,24 +22,13 @@ if TYPE_CHECKING:
 #: Rows per statement of a bulk insert, which the drivers cut further as their servers need it.
 _BATCH: Final = 5000
 
-_PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
-
-def is_inet(text: str) -> bool:
-    """Tell whether ``text`` is an address, with or without the length of a prefix, as an inet column takes it."""
-    host, slash, length = text.partition("/")
+def is_inet(address: Any) -> bool:
+    """Tell whether a row can have this address or network; none has anything else, on any server."""
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+        return address is None or bool(types.address_text(str(address)))
+    except (ValueError, RecursionError):
         return False
-    if "%" in host:
-        return False
-    return not slash or (_PREFIX.fullmatch(length) is not None and int(length) <= address.max_prefixlen)
-
-
-def is_comparable(transaction: Transaction, address: Any) -> bool:
-    """Tell whether the server can look for ``address``; where it can't, no row has it."""
-    return address is None or not transaction.dialect.inet_addresses or is_inet(str(address))
 
 
 def best_first(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[Any], ...]:
@@ -59,10 +47,10 @@ def find(
 ) -> list[Row]:
     """Return the rows that ``statement`` finds for the key ``address``.
 
-    Raises: ``invalid`` with a text that names the address, if the server can't look for it or the lookup fails.
+    Raises: ``invalid`` with a text that names the address, if it is none or the lookup fails.
     """
     shape, key = shape_of({"address": address})
-    if not is_comparable(transaction, address):
+    if not is_inet(address):
         raise invalid(f"{address} is no valid IP address.")
     try:
         return transaction.rows(statement(shape), **key, **params)

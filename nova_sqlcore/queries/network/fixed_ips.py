@@ -220,7 +220,7 @@ def fixed_ip_get_by_floating_address(context: Context, floating_address: str) ->
     Cost: 1 statement.
     """
     transaction = current(context)
-    if not addresses.is_comparable(transaction, floating_address):
+    if not addresses.is_inet(floating_address):
         return None
     shape, key = shape_of({"address": floating_address})
     row = transaction.row(_by_floating_address(context.read_deleted, shape), **key)
@@ -398,7 +398,7 @@ def fixed_ip_associate(
     # NULL is no key: an UPDATE by it alone would hit every such row
     at_once = transaction.dialect.update_returning and address is not None
     row = None
-    if is_network and addresses.is_comparable(transaction, address):
+    if is_network and addresses.is_inet(address):
         taken = transaction.row(_associate_at_once(*form), **key, **given) if at_once else None
         if taken is not None:
             return cast("rows.FixedIP", taken)
@@ -549,7 +549,7 @@ def _release_untouched(dialect: Dialect, shape: Shape) -> sa.Update:
 
 def _is_one_step(context: Context, transaction: Transaction, address: Any) -> bool:
     """Tell whether an UPDATE by address can do without a lookup: it needs no check and hits one row at most."""
-    one = context.read_deleted == "no" and address is not None and addresses.is_comparable(transaction, address)
+    one = context.read_deleted == "no" and address is not None and addresses.is_inet(address)
     return one and not is_user_context(context)
 
 

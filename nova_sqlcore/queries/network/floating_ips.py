@@ -238,7 +238,7 @@ def floating_ip_get_by_fixed_address(context: Context, fixed_address: str) -> li
     Cost: 1 statement.
     """
     transaction = current(context)
-    if not addresses.is_comparable(transaction, fixed_address):
+    if not addresses.is_inet(fixed_address):
         return []
     shape, key = shape_of({"address": fixed_address})
     found = transaction.rows(_by_fixed_address(context.read_deleted, shape), **key)
@@ -370,7 +370,7 @@ def floating_ip_deallocate(context: Context, address: str) -> int:
     Cost: 1 statement.
     """
     transaction = current(context)
-    if not addresses.is_comparable(transaction, address):
+    if not addresses.is_inet(address):
         return 0
     shape, key = shape_of({"address": address}, "by_")
     return transaction.execute(_deallocate(context.read_deleted, shape), **key)
@@ -433,14 +433,14 @@ def floating_ip_fixed_ip_associate(
     """
     transaction = current(context)
     shape, key = shape_of({"address": fixed_address})
-    known = addresses.is_comparable(transaction, fixed_address)
+    known = addresses.is_inet(fixed_address)
     fixed = transaction.row(_fixed_with_network(context.read_deleted, shape), **key) if known else None
     if fixed is None:
         raise exceptions.FixedIpNotFoundForAddress(address=fixed_address)
     fixed["network"] = split(fixed, _NETWORK)
     shape, key = shape_of({"address": floating_address, "project_id": context.project_id}, "by_")
     given = {"by_fixed": fixed["id"], "fixed_ip_id": fixed["id"], "host": host}
-    known = addresses.is_comparable(transaction, floating_address)
+    known = addresses.is_inet(floating_address)
     if not known or not transaction.execute(_bind(context.read_deleted, shape), **key, **given):
         raise exceptions.FloatingIpAssociateFailed(address=floating_address)
     return cast("rows.FixedIPWithRelations", fixed)
@@ -458,7 +458,7 @@ def floating_ip_disassociate(context: Context, address: str) -> rows.FixedIPWith
     """
     transaction = current(context)
     shape, key = shape_of({"address": address})
-    known = addresses.is_comparable(transaction, address)
+    known = addresses.is_inet(address)
     row = transaction.row(_binding(context.read_deleted, shape), **key) if known else None
     if row is None:
         raise exceptions.FloatingIpNotFoundForAddress(address=address)
@@ -528,7 +528,7 @@ def floating_ip_destroy(context: Context, address: str) -> None:
     Cost: 1 statement.
     """
     transaction = current(context)
-    if addresses.is_comparable(transaction, address):
+    if addresses.is_inet(address):
         shape, key = shape_of({"address": address}, "by_")
         transaction.execute(_delete(context.read_deleted, shape), **key)
 
@@ -544,7 +544,7 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     """
     transaction = current(context)
     known = dict.fromkeys(ip["address"] for ip in ips)
-    wanted = [address for address in known if addresses.is_comparable(transaction, address)]
+    wanted = [address for address in known if addresses.is_inet(address)]
     statement = _doomed(transaction.dialect)
     doomed = [row for block in chunks(wanted, _BLOCK) for row in transaction.rows(statement, addresses=block)]
     held = [row["project_id"] for row in doomed if row["project_id"] is not None and row["auto_assigned"] is False]

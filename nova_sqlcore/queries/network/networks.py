@@ -239,7 +239,7 @@ def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
     """
     transaction = current(context)
     shape, key = shape_of({"cidr": cidr})
-    row = transaction.row(_by_cidr(shape), **key) if addresses.is_comparable(transaction, cidr) else None
+    row = transaction.row(_by_cidr(shape), **key) if addresses.is_inet(cidr) else None
     if row is None:
         raise exceptions.NetworkNotFoundForCidr(cidr=cidr)
     return cast("rows.Network", row)

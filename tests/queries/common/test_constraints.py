@@ -58,11 +58,11 @@ def test_the_shape_of_a_statement_holds_no_values() -> None:
     other, _ = shape_of({"user_id": equal_any("x", None), "file_name": not_equal("y")})
     assert one == other
     assert one != shape_of({"user_id": equal_any("a", "b"), "file_name": not_equal("b")})[0]
-    assert params == {"user_id_is_0": "a", "file_name_is_0": "b"}
+    assert params == {"user_id_is": "a", "file_name_is": "b"}
     statement = sa.select(T.c.id).where(*where(T, one))
     assert str(statement.compile()).partition("WHERE ")[2] == (
-        "(certificates.user_id = :user_id_is_0 OR certificates.user_id IS NULL) "
-        "AND certificates.file_name != :file_name_is_0"
+        "(certificates.user_id = :user_id_is OR certificates.user_id IS NULL) "
+        "AND certificates.file_name != :file_name_is"
     )
 
 

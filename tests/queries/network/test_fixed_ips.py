@@ -296,10 +296,10 @@ class TestByAddress:
         ],
     )
     def test_no_such_address(
-        self, admin: RequestContext, ctxt: RequestContext, backend: Backend, address: str, call: Callable[..., Any]
+        self, admin: RequestContext, ctxt: RequestContext, address: str, call: Callable[..., Any]
     ) -> None:
         fixed_ip()
-        invalid = backend.family == "postgresql" and address in NO_ADDRESSES[:3]
+        invalid = address in NO_ADDRESSES[:3]
         expected: type[Any] = exceptions.FixedIpInvalid if invalid else exceptions.FixedIpNotFoundForAddress
         for context in (admin, ctxt, get_admin_context("yes")):
             with pytest.raises(expected, match=address) as raised:
