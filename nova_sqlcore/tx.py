@@ -12,15 +12,17 @@ import functools
 import inspect
 import itertools
 import logging
+import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import connections
+from nova_sqlcore.core import connections, reports
 from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.reports import Report, StatementReport
 from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, leave_for_good, running_task, scopes_of
 from nova_sqlcore.core.transaction import Mode, Savepoint, State, Transaction, raise_in_place_of
@@ -38,6 +40,7 @@ __all__ = [
     "EngineOptions",
     "Report",
     "Scope",
+    "StatementReport",
     "Transaction",
     "api",
     "attempts",
@@ -49,6 +52,7 @@ __all__ = [
     "forget_writes",
     "main",
     "observe",
+    "observe_statements",
     "reader",
     "wrap_db_retry",
     "writer",
@@ -60,7 +64,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 #: What a ``with`` block gives: the transaction, or its connection.
 Given_co = TypeVar("Given_co", covariant=True)
-Outcome = Literal["done", "conflict", "failed"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,6 +188,9 @@ class Scope(Generic[Given_co]):
             outer = scopes.innermost(database) if scopes.open else None
             given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
             if outer is not None and not self._independent:
+                if reports.calls or reports.statements:
+                    with reports.JoinedCall(outer, name):
+                        return self._join(outer, scopes, function, *given)
                 return self._join(outer, scopes, function, *given)
             return run(self.open(database, outer, name, scopes), scopes, function, *given)
 
@@ -248,7 +254,7 @@ class Scope(Generic[Given_co]):
             finally:
                 scopes.leave(transaction)
                 transaction.end_read()
-                _report(transaction, failure)
+                reports.of_transaction(transaction, failure)
                 failure = None
         finally:
             _see_to_the_end(transaction, scopes.open)
@@ -261,7 +267,9 @@ class Scope(Generic[Given_co]):
             except Exception as error:
                 retry = retry or Retry(transaction.database, transaction.name, transaction.opened, self._retry_on)
                 retry.pause_or_raise(error)
+                attempt = transaction.attempt + 1
                 transaction = self.open(transaction.database, transaction.outer, transaction.name, scopes)
+                transaction.attempt = attempt
             else:
                 transaction.run_hooks()
                 return result
@@ -279,7 +287,7 @@ def _write_once(
             failure = transaction.met(error)
             try:
                 transaction.rollback()
-                _report(transaction, failure)
+                reports.of_transaction(transaction, failure)
                 raise_in_place_of(error, failure)
             finally:
                 del failure
@@ -289,7 +297,7 @@ def _write_once(
         _see_to_the_end(transaction, scopes.open)
     if transaction.changed:
         scopes.wrote.add(transaction.database)
-    _report(transaction, None)
+    reports.of_transaction(transaction, None)
     return result
 
 
@@ -324,39 +332,31 @@ class _Watch(weakref.ref["Block[Any]"]):
         _see_to_the_end(self._transaction, self._open)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """What became of one transaction, for metrics and logs."""
+def observe(callback: Callable[[Report], Any] | None, *, joined: bool = False) -> Callable[[], None]:
+    """Call ``callback`` with a Report after every transaction of this process; return a function that ends that.
 
-    #: the public function that opened it, or "block" unless the scope is ``named``
-    name: str
-    mode: Mode
-    outcome: Outcome
-    #: statements that it ran, BEGIN and COMMIT apart
-    statements: int
-    #: from opening to end
-    seconds: float
+    With ``joined`` it is called too for functions that run inside a caller's transaction. None in place of a callback
+    removes all observers.
+    """
+    if callback is None:
+        for observers in (reports.transactions, reports.calls):
+            observers.clear()
+        return lambda: None
+    remove = reports.add(reports.transactions, callback)
+    if not joined:
+        return remove
+    remove_from_calls = reports.add(reports.calls, callback)
+
+    def remove_both() -> None:
+        remove()
+        remove_from_calls()
+
+    return remove_both
 
 
-_observer: Callable[[Report], Any] | None = None
-
-
-def observe(callback: Callable[[Report], Any] | None) -> None:
-    """Call ``callback`` with a Report after every transaction of this process; None ends that."""
-    global _observer  # noqa: PLW0603  # one observer per process, looked up at every end
-    _observer = callback
-
-
-def _report(transaction: Transaction, error: BaseException | None) -> None:
-    if _observer is None:
-        return
-    conflict = isinstance(error, exceptions.DBDeadlock | exceptions.RetryRequest)
-    outcome: Outcome = "done" if error is None else "conflict" if conflict else "failed"
-    seconds = time.perf_counter() - transaction.opened
-    try:
-        _observer(Report(transaction.name, transaction.mode, outcome, transaction.statements, seconds))
-    except Exception:
-        logger.exception("the observer of transactions failed")
+def observe_statements(callback: Callable[[StatementReport], Any]) -> Callable[[], None]:
+    """Call ``callback`` with a StatementReport after every statement; return a function that ends that."""
+    return reports.add(reports.statements, callback)
 
 
 class Block(Generic[Given_co]):
@@ -427,7 +427,7 @@ class Block(Generic[Given_co]):
                 transaction.rollback()
             else:
                 transaction.end_read()
-            _report(transaction, failure)
+            reports.of_transaction(transaction, failure)
             if failure is not None and failure is not error:
                 raise failure from error
         finally:
@@ -438,11 +438,11 @@ class Block(Generic[Given_co]):
             transaction.commit()
         except BaseException as error:
             transaction.rollback()
-            _report(transaction, error)
+            reports.of_transaction(transaction, error)
             raise
         if transaction.changed:
             self._scopes.wrote.add(transaction.database)
-        _report(transaction, None)
+        reports.of_transaction(transaction, None)
         self.committed = True
         transaction.run_hooks()
 
@@ -456,6 +456,13 @@ class Attempt(Block[Transaction]):
         self.number = number
         self.done = False
         self._retry = retry
+
+    def __enter__(self) -> Transaction:
+        """Return the open transaction."""
+        transaction = super().__enter__()
+        if self._owns:
+            transaction.attempt = self.number
+        return transaction
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -615,3 +622,9 @@ def _joins(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Tell whether a call with these arguments runs inside a transaction that its context has open."""
     context = args[0] if args else kwargs.get("context")
     return hasattr(context, "read_deleted") and bool(scopes_of(context).open)
+
+
+#: Seconds from which on a transaction is logged as slow; nothing is, without this variable.
+_slow = os.environ.get("NOVA_SQLCORE_SLOW")
+if _slow:
+    observe(reports.slow_call_log(float(_slow)))

@@ -11,12 +11,12 @@ import abc
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+import sqlalchemy as sa
+
 from nova_sqlcore.core import dialects, values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import sqlalchemy as sa
 
     from nova_sqlcore.core.link import Link
 
@@ -183,3 +183,13 @@ _DRIVER, _CORE = DriverRoad(), CoreRoad()
 def road_of(link: Link) -> Road:
     """Return the road for the next statement on ``link``."""
     return _CORE if ROAD == "core" or link.listened else _DRIVER
+
+
+def text_of(link: Link, statement: Any) -> str:
+    """Return the text of a statement as it goes to the driver; a table stands for the INSERT of its rows."""
+    if isinstance(statement, str):
+        return statement
+    if isinstance(statement, sa.Table):
+        statement = values.insert_statement(statement, with_id=False, returning=False)
+    text: str = link.cache.get(statement).text
+    return text

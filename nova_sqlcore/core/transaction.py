@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import roads, types, values
+from nova_sqlcore.core import reports, roads, types, values
 
 if TYPE_CHECKING:
     import threading
@@ -81,6 +81,8 @@ class Transaction:
         "_snapshot",
         "_state",
         "_turn",
+        "attempt",
+        "calling",
         "database",
         "mode",
         "name",
@@ -88,6 +90,7 @@ class Transaction:
         "outer",
         "statements",
         "task",
+        "waited",
         "watch",
     )
 
@@ -122,6 +125,12 @@ class Transaction:
         self._turn: threading.RLock | None = None
         self.statements = 0
         self.opened = time.perf_counter()
+        #: the function that is at work in it
+        self.calling = name
+        #: how often the call has begun a transaction
+        self.attempt = 1
+        #: seconds until a connection was there
+        self.waited = 0.0
         #: whether a dead connection has been replaced: that is done once
         self._replaced = False
         #: whether the caller has had the connection
@@ -474,9 +483,13 @@ class Transaction:
     def _connect(self) -> Link:
         if self._host is not None:
             return self._host._ready()
-        if self.mode == "writer":
-            return self.database.link_writer()
-        return self.database.link_reader(replica=self.mode == "async")
+        began = time.perf_counter()
+        try:
+            if self.mode == "writer":
+                return self.database.link_writer()
+            return self.database.link_reader(replica=self.mode == "async")
+        finally:
+            self.waited += time.perf_counter() - began
 
     def _begin(self, link: Link) -> None:
         if self.mode != "writer":
@@ -527,18 +540,23 @@ class Transaction:
         link = self._link
         if link is None or link.unsure or self._state is State.FAILED or self._state is State.LOST:
             link = self._ready()
+        began = time.perf_counter() if reports.statements else 0.0
         try:
             result = getattr(roads.road_of(link), operation)(link, statement, params)
         except Exception as error:
             failure = values.placed(self.database.outgrown(self._failure(link, error), params), statement)
             held = self._held(link, statement, params, failure)
             try:
+                if began:
+                    reports.of_statement(self.calling, roads.text_of(link, statement), began, failure)
                 if held is None and not self._may_replace(failure):
                     raise_in_place_of(error, failure)
             finally:
                 del failure
         else:
             self.statements += 1
+            if began:
+                reports.of_statement(self.calling, roads.text_of(link, statement), began, None)
             return result
         if held is not None:
             return self._perform(operation, statement, held)

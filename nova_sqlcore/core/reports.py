@@ -1,0 +1,176 @@
+"""What is told about transactions, calls and statements, for metrics, logs and traces.
+
+Whoever wants to know adds an observer; as long as there is none, nothing is measured or told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from nova_sqlcore import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from nova_sqlcore.core.transaction import Mode, Transaction
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["done", "conflict", "refused", "failed"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one transaction, or of a call that joined one."""
+
+    #: the public function that opened it, or "block" unless the scope is ``named``
+    name: str
+    mode: Mode
+    #: "conflict": it lost against another one; "refused": an error of the domain, such as NotFound; "failed": any other
+    outcome: Outcome
+    #: statements that it ran, BEGIN and COMMIT apart
+    statements: int
+    #: from opening to end
+    seconds: float
+    #: which database: "main database", "API database", "cell database"
+    database: str = ""
+    #: the class of the error that ended it
+    error: str | None = None
+    #: 1 for the first attempt of a call
+    attempt: int = 1
+    #: seconds that it waited for a connection
+    waited: float = 0.0
+    #: a call inside a transaction that its caller has opened; the statements are part of that one's too
+    joined: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StatementReport:
+    """One statement that was sent."""
+
+    #: the public function that sent it, or "block"
+    name: str
+    #: as it goes to the driver, with placeholders; lists may be spelled out further
+    text: str
+    seconds: float
+    #: the class of the error that it met
+    error: str | None = None
+
+
+#: Those who see transactions, those who see joined calls too, and those who see statements.
+transactions: list[Callable[[Report], Any]] = []
+calls: list[Callable[[Report], Any]] = []
+statements: list[Callable[[StatementReport], Any]] = []
+
+
+def add(observers: list[Any], callback: Callable[[Any], Any]) -> Callable[[], None]:
+    """Add an observer and return a function that removes it again."""
+    observers.append(callback)
+
+    def remove() -> None:
+        if callback in observers:
+            observers.remove(callback)
+
+    return remove
+
+
+def told(observers: list[Any], report: Any) -> None:
+    """Tell all observers; what goes wrong in one of them is logged, and is nobody else's trouble."""
+    for observer in tuple(observers):
+        try:
+            observer(report)
+        except Exception:
+            logger.exception("an observer failed")
+
+
+def of_transaction(transaction: Transaction, error: BaseException | None) -> None:
+    """Tell what became of a transaction."""
+    if transactions:
+        told(transactions, _report(transaction, transaction.name, error))
+
+
+def of_statement(name: str, text: str, began: float, error: BaseException | None) -> None:
+    """Tell of a statement that was sent at ``began``."""
+    seconds = time.perf_counter() - began
+    told(statements, StatementReport(name, text, seconds, None if error is None else type(error).__name__))
+
+
+class JoinedCall:
+    """A call inside a transaction that its caller has opened."""
+
+    __slots__ = ("_began", "_name", "_outer", "_statements", "_transaction")
+
+    def __init__(self, transaction: Transaction, name: str) -> None:
+        """Take the transaction that is joined, and the name of the function that joins it."""
+        self._transaction = transaction
+        self._name = name
+
+    def __enter__(self) -> Self:
+        """Let statements be told under the function's name."""
+        self._outer, self._transaction.calling = self._transaction.calling, self._name
+        self._statements = self._transaction.statements
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Tell what became of the call."""
+        self._transaction.calling = self._outer
+        if calls:
+            report = _report(self._transaction, self._name, error)
+            told(
+                calls,
+                dataclasses.replace(
+                    report,
+                    statements=report.statements - self._statements,
+                    seconds=time.perf_counter() - self._began,
+                    waited=0.0,
+                    joined=True,
+                ),
+            )
+
+
+def _report(transaction: Transaction, name: str, error: BaseException | None) -> Report:
+    return Report(
+        name,
+        transaction.mode,
+        _outcome(error),
+        transaction.statements,
+        time.perf_counter() - transaction.opened,
+        transaction.database.label,
+        None if error is None else type(error).__name__,
+        transaction.attempt,
+        transaction.waited,
+    )
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return "done"
+    if isinstance(error, exceptions.DBDeadlock | exceptions.RetryRequest):
+        return "conflict"
+    return "refused" if isinstance(error, exceptions.NovaException) else "failed"
+
+
+def slow_call_log(seconds: float) -> Callable[[Report], None]:
+    """Return an observer that logs a warning for every transaction that takes longer."""
+
+    def note(report: Report) -> None:
+        if report.seconds >= seconds:
+            logger.warning(
+                "slow: %s took %.3f s (%s, %d statements, attempt %d, %.3f s for a connection)",
+                report.name,
+                report.seconds,
+                report.outcome,
+                report.statements,
+                report.attempt,
+                report.waited,
+            )
+
+    return note
