@@ -22,10 +22,10 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections, reports
 from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
-from nova_sqlcore.core.reports import Report, StatementReport
+from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, leave_for_good, running_task, scopes_of
-from nova_sqlcore.core.transaction import Mode, Savepoint, State, Transaction, raise_in_place_of
+from nova_sqlcore.core.transaction import Savepoint, State, Transaction, raise_in_place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nova_sqlcore import exceptions
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from nova_sqlcore.core.transaction import Mode, Transaction
 
 logger = logging.getLogger(__name__)
 
+Mode = Literal["writer", "reader", "async"]
 Outcome = Literal["done", "conflict", "refused", "failed"]
 
 
@@ -62,6 +62,19 @@ class StatementReport:
     error: str | None = None
 
 
+class Reported(Protocol):
+    """What is told about a transaction."""
+
+    name: str
+    calling: str
+    mode: Mode
+    database: Any
+    statements: int
+    opened: float
+    attempt: int
+    waited: float
+
+
 #: Those who see transactions, those who see joined calls too, and those who see statements.
 transactions: list[Callable[[Report], Any]] = []
 calls: list[Callable[[Report], Any]] = []
@@ -88,7 +101,7 @@ def told(observers: list[Any], report: Any) -> None:
             logger.exception("an observer failed")
 
 
-def of_transaction(transaction: Transaction, error: BaseException | None) -> None:
+def of_transaction(transaction: Reported, error: BaseException | None) -> None:
     """Tell what became of a transaction."""
     if transactions:
         told(transactions, _report(transaction, transaction.name, error))
@@ -105,7 +118,7 @@ class JoinedCall:
 
     __slots__ = ("_began", "_name", "_outer", "_statements", "_transaction")
 
-    def __init__(self, transaction: Transaction, name: str) -> None:
+    def __init__(self, transaction: Reported, name: str) -> None:
         """Take the transaction that is joined, and the name of the function that joins it."""
         self._transaction = transaction
         self._name = name
@@ -136,7 +149,7 @@ class JoinedCall:
             )
 
 
-def _report(transaction: Transaction, name: str, error: BaseException | None) -> Report:
+def _report(transaction: Reported, name: str, error: BaseException | None) -> Report:
     return Report(
         name,
         transaction.mode,

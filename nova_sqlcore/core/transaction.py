@@ -11,12 +11,13 @@ import functools
 import logging
 import operator
 import time
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, types, values
+from nova_sqlcore.core.reports import Mode
 
 if TYPE_CHECKING:
     import threading
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-Mode = Literal["writer", "reader", "async"]
 
 
 class State(enum.Enum):

@@ -202,7 +202,7 @@ def test_attempts_until_the_deadline_then_the_conflict_itself(
     began = time.perf_counter()
     with pytest.raises(exceptions.DBDeadlock) as raised:
         _decorated(flaky)(admin)
-    assert 0.4 < time.perf_counter() - began < 1
+    assert 0.4 < time.perf_counter() - began < 10  # how busy the machine is must not matter
     assert str(raised.value) == str(flaky.calls - 1)
     assert flaky.calls > 6
     assert _count(admin) == 0
