@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, types, values
-from nova_sqlcore.core.reports import Mode
 
 if TYPE_CHECKING:
     import threading
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.core import dialects
     from nova_sqlcore.core.connections import Connections
     from nova_sqlcore.core.link import Link
+    from nova_sqlcore.core.reports import Mode
 
 logger = logging.getLogger(__name__)
 
