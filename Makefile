@@ -9,11 +9,11 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road test-galera bench bench-pools lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera bench bench-pools lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'test, test-core-road and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
+	@echo 'test, test-core-road, mutants and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
 
 .venv: $(VENV)/installed  ## Make the virtual environment that everything below uses (Python >= 3.11)
 
@@ -23,6 +23,10 @@ $(VENV)/installed: pyproject.toml tools/make-venv
 
 $(VENV)/docs-installed: $(VENV)/installed
 	@tools/make-venv $(VENV) docs
+	@touch $@
+
+$(VENV)/mutants-installed: $(VENV)/installed
+	@tools/make-venv $(VENV) mutants
 	@touch $@
 
 demo: $(VENV)/installed  ## Show the library at work on a fresh sqlite file
@@ -37,6 +41,9 @@ test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLA
 
 test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three MariaDB nodes that all take writes
 	CI= $(PYTHON_IN_VENV) -m pytest tests/galera $(ARGS)
+
+mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a time, and list those that no test notices
+	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
 
 bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
@@ -58,5 +65,5 @@ servers: $(VENV)/installed  ## Run private MariaDB, MySQL and PostgreSQL servers
 	@$(PYTHON_IN_VENV) -m tests.servers $(ARGS)
 
 clean:  ## Remove everything that was made here
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
