@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.core import retry
+from nova_sqlcore.core import link, retry
 from tests.queries import threads
 
 if TYPE_CHECKING:
@@ -339,6 +339,49 @@ def test_attempts_gives_up_and_lets_other_errors_pass(
         for attempt in tx.attempts(admin):
             with attempt:
                 raise ValueError("x")
+
+
+def test_attempts_meets_a_conflict_at_the_commit(
+    admin: RequestContext, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flaky, errors, commit = Flaky(), CONFLICTS[backend.family][:1], link.Link.commit
+
+    def lose_once(self: link.Link) -> None:
+        if errors:
+            raise errors.pop()
+        commit(self)
+
+    monkeypatch.setattr(link.Link, "commit", lose_once)
+    numbers = []
+    for attempt in tx.attempts(admin):
+        numbers.append(attempt.number)
+        with attempt:
+            flaky(admin)
+    assert (numbers, flaky.calls, _count(admin)) == ([1, 2], 2, 1)
+
+
+def test_attempts_lets_a_conflict_of_a_hook_pass(admin: RequestContext) -> None:
+    def hook() -> None:
+        raise exceptions.DBDeadlock("of the hook")
+
+    flaky = Flaky()
+    with pytest.raises(exceptions.DBDeadlock, match="of the hook"):
+        for attempt in tx.attempts(admin):
+            with attempt as t:
+                flaky(admin)
+                t.after_commit(hook)
+    assert (flaky.calls, _count(admin)) == (1, 1)
+
+
+def test_attempts_pauses_in_between(admin: RequestContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    flaky = Flaky(exceptions.DBDeadlock(), exceptions.DBDeadlock())
+    for attempt in tx.attempts(admin):
+        with attempt:
+            flaky(admin)
+    assert len(pauses) == 2
+    assert all(0 < pause <= retry.LONGEST_PAUSE for pause in pauses)
 
 
 def test_wrap_db_retry_counts_and_unwraps() -> None:

@@ -146,6 +146,63 @@ class TestNames:
         ]
 
 
+class TestObserver:
+    """Who observes transactions sees how each one ended, and can't spoil any."""
+
+    @pytest.fixture
+    def outcomes(self, caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+        """Collect outcomes by an observer that fails each time."""
+        seen: list[str] = []
+
+        def observer(report: tx.Report) -> None:
+            seen.append(report.outcome)
+            raise exceptions.DBDeadlock("the observer's own")
+
+        tx.observe(observer)
+        yield seen
+        tx.observe(None)
+        said = [record.message for record in caplog.get_records("call")]
+        assert said.count("the observer of transactions failed") == len(seen)
+
+    def test_success(self, admin: RequestContext, outcomes: list[str]) -> None:
+        _write(admin, "a")
+        with tx.writer(admin):
+            _write(admin, "b")
+        with tx.reader(admin):
+            assert _stored(admin) == ["a", "b"]
+        assert _stored(admin) == ["a", "b"]
+        assert outcomes == ["done"] * 4
+
+    @pytest.mark.parametrize(
+        ("error", "outcome"),
+        [
+            (ValueError("x"), "failed"),
+            (exceptions.DBError("x"), "failed"),
+            (exceptions.DBDeadlock("x"), "conflict"),
+            (exceptions.RetryRequest(ValueError()), "conflict"),
+        ],
+    )
+    @pytest.mark.parametrize("scope", [tx.writer, tx.reader], ids=["writer", "reader"])
+    def test_failure(
+        self, admin: RequestContext, outcomes: list[str], scope: Any, error: Exception, outcome: str
+    ) -> None:
+        with pytest.raises(type(error)) as raised, scope(admin):
+            raise error
+        assert raised.value is error
+        assert outcomes == [outcome]
+
+    def test_conflicts_on_the_way(self, admin: RequestContext, outcomes: list[str]) -> None:
+        errors: list[Exception] = [exceptions.DBDeadlock(), exceptions.RetryRequest(ValueError())]
+
+        @tx.writer
+        def flaky(context: RequestContext) -> None:
+            if errors:
+                raise errors.pop()
+
+        flaky(admin)
+        assert outcomes == ["conflict", "conflict", "done"]
+
+
 class TestEnds:
     """What a scope's end keeps (4.3)."""
 

@@ -1,0 +1,124 @@
+"""What a database does with its connections: how it reaches the server, how long it keeps them, when it drops them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from nova_sqlcore import exceptions, get_admin_context, tables, tx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.plugins.backend import Backend
+
+    Make = Callable[..., tx.Database]
+
+_COUNT = sa.select(sa.func.count().label("n")).select_from(tables.certificates)
+#: An address where nothing listens.
+_NOWHERE = "mysql+pymysql://nova@127.0.0.1:1/nova"
+
+
+@pytest.fixture
+def database(backend: Backend) -> Iterator[Make]:
+    """Return a function that makes another database at the address of the test's, with options of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> tx.Database:
+            made = tx.Database("with options")
+            made.configure(backend.url, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def used(scope: tx.Scope[tx.Transaction]) -> object:
+    """Run a statement, and return the driver's connection that served."""
+    with scope(get_admin_context()) as t:
+        t.scalar(_COUNT)
+        assert t._link is not None
+        return t._link.raw
+
+
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+def test_a_connection_serves_until_its_age(database: Make, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = database(pool_recycle=100)
+    first = used(getattr(made, mode))
+    assert used(getattr(made, mode)) is first
+    for clock in ("time", "monotonic"):
+        later = getattr(time, clock)() + 101
+        monkeypatch.setattr(time, clock, lambda later=later: later)
+    assert used(getattr(made, mode)) is not first
+
+
+@pytest.mark.parametrize("spoil", ["unsure", "invalidated"])
+def test_a_reader_that_is_of_no_use_is_not_kept(database: Make, spoil: str) -> None:
+    made = database()
+    link = made.link_reader()
+    raw = link.raw
+    if spoil == "unsure":
+        link.unsure = True
+    else:
+        link.connection.invalidate()
+    made.keep_reader(link)
+    assert used(made.reader) is not raw
+
+
+def test_with_a_lost_connection_go_the_idle_readers(database: Make) -> None:
+    made = database()
+    idle, lost = made.link_reader(), made.link_reader()
+    raw = idle.raw
+    made.keep_reader(idle)
+    made.lost(lost)
+    assert not idle.usable
+    assert used(made.reader) is not raw
+
+
+def test_so_many_idle_readers_are_kept(database: Make) -> None:
+    made = database()
+    links = [made.link_reader() for _ in range(10)]
+    for link in links:
+        made.keep_reader(link)
+    assert [link.usable for link in links] == [True] * 8 + [False] * 2
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_so_many_more_attempts_to_reach_the_server(retries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    nowhere = tx.Database()
+    nowhere.configure(_NOWHERE, max_retries=retries, retry_interval=7)
+    with pytest.raises(exceptions.DBConnectionError):
+        nowhere.engine  # noqa: B018  # it connects
+    assert pauses == [7] * retries
+
+
+def test_attempts_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    nowhere = tx.Database()
+    nowhere.configure(_NOWHERE, max_retries=-1)
+    with pytest.raises(KeyboardInterrupt):
+        nowhere.engine  # noqa: B018  # it connects
+    assert pauses == [1] * 20
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_echo(database: Make, echo: bool, caplog: pytest.LogCaptureFixture) -> None:
+    made = database(echo=echo)
+    with made.writer(get_admin_context()) as t:
+        t.scalar(_COUNT)
+    with made.reader(get_admin_context()) as t:
+        t.scalar(_COUNT)
+    assert caplog.text.count("count(*)") == (2 if echo else 0)
