@@ -2,9 +2,16 @@
 
 from nova_sqlcore import _moved
 from nova_sqlcore.context import RequestContext, get_admin_context, target_cell
-from nova_sqlcore.exceptions import HiddenRowWarning, UnknownColumnWarning
+from nova_sqlcore.exceptions import HiddenRowWarning, UnknownColumnWarning, UnknownFilterWarning
 
-__all__ = ["HiddenRowWarning", "RequestContext", "UnknownColumnWarning", "get_admin_context", "target_cell"]
+__all__ = [
+    "HiddenRowWarning",
+    "RequestContext",
+    "UnknownColumnWarning",
+    "UnknownFilterWarning",
+    "get_admin_context",
+    "target_cell",
+]
 __version__ = "0.1.0"
 
 _moved.install()

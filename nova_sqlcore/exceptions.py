@@ -22,6 +22,10 @@ class UnknownColumnWarning(UserWarning):
     """A value was given for a column that the table does not have; it is not stored."""
 
 
+class UnknownFilterWarning(UserWarning):
+    """A list was asked for with a filter that does not exist; it leaves out nothing."""
+
+
 class HiddenRowWarning(UserWarning):
     """A user stores a row that users of the project can't see, because it belongs to none or to another one."""
 

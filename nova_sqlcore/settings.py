@@ -15,6 +15,8 @@ class Settings:
     snapshot_name_template: str = "snapshot-%s"
     #: where a host name may occur only once: "project", "global", or "" for no rule
     osapi_compute_unique_server_name_scope: str | None = ""
+    #: pairs, tags or values that one filter of a list of instances takes
+    max_filter_values: int = 1000
     #: file system of ephemeral disks in converted block device mappings
     default_ephemeral_format: str | None = None
     #: reservations after which a usage is counted anew; 0: never

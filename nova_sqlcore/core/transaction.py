@@ -632,8 +632,8 @@ class Transaction:
             if isinstance(origin, UnicodeDecodeError):
                 return exceptions.DBDataError(origin)
             return error if isinstance(origin, sa.exc.SQLAlchemyError) or not isinstance(origin, Exception) else origin
-        failure = self.dialect.translate(origin, link.engine.url)
         link.unsure = False
+        failure = self.dialect.translate(origin, link.engine.url)
         if self._state is State.OPEN:
             self._move(State.FAILED)
         if self._state is State.FAILED and isinstance(failure, exceptions.DBConnectionError | exceptions.DBDeadlock):

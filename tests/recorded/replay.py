@@ -9,7 +9,7 @@ import pathlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions
+from nova_sqlcore import RequestContext, UnknownColumnWarning, UnknownFilterWarning, exceptions
 from tests.recorded.matching import Matcher, Names, decode
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Replay:
             args = [RequestContext(**record["context"]), *args]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnknownColumnWarning)
+            warnings.simplefilter("ignore", UnknownFilterWarning)
             try:
                 return getattr(self._api, record["function"])(*args, **kwargs)
             except Exception as error:

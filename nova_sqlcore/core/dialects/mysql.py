@@ -238,7 +238,10 @@ class MySQL(Dialect):
         return isinstance(origin, Exception) and any(number in _MIXED for number in origin.args[:1])
 
     def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
-        """Translate by error number; key names stand in the text only."""
+        """Translate by error number; key names stand in the text only.
+
+        Raises: InvalidInput(reason) for a pattern that the server gives up; the statement alone is lost.
+        """
         args = error.args
         number = args[0] if args and isinstance(args[0], int) else None
         text = str(args[1]) if len(args) > 1 else str(error)
@@ -246,6 +249,8 @@ class MySQL(Dialect):
             return exceptions.DBDuplicateEntry(columns=_columns_of(text), inner_exception=error)
         if number in (1216, 1217, 1451, 1452):
             return self._reference_error(error, text)
+        if number in _PATTERN_ERRORS:
+            raise exceptions.InvalidInput(reason=f"a pattern: {text}") from error
         if number == 1690 and str(_OVERFLOW) in text:
             return exceptions.DBKeyClash(_KEY_CLASH, error)
         if number in (3819, 4025):
@@ -294,6 +299,9 @@ _GUARDS = sa.table("tags", sa.column("resource_id"), sa.column("tag"))
 _WRITE_KEY = mysql.insert(_GUARDS).values(resource_id=_GUARD, tag=_GUARD).on_duplicate_key_update(tag=_GUARDS.c.tag)
 _DELETE_KEY = sa.delete(_GUARDS).where(_GUARDS.c.resource_id == _GUARD, _GUARDS.c.tag == _GUARD)
 
+
+#: MySQL gives up a pattern that takes it too long, and a few that it does not understand.
+_PATTERN_ERRORS: Final = range(3685, 3700)
 
 #: The greatest number of the family.
 _OVERFLOW: Final = 18446744073709551615

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import lists
+from nova_sqlcore.core import lists, patterns
 from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, vague
 
 if TYPE_CHECKING:
@@ -94,7 +94,11 @@ class Sqlite(Dialect):
         return {"poolclass": sa.StaticPool} if in_memory(url) else {}
 
     def prepare_engine(self, engine: sa.Engine, options: EngineOptions) -> None:
-        """Watch the file: what is written to one that has been removed would be lost."""
+        """Give connections their REGEXP, and watch the file: what is written to a removed one would be lost.
+
+        SQLAlchemy gives every new connection a REGEXP of its own; this listener comes later.
+        """
+        sa.event.listen(engine, "connect", _add_regexp)
         if not in_memory(engine.url):
             sa.event.listen(engine, "connect", lambda connection, record: connection.note_file())
             sa.event.listen(engine, "checkout", lambda connection, record, proxy: connection.check_file())
@@ -105,11 +109,10 @@ class Sqlite(Dialect):
         return current
 
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
-        """Set the journal to WAL and give the connection its REGEXP function.
+        """Set the journal to WAL.
 
         A rollback journal is not safe with fewer than all waits for the disk.
         """
-        connection.create_function("REGEXP", 2, _regexp, deterministic=True)
         cursor = connection.cursor()
         safe = "NORMAL" if self._has_wal(cursor, options) else "FULL"
         cursor.execute(f"PRAGMA synchronous = {safe if options.sqlite_synchronous else 'OFF'}")
@@ -185,8 +188,12 @@ class Sqlite(Dialect):
         """Translate by sqlite's extended result code; its text is the only source of names.
 
         An error that did not come from the driver, as in fault injection, has no code: then the text tells it.
+        Raises: what REGEXP has raised: InvalidInput(reason), or the exception of a signal handler. The driver keeps
+        that to itself, and sqlite has undone the statement alone.
         """
         text = str(error)
+        if text == "user-defined function raised exception":
+            _raise_swallowed(error)
         told = (code for start, code in self._TEXTS.items() if text.startswith(start))
         code = getattr(error, "sqlite_errorname", None) or next(told, "")
         if code in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
@@ -301,8 +308,31 @@ def _limit(connection: Any, seconds: float) -> None:
     connection.set_progress_handler(lambda: time.monotonic() - began > seconds, 10_000)
 
 
+#: What REGEXP has raised in this thread.
+_swallowed = threading.local()
+
+
+def _add_regexp(connection: Any, record: Any) -> None:
+    connection.create_function("REGEXP", 2, _regexp, deterministic=True)
+
+
 def _regexp(pattern: Any, item: Any) -> bool | None:
-    return None if item is None else re.search(str(pattern), str(item)) is not None
+    if item is None:
+        return None
+    try:
+        return patterns.matcher(str(pattern))(str(item))
+    except BaseException as error:
+        _swallowed.error = error
+        raise
+
+
+def _raise_swallowed(error: BaseException) -> None:
+    swallowed: BaseException | None = getattr(_swallowed, "error", None)
+    _swallowed.error = None
+    if isinstance(swallowed, ValueError):
+        raise exceptions.InvalidInput(reason=f"a pattern: {swallowed}") from error
+    if swallowed is not None:
+        raise swallowed from error
 
 
 def in_memory(url: sa.URL) -> bool:

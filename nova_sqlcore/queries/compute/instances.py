@@ -162,10 +162,11 @@ def instance_get_all_by_filters_sort(
     Filters: ``changes-since``, ``deleted`` with ``soft_deleted``, ``cleaned``, ``tags``, ``tags-any``, ``filter``
     (blocks of ``tag:<key>``, ``tag-key``, ``tag-value`` over metadata); by value ``project_id, user_id, image_ref,
     vm_state, instance_type_id, uuid, metadata, host, task_state, system_metadata``; any other column by a pattern that
-    matches anywhere. Other keys mean nothing.
+    matches anywhere. Other keys leave out nothing, and warn (UnknownFilterWarning). docs/filters.rst has the limits.
 
     Cost: 1 statement, 1 for a marker, and 1 for each joined collection; none for a limit of 0 or an empty collection.
-    Raises: InvalidInput(reason) for a bad limit, direction or shape of a filter; InvalidSortKey(key);
+    Raises: InvalidInput(reason) for a bad limit, direction, pattern or shape of a filter, and for more than
+    ``settings.max_filter_values`` in one; InvalidSortKey(key);
     MarkerNotFound(marker); InvalidParameterValue(err) for an unknown ``tag-<name>``; AttributeError for a
     ``changes-since`` that is no datetime.
     """
