@@ -32,6 +32,7 @@ COMMANDS: Final = {
     **{name: module for name, module in DB_COMMANDS.items() if name != "sync"},
     "status": "status",
     "quota": "quota",
+    "check": "check",
     "demo": "demo",
 }
 #: Names of earlier releases.

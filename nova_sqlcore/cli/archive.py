@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 1000
 #: Exit codes beside 0: rows have moved, and a time that is not understood.
 SOME_MOVED, BAD_TIME = 1, 4
+#: nova-manage finds the cells in the API database, which this library does not use
+ALL_CELLS: Final = "Refused: cells are not looked up here. Run the command once for the --url of each cell."
 
 
 @dataclasses.dataclass
@@ -69,6 +71,11 @@ class Job:
         self.output.progress(f"{self.purged.total()} rows purged")
 
 
+def _refuse_all_cells(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        raise click.BadParameter(ALL_CELLS, ctx=ctx, param=param)
+
+
 @click.command(cls=Command, unexpected=255)
 @common_options
 @click.option(
@@ -78,6 +85,7 @@ class Job:
 @click.option("--before", type=Moment(BAD_TIME), metavar="TIME", help="Only rows deleted before this time (UTC).")
 @click.option("--purge", is_flag=True, help="Then delete archived rows for good; with --before only those of that age.")
 @click.option("--sleep", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Rest after each batch.")
+@click.option("--all-cells", is_flag=True, expose_value=False, callback=_refuse_all_cells, help=ALL_CELLS)
 def command(
     setup: Setup,
     max_rows: int,

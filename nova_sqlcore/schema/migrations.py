@@ -34,7 +34,7 @@ _SEEDED = 5
 
 _LOCK = sa.table("yoyo_lock", sa.column("pid", sa.Integer), sa.column("ctime", sa.DateTime))
 _MARKS = sa.table("_yoyo_migration", sa.column("migration_id", sa.String))
-_BOOKKEEPING = (_LOCK.name, _MARKS.name, "_yoyo_log", "_yoyo_version")
+BOOKKEEPING = (_LOCK.name, _MARKS.name, "_yoyo_log", "_yoyo_version")
 
 
 class Migration(NamedTuple):
@@ -111,7 +111,7 @@ def adopt(url: str | sa.URL) -> list[str]:
         with _ended(database.connection):
             if not schema_check.present(database.connection):
                 raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
-            comparison = schema_check.compare(database.connection, ignored=_BOOKKEEPING)
+            comparison = schema_check.compare(database.connection, ignored=BOOKKEEPING)
         if comparison.differences:
             raise _differs("the database is not what the reference makes", comparison)
         with database.locked() as backend:

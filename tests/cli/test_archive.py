@@ -127,6 +127,14 @@ def test_nonsense(engine: sa.Engine, arguments: tuple[str, ...], code: int) -> N
     assert count(engine, tables.s3_images) == 4
 
 
+@pytest.mark.parametrize("spelled", ["--all-cells", "--all_cells"])
+def test_cells_are_not_looked_up(engine: sa.Engine, spelled: str) -> None:
+    result = run(engine, "archive_deleted_rows", spelled)
+    assert result.exit_code == 2
+    assert "once for the --url of each cell" in " ".join(result.stderr.split())
+    assert count(engine, tables.s3_images) == 4
+
+
 def test_a_database_without_tables(backend: Backend) -> None:
     tx.close()
     with backend.new_database() as url:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_admin_context
 from nova_sqlcore.core.equality import exactly
-from nova_sqlcore.queries.common.clauses import Row, visible
+from nova_sqlcore.queries.common.clauses import Row, arg, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.quota.reservations import save_changed, usages_statement, with_numbers
@@ -160,6 +160,25 @@ def _scope(project_id: str | None, user_id: str | None) -> dict[str, Any]:
     if project_id is None and user_id is not None:
         raise ValueError("a user is looked for in a project: give project_id too")
     return {} if project_id is None else {"project_id": project_id}
+
+
+@functools.cache
+def _several_statement() -> sa.Select[Any]:
+    keys = [quota_usages.c[name] for name in _Key._fields]
+    found = sa.select(*keys, sa.func.count().label("usages")).where(*visible(quota_usages, "no"))
+    groups = found.group_by(*(part for key in keys for part in exactly(key)))
+    return groups.having(sa.func.count() > sa.literal_column("1")).limit(arg("limit"))
+
+
+@tx.main.reader
+def quota_usage_duplicates(context: Context, limit: int = 1000) -> list[Row]:
+    """Return project, user and resource that have several live usages, with their number as ``usages``.
+
+    Cost: 1 statement.
+    Raises: AdminRequired().
+    """
+    require_admin_context(context)
+    return current(context).rows(_several_statement(), limit=limit)
 
 
 @tx.main.reader
