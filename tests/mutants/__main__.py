@@ -9,6 +9,7 @@ import hashlib
 import json
 import queue
 import random
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -27,6 +28,7 @@ Results = dict[str, Outcome]
 def main() -> int:
     """Return 1 if a mutant without a reason has survived."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that copies are removed and test runs ended
     faults = _chosen(options)
     results = _tested(faults, options)
     return _report(faults, results)
@@ -39,6 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--match", default="", metavar="TEXT", help="those whose name contains the text")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
+    parser.add_argument("--most", type=int, default=400, metavar="N", help="so many tests for one mutant")
     parser.add_argument("--seconds", type=float, default=300, help="the time that the tests of one mutant may take")
     parser.add_argument("--afresh", action="store_true", help="test those again that former runs have killed")
     parser.add_argument("--old-map", action="store_true", help="find tests by the last map, made before later changes")
@@ -62,7 +65,7 @@ def _tested(faults: list[Fault], options: argparse.Namespace) -> Results:
     results: Results = {fault.name: killed[_key(fault)] for fault in faults if _key(fault) in killed}
     left = [fault for fault in faults if fault.name not in results]
     with _Workers(options.jobs) as workers:
-        waiting = {workers.submit(fault, which.of(fault), options.seconds): fault for fault in left}
+        waiting = {workers.submit(fault, which.of(fault, options.most), options.seconds): fault for fault in left}
         for done in concurrent.futures.as_completed(waiting):
             fault, outcome = waiting[done], done.result()
             results[fault.name] = outcome

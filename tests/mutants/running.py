@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from tests.mutants.faults import Fault
 
 ROOT = Path(__file__).parents[2]
-#: The fast tests that know the core; interrupts at random moments hang under a tracer, and take too long each time.
-TESTS = ("tests/core", "tests/unit", "tests/test_bad_input.py", "--ignore", "tests/core/test_interrupts.py")
+#: The fast tests that know the core.
+TESTS = ("tests/core", "tests/unit", "tests/test_bad_input.py")
+#: Interrupts at random moments hang under a tracer; the other two are about the tests themselves.
+NOT_THESE = ("tests/core/test_interrupts.py", "tests/unit/test_run.py", "tests/unit/test_mutants.py")
 #: Where the map and the results of former runs are kept.
 KEPT = ROOT / ".mutants"
 #: What a test session may take, since some mutants fill the memory.
@@ -31,6 +34,8 @@ _MEMORY = 4 * 1024**3
 _COVERAGE = """\
 [run]
 data_file = {kept}/coverage
+[report]
+include = nova_sqlcore/core/*, nova_sqlcore/tx.py
 [json]
 show_contexts = true
 """
@@ -56,6 +61,8 @@ class Map:
     """Which tests run which lines of which file."""
 
     tests: dict[str, dict[int, list[str]]]
+    #: how many lines each test runs
+    sizes: collections.Counter[str]
 
     @classmethod
     def load(cls, jobs: int, *, old: bool) -> Self:
@@ -70,26 +77,20 @@ class Map:
         elif not kept.exists():
             _run_all(kept, jobs)
         files = json.loads(kept.read_text())["files"]
-        return cls({name: _by_line(found["contexts"]) for name, found in files.items()})
+        tests = {name: _by_line(found["contexts"]) for name, found in files.items()}
+        return cls(
+            tests, collections.Counter(test for lines in tests.values() for names in lines.values() for test in names)
+        )
 
-    def of(self, fault: Fault) -> list[str]:
-        """Return the tests that run the fault's statement, those that do little else first.
+    def of(self, fault: Fault, most: int) -> list[str]:
+        """Return the tests that run the fault's statement, ``most`` of them, those that do little else first.
 
         What runs at import concerns every test of the module.
         """
         by_line = self.tests.get(str(path_of(fault.module)), {})
         lines = fault.lines or by_line
         found = {test for line in lines for test in by_line.get(line, ())}
-        size = self._sizes()
-        return sorted(found, key=lambda test: (size[test], test))
-
-    def _sizes(self) -> dict[str, int]:
-        sizes: dict[str, int] = {}
-        for by_line in self.tests.values():
-            for tests in by_line.values():
-                for test in tests:
-                    sizes[test] = sizes.get(test, 0) + 1
-        return sizes
+        return sorted(found, key=lambda test: (self.sizes[test], test))[:most]
 
 
 def _run_all(kept: Path, jobs: int) -> None:
@@ -97,7 +98,8 @@ def _run_all(kept: Path, jobs: int) -> None:
     settings = KEPT / "coveragerc"
     settings.write_text(_COVERAGE.format(kept=KEPT))
     cover = ("--cov=nova_sqlcore", "--cov-context=test", f"--cov-config={settings}", f"--cov-report=json:{kept}.new")
-    subprocess.run(_pytest("-n", str(jobs), *cover, *TESTS), cwd=ROOT, env=_environment(), check=True)
+    ignored = [f"--ignore={path}" for path in NOT_THESE]
+    subprocess.run(_pytest("-n", str(jobs), *cover, *ignored, *TESTS), cwd=ROOT, env=_environment(), check=True)
     Path(f"{kept}.new").rename(kept)
 
 
