@@ -416,6 +416,14 @@ class TestManagers:
             cell.close()
         assert _stored(admin) == ["main", "main 2"]
 
+    def test_a_joined_block_leaves_the_others_in_their_order(self, admin: RequestContext) -> None:
+        other = tx.Database("other")
+        with tx.main.writer(admin) as one, other.writer(admin) as two:
+            for _ in range(2):
+                with tx.main.writer(admin) as again:
+                    assert again is one is tx.current(admin)
+                assert tx.current(admin) is two
+
     def test_the_same_url_is_the_same_database(self, backend: Backend) -> None:
         assert tx.create_context_manager(backend.url) is tx.create_context_manager(backend.url)
 

@@ -83,14 +83,15 @@ class Map:
         )
 
     def of(self, fault: Fault, most: int) -> list[str]:
-        """Return the tests that run the fault's statement, ``most`` of them, those that do little else first.
+        """Return the tests that run the fault's statement, ``most`` of them.
 
-        What runs at import concerns every test of the module.
+        Those of the core come first, and among them those that do little else. What runs at
+        import concerns every test of the module.
         """
         by_line = self.tests.get(str(path_of(fault.module)), {})
         lines = fault.lines or by_line
         found = {test for line in lines for test in by_line.get(line, ())}
-        return sorted(found, key=lambda test: (self.sizes[test], test))[:most]
+        return sorted(found, key=lambda test: (not test.startswith(TESTS[0]), self.sizes[test], test))[:most]
 
 
 def _run_all(kept: Path, jobs: int) -> None:
