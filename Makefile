@@ -9,10 +9,10 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera bench bench-pools lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-odd-servers bench bench-pools lint docs servers clean
 
 help:  ## Show this text
-	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'test, test-core-road, mutants and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
 
 .venv: $(VENV)/installed  ## Make the virtual environment that everything below uses (Python >= 3.11)
@@ -44,6 +44,9 @@ test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three Mari
 
 mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a time, and list those that no test notices
 	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
+
+test-odd-servers: $(VENV)/installed  ## Run a part of the tests on private servers with hostile settings
+	CI= $(PYTHON_IN_VENV) -m tests.odd_servers $(ARGS)
 
 bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)

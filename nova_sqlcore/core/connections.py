@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import threading
@@ -31,6 +32,10 @@ KEPT_READERS = 8
 
 #: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
 _LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
+
+
+#: For tools that change the schema: that takes as long as it takes.
+UNLIMITED = EngineOptions(statement_timeout=0, lock_timeout=None, read_timeout=None)
 
 
 class Connections:
@@ -371,6 +376,16 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
     family.prepare_engine(engine, options)
     if family.begin_writer and role == "writer":
         _begin_explicitly(engine)
+    return engine
+
+
+def tool_engine(url: sa.URL) -> sa.Engine:
+    """Return an ordinary engine without a pool, whose sessions are like the library's but have no limits of time."""
+    family = dialects.family(url)
+    arguments = family.connect_args(url, "writer", UNLIMITED)
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=arguments)
+    prepare = functools.partial(family.prepare_connection, url=url, role="writer", options=UNLIMITED)
+    sa.event.listen(engine, "connect", lambda raw, record: prepare(raw), insert=True)
     return engine
 
 

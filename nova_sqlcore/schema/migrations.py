@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables
 from nova_sqlcore.core import dialects
-from nova_sqlcore.core.connections import parse_url, translated
+from nova_sqlcore.core.connections import parse_url, tool_engine, translated
 from nova_sqlcore.schema import check as schema_check
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _database(url: str | sa.URL, *, may_be_new: bool = False) -> Iterator[_Datab
     is_file = parsed.get_backend_name() == "sqlite" and not str(parsed.database).startswith("file:")
     if is_file and not may_be_new and not Path(str(parsed.database)).exists():
         raise exceptions.DBConnectionError(f"there is no file {parsed.database}")
-    engine = sa.create_engine(parsed, poolclass=sa.NullPool)
+    engine = tool_engine(parsed)
     with translated(dialects.family(parsed)), engine.connect() as connection:
         yield _Database(parsed, connection)
 

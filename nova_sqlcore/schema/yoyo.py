@@ -21,6 +21,8 @@ from yoyo.backends.core.sqlite3 import SQLiteBackend
 from yoyo.migrations import default_migration_table
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core import dialects
+from nova_sqlcore.core.connections import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +44,9 @@ class _Connects:
 
     def connect(self, url: sa.URL) -> Any:
         args, options = url.get_dialect()().create_connect_args(url)
-        connection = self.driver.connect(*args, **options)
+        family = dialects.family(url)
+        connection = self.driver.connect(*args, **{**options, **family.connect_args(url, "writer", UNLIMITED)})
+        family.prepare_connection(connection, url, "writer", UNLIMITED)
         self._autocommit(connection)
         return connection
 
