@@ -76,6 +76,7 @@ def test_with_a_lost_connection_go_the_idle_readers(database: Make) -> None:
     made.keep_reader(idle)
     made.lost(lost)
     assert not idle.usable
+    assert not lost.usable
     assert used(made.reader) is not raw
 
 
@@ -122,3 +123,28 @@ def test_echo(database: Make, echo: bool, caplog: pytest.LogCaptureFixture) -> N
     with made.reader(get_admin_context()) as t:
         t.scalar(_COUNT)
     assert caplog.text.count("count(*)") == (2 if echo else 0)
+
+
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+def test_a_transaction_cut_short_leaves_no_connection_behind(database: Make, mode: str) -> None:
+    scope = getattr(database(), mode)
+    with pytest.raises(KeyboardInterrupt), scope(get_admin_context()) as t:
+        t.scalar(_COUNT)
+        raw = t._link.raw
+        t._link.unsure = True
+        raise KeyboardInterrupt
+    assert used(scope) is not raw
+
+
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+def test_an_error_on_the_connection_leaves_the_block_translated(database: Make, mode: str) -> None:
+    with pytest.raises(exceptions.DBError) as raised, getattr(database(), mode)(get_admin_context()) as t:
+        t.connection.exec_driver_sql("SELECT nonsense FROM nowhere")
+    assert isinstance(raised.value.__cause__, sa.exc.DBAPIError)
+
+
+@pytest.mark.usefixtures("backend")
+def test_another_manager_goes_to_the_main_database() -> None:
+    manager = tx.create_context_manager()
+    assert manager is not tx.main
+    assert (manager.url, manager.options) == (tx.main.url, tx.main.options)
