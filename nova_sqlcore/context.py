@@ -49,7 +49,7 @@ def admin_by_roles(context: RequestContext) -> bool:
 
 
 class RequestContext:
-    """Who asks, for which project, and which rows he may see."""
+    """Who asks, for which project, and which rows are visible."""
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ def _moment(timestamp: datetime.datetime | str | None) -> datetime.datetime:
     try:
         return datetime.datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
     except ValueError as error:
-        raise ValueError(f"timestamp is no time: {error}") from None
+        raise ValueError(f"timestamp is not a time: {error}") from None
 
 
 def get_admin_context(read_deleted: str = "no") -> RequestContext:

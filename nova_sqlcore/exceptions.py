@@ -435,7 +435,7 @@ class FixedIpExists(NovaException):
 class FixedIpInvalid(Invalid):
     """Raised by fixed IP lookup by address."""
 
-    msg_fmt = "%(address)s is no valid fixed IP address"
+    msg_fmt = "%(address)s is not a valid fixed IP address"
 
 
 class FixedIpNotFound(NotFound):
@@ -633,7 +633,7 @@ class InvalidBDMFormat(InvalidBDM):
 class InvalidID(Invalid):
     """Raised by floating_ip_get, instance_get."""
 
-    msg_fmt = "%(id)s is no valid id"
+    msg_fmt = "%(id)s is not a valid id"
 
 
 class InvalidInput(Invalid):
@@ -645,7 +645,7 @@ class InvalidInput(Invalid):
 class InvalidIpAddressError(Invalid):
     """Raised by floating IP / virtual interface lookup by address."""
 
-    msg_fmt = "%(address)s is no valid IP address"
+    msg_fmt = "%(address)s is not a valid IP address"
 
 
 class InvalidParameterValue(Invalid):
@@ -655,9 +655,9 @@ class InvalidParameterValue(Invalid):
 
 
 class InvalidSortKey(Invalid):
-    """A list was to be sorted by a key that is no column; ``key`` is that key where it is known."""
+    """A list was to be sorted by a key that is not a column; ``key`` is that key where it is known."""
 
-    msg_fmt = "%(key)s is no sort key"
+    msg_fmt = "%(key)s is not a key to sort by"
 
     def __init__(self, key: Any = None, **kwargs: Any) -> None:
         """Take the key."""
@@ -668,7 +668,7 @@ class InvalidSortKey(Invalid):
 class InvalidUUID(Invalid):
     """Raised by functions taking an instance uuid."""
 
-    msg_fmt = "%(uuid)s is no valid uuid"
+    msg_fmt = "%(uuid)s is not a valid uuid"
 
 
 class KeyPairExists(NovaException):

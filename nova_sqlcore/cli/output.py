@@ -35,7 +35,7 @@ class Output:
             click.echo(f"\r{text:<70}", err=True, nl=False)
 
     def remark(self, text: str) -> None:
-        """Print what is no part of the result."""
+        """Print what is not part of the result."""
         if not self.is_quiet:
             click.echo(text, err=True)
 

@@ -121,7 +121,7 @@ def _value(number: int, charset: str | None, convert: Callable[[Any], Any] | Non
 
 
 def _moment(text: str) -> Any:
-    """Return what PyMySQL makes of a time, quicker; what is no time, such as a date of zeros, it gives as text."""
+    """Return what PyMySQL makes of a time, quicker; what is not a time, such as a date of zeros, it gives as text."""
     try:
         return datetime.datetime.fromisoformat(text)
     except ValueError:

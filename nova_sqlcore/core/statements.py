@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Process = Callable[[Any], Any]
 
-#: Fixed statements of the library are a few hundred; a caller who builds his own at each call must not fill the memory.
+#: Fixed statements of the library are a few hundred; a caller who builds more at each call must not fill the memory.
 CACHE_SIZE = 4096
 
 

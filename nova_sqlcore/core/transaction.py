@@ -177,7 +177,7 @@ class Transaction:
     def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row:
         """Insert one row and return it as a later read shows it.
 
-        Columns that are missing or None take their default; keys that are no column warn, but for those in ``ignore``.
+        Columns that are missing or None take their default; other keys warn, but for those in ``ignore``.
         """
         self._refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)

@@ -421,7 +421,7 @@ def address_text(text: str) -> str:
     """Return the address in the spelling that PostgreSQL gives it, which all back-ends store.
 
     It takes what an inet column takes: zeros in front, a prefix, and with one fewer than four numbers.
-    Raises: ValueError for what is no address.
+    Raises: ValueError for what is not an address.
     """
     address, length = _parsed(text)
     spelled = _spelled(address)
@@ -457,7 +457,7 @@ def _length(digits: str | None, most: int) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def network_text(text: str) -> str:
-    """Return ``text`` as the text of a network; what is no network stays as it is."""
+    """Return ``text`` as the text of a network; what is not a network stays as it is."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:

@@ -43,7 +43,7 @@ def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ign
 
 
 def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
-    """Return ``given`` in stored form; keys that are no column are left out, with a warning unless in ``ignore``.
+    """Return ``given`` in stored form; keys that are not columns are left out, with a warning unless in ``ignore``.
 
     Raises: DBDataError(table.column ...) for a value that the column can't hold.
     """
@@ -63,7 +63,7 @@ def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignor
 
 
 def refuse_unknown(table: sa.Table, given: Collection[str]) -> None:
-    """Refuse keys that are no column, before anything is written.
+    """Refuse keys that are not columns, before anything is written.
 
     Raises: DBError naming table, key and the nearest column.
     """

@@ -25,7 +25,7 @@ STEPS: Final = ("scheduling", "networking", "spawning", None)
 PAGE: Final = 20
 #: What the names of the demo's own projects and hosts begin with.
 PREFIX: Final = "demo-"
-#: Every so manieth server of a worker meets this fate.
+#: One of so many servers of a worker meets this fate.
 RESIZED, FAILED, DELETED, REFUSED, MISTAKEN = 3, 10, 4, 6, 5
 
 

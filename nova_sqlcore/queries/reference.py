@@ -167,9 +167,9 @@ def model_query(
 ) -> sa.Select[Any]:
     """Return the SELECT of a table's rows, or of the columns ``args``, that the context may see; nothing is run.
 
-    ``read_deleted`` counts in place of the context's. With ``project_only`` a user sees his project's rows; with
+    ``read_deleted`` counts in place of the context's. With ``project_only`` a user sees the rows of their project; with
     'allow_none' those of no project too.
-    Raises: TypeError if ``model`` is no Table, or ``context`` is no context. ValueError for an unknown
+    Raises: TypeError if ``model`` is not a Table, or ``context`` not a context. ValueError for an unknown
     ``read_deleted``, or a table that has no soft delete or no project.
     """
     if not isinstance(model, sa.Table):

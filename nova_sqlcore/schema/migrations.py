@@ -48,7 +48,7 @@ def migrate(url: str | sa.URL) -> list[str]:
     """Run the migrations that the database lacks and return their names.
 
     Raises: DBMigrationError(text) if the database holds tables of Nova's that were not adopted, if another run is under
-    way, or if a migration fails; it is undone then. DBError for a URL or a server that is no good.
+    way, or if a migration fails; it is undone then. DBError for a URL or a server that can't be used.
     """
     with _database(url, may_be_new=True) as database, database.locked() as backend:
         pending = list(backend.to_apply(database.migrations))
@@ -64,7 +64,7 @@ def migrate(url: str | sa.URL) -> list[str]:
 def status(url: str | sa.URL) -> list[Migration]:
     """Return the migrations of this release in their order; the database is only read.
 
-    Raises: DBError for a URL or a server that is no good.
+    Raises: DBError for a URL or a server that can't be used.
     """
     with _database(url) as database:
         marks = set(database.rows(_MARKS))
@@ -75,7 +75,7 @@ def pending_sql(url: str | sa.URL) -> dict[str, str]:
     """Return the SQL of the migrations that the database lacks, by name in their order, as the files have it.
 
     The database is only read.
-    Raises: DBError for a URL or a server that is no good.
+    Raises: DBError for a URL or a server that can't be used.
     """
     directory = _directory() / dialects.family(parse_url(url)).name
     missing = [migration.name for migration in status(url) if not migration.applied]
@@ -86,7 +86,7 @@ def rollback(url: str | sa.URL, count: int = 1) -> list[str]:
     """Undo the newest ``count`` migrations that the database has, and return their names.
 
     Raises: DBMigrationError(text) as ``migrate``, and rather than remove a table with rows. DBError for a URL or a
-    server that is no good.
+    server that can't be used.
     """
     with _database(url) as database, database.locked() as backend:
         undone = list(backend.to_rollback(database.migrations))[:count]
@@ -105,7 +105,7 @@ def adopt(url: str | sa.URL) -> list[str]:
     The database is compared with the reference's schema, and the first migration marked as applied if it agrees.
     Tables and indexes of the operator's own are tolerated, and so is another charset.
     Raises: SchemaDiffers(text, differences, notes), and nothing is marked. DBMigrationError(text) if there is nothing
-    to adopt. DBError for a URL or a server that is no good.
+    to adopt. DBError for a URL or a server that can't be used.
     """
     with _database(url) as database:
         with _ended(database.connection):
@@ -124,7 +124,7 @@ def adopt(url: str | sa.URL) -> list[str]:
 def break_lock(url: str | sa.URL) -> int | None:
     """Remove the lock that a killed run has left behind; return the id of the process that held it.
 
-    Raises: DBError for a URL or a server that is no good.
+    Raises: DBError for a URL or a server that can't be used.
     """
     with _database(url) as database:
         holder = database.lock_holder()

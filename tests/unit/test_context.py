@@ -55,7 +55,7 @@ class TestConstruction:
         assert not RequestContext("u", roles=["admin"]).is_admin
 
     def test_a_bad_time_is_named(self) -> None:
-        with pytest.raises(ValueError, match="timestamp is no time: Invalid isoformat string: 'abc'"):
+        with pytest.raises(ValueError, match="timestamp is not a time: Invalid isoformat string: 'abc'"):
             RequestContext(timestamp="abc")
 
     @pytest.mark.parametrize("word", [True, None, "", "foo", "NO"])

@@ -136,7 +136,7 @@ class PostgreSQL(Dialect):
         )
 
     def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-        """Cast everything but text to text; the words of an ENUM are no text."""
+        """Cast everything but text to text; the words of an ENUM are not text."""
         if isinstance(column.type, types.String | types.Text | sa.String) and not isinstance(column.type, sa.Enum):
             return column
         return sa.cast(column, sa.Text)

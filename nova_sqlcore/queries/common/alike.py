@@ -36,7 +36,7 @@ def folded(key: str, *, binary: bool = False) -> str:
 
 
 def refuse_alike(transaction: Transaction, column: sa.Column[Any], keys: Iterable[Any]) -> None:
-    """Refuse keys of one call that differ and are one to the server; what is no text is left to others to refuse.
+    """Refuse keys of one call that differ and are one to the server; what is not text is left to others to refuse.
 
     Cost: nothing.
     Raises: DBKeyClash that names both.

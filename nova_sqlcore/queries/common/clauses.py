@@ -30,7 +30,7 @@ arg_list = ListParameter
 #: nothing.
 CHUNK: Final = 500
 
-#: What ``deleted`` is in a live row where it is no number: in DNS domains and volume snapshots.
+#: What ``deleted`` is in a live row where it is not a number: in DNS domains and volume snapshots.
 _LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
 
 

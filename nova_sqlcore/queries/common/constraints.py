@@ -82,7 +82,7 @@ class Constraint:
     def apply(self, model: sa.Table, query: Query) -> Query:
         """Return the statement on the table ``model`` narrowed to rows that meet the conditions.
 
-        Raises: KeyError for a name that is no column.
+        Raises: KeyError for a name that is not a column.
         """
         for name, condition in self.conditions.items():
             query = query.where(*condition.clauses(model.c[name]))
@@ -139,7 +139,7 @@ def shape_of(conditions: Mapping[str, Condition]) -> tuple[Shape, dict[str, Any]
 def where(table: sa.Table, shape: Shape) -> list[sa.ColumnElement[bool]]:
     """Return the clauses for conditions of this shape.
 
-    Raises: KeyError for a name that is no column.
+    Raises: KeyError for a name that is not a column.
     """
     clauses: list[sa.ColumnElement[bool]] = []
     for term in shape:

@@ -14,7 +14,7 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
 
     Without keys it is created_at, deleted_at and updated_at. A time zone is dropped, not converted: the reference's
     objects hand in UTC. What is neither text nor a datetime is left for the column to refuse.
-    Raises: ValueError, naming the key, for text that is no ISO 8601 time.
+    Raises: ValueError, naming the key, for text that is not an ISO 8601 time.
     """
     for key in datetime_keys or _KEYS:
         value = values.get(key)
@@ -22,7 +22,7 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
             try:
                 value = _parsed(value)
             except ValueError as error:
-                raise ValueError(f"{key} is no time: {error}") from None
+                raise ValueError(f"{key} is not a time: {error}") from None
         if isinstance(value, datetime.datetime):
             values[key] = value.replace(tzinfo=None)
     return values

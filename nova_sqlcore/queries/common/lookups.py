@@ -148,7 +148,7 @@ def count_updated_by(
 def bulk_changes(transaction: Transaction, table: sa.Table, given: Mapping[str, Any]) -> Row:
     """Return what a bulk update of ``given`` writes: ``updated_at`` always, and no unknown column.
 
-    Raises: DBError for a key that is no column.
+    Raises: DBError for a key that is not a column.
     """
     refuse_unknown(table, given)
     return changes(table, {"updated_at": clock.utcnow(), **given}, transaction)

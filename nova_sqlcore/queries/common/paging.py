@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def check_limit(limit: Any) -> int | None:
     """Return the limit as the server takes it.
 
-    Raises: InvalidInput(reason) for what is no number, or negative.
+    Raises: InvalidInput(reason) for what is not a number, or negative.
     """
     if limit is None:
         return None

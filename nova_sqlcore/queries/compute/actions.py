@@ -3,7 +3,7 @@
 A request may have several actions on an instance: the newest of them is meant. Whatever happens to an event moves
 ``updated_at`` of its action too, which is written first: whoever works on an action waits for its row.
 
-Times may be ISO texts; a time zone is dropped. Nobody is confined to his project here, but only a context without a
+Times may be ISO texts; a time zone is dropped. Users see all projects here, but only a context without a
 project may reach an action by another request id: a service's own id changes when it starts again.
 """
 
@@ -132,7 +132,7 @@ def action_start(context: Context, values: Mapping[str, Any]) -> rows.InstanceAc
     """Store an action, which starts now unless ``values`` says when, and return it.
 
     Cost: 1 statement.
-    Raises: DBReferenceError for an instance that doesn't exist, not on sqlite; ValueError for text that is no time.
+    Raises: DBReferenceError for an instance that doesn't exist, not on sqlite; ValueError for text that is not a time.
     """
     given = convert_objects_related_datetimes(dict(values), "start_time")
     return cast("rows.InstanceAction", current(context).insert(t, given))
@@ -144,7 +144,7 @@ def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceA
 
     Cost: 1 statement; 2 on the MySQL family.
     Raises: InstanceActionNotFound(request_id, instance_uuid) if the context sees none; DBError for an unknown column;
-    KeyError without either name; ValueError for text that is no time.
+    KeyError without either name; ValueError for text that is not a time.
     """
     transaction = current(context)
     given = convert_objects_related_datetimes(dict(values), "start_time", "finish_time")
@@ -218,7 +218,7 @@ def action_event_finish(context: Context, values: Mapping[str, Any]) -> rows.Ins
     Cost: 3 statements.
     Lock: the action's row, then the event's.
     Raises: InstanceActionNotFound(request_id, instance_uuid), InstanceActionEventNotFound(action_id, event); KeyError
-    without ``instance_uuid``, ``request_id``, ``event`` or ``result``; ValueError for text that is no time.
+    without ``instance_uuid``, ``request_id``, ``event`` or ``result``; ValueError for text that is not a time.
     """
     transaction = current(context)
     given = convert_objects_related_datetimes(dict(values), "start_time", "finish_time")

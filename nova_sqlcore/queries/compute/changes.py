@@ -216,7 +216,7 @@ def _prepare(context: Context, given: Row) -> None:
 def _handle_objects_related_type_conversions(values: Row) -> None:
     """Turn addresses into text and times into naive ones, in place.
 
-    Raises: ValueError for text that is no ISO 8601 time.
+    Raises: ValueError for text that is not an ISO 8601 time.
     """
     for name in ("access_ip_v4", "access_ip_v6"):
         if values.get(name) is not None:
@@ -378,7 +378,7 @@ def instance_update_and_get_original(
     Cost: 2 statements, 3 where rows are locked; for each kind of metadata 1 more each to delete, to change and to
     insert; for a host name that must be unique see ``_validate_unique_server_name``.
     Lock: as ``instance_update``.
-    Raises: as ``instance_update``, but InstanceNotFound for what is no uuid; ValueError for an unknown join too.
+    Raises: as ``instance_update``, but InstanceNotFound for what is not a uuid; ValueError for an unknown join too.
     """
     transaction = current(context)
     joined = instance_rows.METADATA if columns_to_join is None else columns_to_join

@@ -1,6 +1,6 @@
 """Instance extra: the wide parts of an instance, as JSON texts.  Table ``instance_extra``.
 
-An instance has one row; no unique key says so. Nobody is confined to his project here.
+An instance has one row; no unique key says so. Users see the rows of all projects here.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def instance_extra_get_by_instance_uuid(
     """Return the extra of the instance if the context may see it, or None.
 
     ``columns`` names the texts that the row shall hold, any of ``numa_topology, pci_requests, flavor, vcpu_model,
-    migration_context``; the others are no keys of it then. The short columns are always there.
+    migration_context``; the others are not keys of it then. The short columns are always there.
     Cost: 1 statement.
-    Raises: ValueError for a name that is no column.
+    Raises: ValueError for a name that is not a column.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
     statement = _select(context.read_deleted, shape, _TEXTS if columns is None else _texts(columns))

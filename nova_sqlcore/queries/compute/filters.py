@@ -116,7 +116,7 @@ def translate(context: Context, filters: Mapping[str, Any], operator: str) -> Fi
     """Return what these filters ask of an instance that the context may see; None if no instance can have it.
 
     ``operator`` is the one for patterns. Filters are looked at in the reference's order, which decides between errors.
-    Raises: AttributeError for a ``changes-since`` that is no datetime. InvalidInput(reason) for tags or metadata of
+    Raises: AttributeError for a ``changes-since`` that is not a datetime. InvalidInput(reason) for tags or metadata of
     another shape, too many values and bad patterns. InvalidParameterValue(err) for an unknown tag filter.
     """
     rest = dict(filters)
@@ -232,7 +232,7 @@ def _add_pairs(found: Filters, name: str, value: Any) -> None:
 
 
 def _add_patterns(found: Filters, rest: Mapping[str, Any], operator: str) -> None:
-    """Translate all other columns: patterns that match anywhere; what is no column means nothing."""
+    """Translate all other columns: patterns that match anywhere; what is not a column means nothing."""
     for name in sorted(name for name in rest if name in instance_rows.COLUMNS):
         value = rest[name]
         text = value if isinstance(value, str) else str(value)
@@ -452,7 +452,7 @@ _CLAUSES: dict[str, Callable[..., Clause]] = {
 
 
 def check_sort_keys(keys: Iterable[Any]) -> None:
-    """Refuse to sort by what is no column of an instance.
+    """Refuse to sort by what is not a column of an instance.
 
     Raises: InvalidSortKey(key).
     """

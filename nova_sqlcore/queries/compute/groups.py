@@ -2,8 +2,8 @@
 
 The row of a group has its live ``policies`` and ``members`` beside its columns; a soft-deleted group shows neither.
 
-Who reads groups as a user, or deletes one, gets those of his project only. Whoever changes a group or its members gets
-at any group by its uuid: there it is the caller who must check.
+A user who reads or deletes groups gets those of their project only. Whoever changes a group or its members gets at any
+group by its uuid: there it is the caller who must check.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _shown(transaction: Transaction, row: Row) -> rows.InstanceGroupWithChildren
 
 @tx.main.reader
 def instance_group_get(context: Context, group_uuid: str) -> rows.InstanceGroupWithChildren:
-    """Return the group with this uuid, if the context may see it; a user only if it is of his project.
+    """Return the group with this uuid, if the context may see it; a user only one of their project.
 
     Cost: 1 statement.
     Raises: InstanceGroupNotFound(group_uuid).
@@ -133,7 +133,7 @@ def instance_group_get(context: Context, group_uuid: str) -> rows.InstanceGroupW
 
 @tx.main.reader
 def instance_group_get_all(context: Context) -> list[rows.InstanceGroupWithChildren]:
-    """Return the groups that the context may see, by id; for a user those of his project.
+    """Return the groups that the context may see, by id; for a user those of their project.
 
     Cost: 1 statement.
     """
@@ -165,7 +165,7 @@ def instance_group_get_by_instance(context: Context, instance_uuid: str) -> rows
 
     Whatever other groups the instance belongs to, only that one counts.
     Cost: 1 statement.
-    Raises: InstanceGroupNotFound(group_uuid): the empty text for an instance that is no member, else the group's id.
+    Raises: InstanceGroupNotFound(group_uuid): the empty text for an instance that is not a member, else the group's id.
     """
     transaction = current(context)
     owned, project = _scope(context)
@@ -193,7 +193,7 @@ def instance_group_create(
 
     Cost: 1 statement, and 1 each for policies and members.
     Raises: InstanceGroupIdExists(group_uuid) if a live group has the uuid; InstanceGroupNotFound(group_uuid) if a user
-    names another project than his.
+    names another project than the user's.
     """
     transaction = current(context)
     given = dict(values)
@@ -211,7 +211,7 @@ def instance_group_create(
 
 
 def _refuse_foreign(transaction: Transaction, group_uuid: Any) -> None:
-    """Refuse a group that its creator could not see, with the error that he would meet.
+    """Refuse a group that its creator could not see, with the error that a read would raise.
 
     Raises: InstanceGroupIdExists(group_uuid); InstanceGroupNotFound(group_uuid).
     """
@@ -266,7 +266,7 @@ _LAST_DELETED = sa.select(t.c.id).where(t.c.uuid == arg("by_uuid"), t.c.deleted 
 
 @tx.main.writer
 def instance_group_delete(context: Context, group_uuid: str) -> None:
-    """Soft-delete the group with its policies and members; a user only a group of his project.
+    """Soft-delete the group with its policies and members; a user only a group of their project.
 
     Cost: 3 statements; 4 on the MySQL family.
     Lock: the group, then what it has.
@@ -379,7 +379,7 @@ def instance_group_member_delete(context: Context, group_uuid: str, instance_id:
 def instance_group_members_add(
     context: Context, group_uuid: str, members: Collection[str], set_delete: bool = False
 ) -> Collection[str]:
-    """Add those instances that are no members yet to the group, of whatever project, and return ``members``.
+    """Add those instances that are not members yet to the group, of whatever project, and return ``members``.
 
     With ``set_delete`` no other member stays.
     Cost: 2 statements, 3 on PostgreSQL; 1 more with ``set_delete``; only the first of them without any ``members``.

@@ -1,6 +1,6 @@
 """Info caches: what an instance's network looks like, as JSON text.  Table ``instance_info_caches``.
 
-An instance has one row for ever: its key does not end with ``deleted``. Nobody is confined to his project here.
+An instance has one row for ever: its key does not end with ``deleted``. Users see the rows of all projects here.
 """
 
 from __future__ import annotations

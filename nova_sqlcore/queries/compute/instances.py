@@ -75,7 +75,7 @@ def instance_get(
     *,
     columns: Sequence[str] | None = None,
 ) -> rows.InstanceWithChildren:
-    """Return the instance with this id, if the context may see it and it is of his project.
+    """Return the instance with this id, if the context may see it and its project.
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
 
@@ -101,7 +101,7 @@ def instance_get_by_uuid(
     *,
     columns: Sequence[str] | None = None,
 ) -> rows.InstanceWithChildren:
-    """Return the instance with this uuid, if the context may see it and it is of his project.
+    """Return the instance with this uuid, if the context may see it and its project.
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
 
@@ -168,7 +168,7 @@ def instance_get_all_by_filters_sort(
     Raises: InvalidInput(reason) for a bad limit, direction, pattern or shape of a filter, and for more than
     ``settings.max_filter_values`` in one; InvalidSortKey(key);
     MarkerNotFound(marker); InvalidParameterValue(err) for an unknown ``tag-<name>``; AttributeError for a
-    ``changes-since`` that is no datetime.
+    ``changes-since`` that is not a datetime.
     """
     if limit == 0:
         return []
@@ -481,7 +481,7 @@ def _instance_get_all_query(
 ) -> list[Row]:
     """Return the visible instances with these values in their columns, by id, but for their metadata.
 
-    Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to his project.
+    Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to their project.
     """
     form = instance_rows.form(("info_cache", "security_groups") if joins is None else joins)
     if project_only and owner(context) is not None:

@@ -135,8 +135,8 @@ def migration_get_by_instance_and_status(context: Context, instance_uuid: str, s
 def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -> list[rows.Migration]:
     """Return the migrations that the context may see and that meet all filters, by id.
 
-    ``status`` is a word or several of them, ``host`` is on either side and makes ``source_compute`` count for nothing,
-    ``migration_type`` and ``hidden`` are equal; other keys count for nothing.
+    ``status`` is a word or several of them, ``host`` is on either side, with which ``source_compute`` is ignored,
+    ``migration_type`` and ``hidden`` are equal; other keys are ignored.
     Cost: 1 statement; 1 for each 500 of the words.
     """
     key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}

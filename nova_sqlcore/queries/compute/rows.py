@@ -84,7 +84,7 @@ class Form:
 def form(joins: Iterable[str], only: Iterable[str] | None = None) -> Form:
     """Return the form with these joins, of all columns or only some.
 
-    Raises: ValueError for a name that is no join, or no column.
+    Raises: ValueError for a name that is neither a join nor a column.
     """
     return _form(tuple(joins), None if only is None else tuple(only), _takes_number(settings.instance_name_template))
 
@@ -93,7 +93,7 @@ def form_of_one(joins: Iterable[str] | None, only: Iterable[str] | None = None) 
     """Return the form of the functions that get one instance: groups with rules and the info cache always.
 
     Without ``joins`` both kinds of metadata too. With ``only`` nothing comes but what is named.
-    Raises: ValueError for a name that is no join, or no column.
+    Raises: ValueError for a name that is neither a join nor a column.
     """
     if only is not None:
         return form(joins or (), only)
@@ -198,7 +198,7 @@ def assemble(rows: list[Row], form: Form) -> list[Row]:
 def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list[Row]:
     """Take out of complete rows what the caller did not ask for, and return them.
 
-    ``joins`` are the kinds of metadata that he has asked for.
+    ``joins`` are the kinds of metadata that the caller has asked for.
     """
     if form.only is not None:
         for name in (*(set(form.reads) - set(form.only)), *(set(METADATA) - set(joins))):
@@ -284,7 +284,7 @@ def put(rows: Iterable[Row], join: str, found: Sequence[Row]) -> None:
 
 
 def get(context: Context, transaction: Transaction, by: str, value: Any, form: Form) -> Row | None:
-    """Return the instance whose column ``by`` has this value, if the context may see it and it is of his project.
+    """Return the instance whose column ``by`` has this value, if the context may see it and its project.
 
     Cost: 1 statement, whatever the joins.
     """

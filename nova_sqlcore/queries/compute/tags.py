@@ -1,6 +1,6 @@
 """Tags of instances: words that really go when they are deleted.  Table ``tags``.
 
-Every function wants a live instance, for a user one of his project. It asks for that in its own statement, and only
+Every function wants a live instance, for a user one of their project. It asks for that in its own statement, and only
 where this has found nothing ``_check_instance_exists_in_project`` says what is missing.
 """
 

@@ -1,7 +1,7 @@
 """Flavors: the sizes that an instance can have.  Table ``instance_types``.
 
 A row holds the columns and ``extra_specs``, the live extra specs as value by key. An admin sees every flavor; a user
-sees those that are public or granted to his project, and to him the others do not exist.
+sees those that are public or granted to their project; for users the others do not exist.
 """
 
 from __future__ import annotations
@@ -240,12 +240,12 @@ def flavor_get_all(
     """Return the flavors that meet all filters, by ``sort_key`` and id; soft-deleted ones too if ``inactive``.
 
     ``min_memory_mb`` and ``min_root_gb`` are lower bounds, ``disabled`` and ``is_public`` are equal; other keys, and
-    None for ``is_public``, count for nothing. ``is_public`` True lets in what is granted to the context's project.
+    None for ``is_public``, are ignored. ``is_public`` True lets in what is granted to the context's project.
     ``sort_dir`` is asc or desc, perhaps with -nullsfirst or -nullslast. ``marker`` is the ``flavorid`` of a flavor,
     whatever the filters say of it: only what follows it is returned.
     Cost: 1 statement, and 1 for a marker.
     Raises: InvalidSortKey(key); ValueError for another direction; MarkerNotFound(marker); InvalidInput(reason) for a
-    limit that is no number from 0.
+    limit that is not a number from 0.
     """
     transaction = current(context)
     read_deleted = "yes" if inactive else "no"

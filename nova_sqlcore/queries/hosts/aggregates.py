@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _ZONE: Final = "availability_zone"
-#: Keys of a row that are no columns, and can't be written.
+#: Keys of a row that are not columns, and can't be written.
 _COMPUTED: Final = ("hosts", "metadetails")
 
 

@@ -92,7 +92,7 @@ def pci_device_update(context: Context, node_id: int, address: str, values: Mapp
 
     Cost: 1 statement to update, 2 on the MySQL family; 2 to insert.
     Raises: PciDeviceNotFound(node_id, address) if ``values`` would take it away from there; DBError if a column of a
-    new device is missing, or for a key that is no column; DBDuplicateEntry if the ``id`` of a new device is taken.
+    new device is missing, or for a key that is not a column; DBDuplicateEntry if the ``id`` of a new device is taken.
     """
     transaction = current(context)
     refuse_unknown(t, values)

@@ -35,7 +35,7 @@ def task_log_get(
     """Return the first run that the context may see, or None; of any host or in any state if that is None.
 
     Cost: 1 statement.
-    Raises: ValueError for text that is no time.
+    Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
     return cast("rows.TaskLog | None", row_by(current(context), t, context.read_deleted, **key))
@@ -53,7 +53,7 @@ def task_log_get_all(
     """Return the runs that the context may see, by id; of any host or in any state if that is None.
 
     Cost: 1 statement.
-    Raises: ValueError for text that is no time.
+    Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
     return cast("list[rows.TaskLog]", rows_by(current(context), t, context.read_deleted, **key))
@@ -72,7 +72,7 @@ def task_log_begin_task(
     """Store a run that begins: of all who try it for a host and a period only one succeeds, ever.
 
     Cost: 1 statement.
-    Raises: TaskAlreadyRunning(task_name, host); DBError without a message; ValueError for text that is no time.
+    Raises: TaskAlreadyRunning(task_name, host); DBError without a message; ValueError for text that is not a time.
     """
     given = _key(task_name, period_beginning, period_ending) | {"host": host, "state": "RUNNING"}
     row = current(context).insert_absent(t, {**given, "message": message or None, "task_items": task_items or None})
@@ -93,7 +93,7 @@ def task_log_end_task(
     """Mark a run that the context may see as done, whatever its state; the runs of all hosts if ``host`` is None.
 
     Cost: 1 statement.
-    Raises: TaskNotRunning(task_name, host); ValueError for text that is no time.
+    Raises: TaskNotRunning(task_name, host); ValueError for text that is not a time.
     """
     transaction = current(context)
     given: Row = {"state": "DONE", "errors": errors}

@@ -79,7 +79,7 @@ def bw_usage_get(
     """Return the usage of the card in the period that begins then, or None.
 
     Cost: 1 statement.
-    Raises: ValueError for text that is no time.
+    Raises: ValueError for text that is not a time.
     """
     key = convert_objects_related_datetimes({"uuid": uuid, "mac": mac, "start_period": start_period}, "start_period")
     return cast("rows.BandwidthUsage | None", row_by(current(context), bw_usage_cache, "yes", **key))
@@ -93,7 +93,7 @@ def bw_usage_get_by_uuids(
     """Return the usages of all cards of these instances in the period that begins then, by id.
 
     Cost: 1 statement per 500 instances; none without any.
-    Raises: ValueError for text that is no time.
+    Raises: ValueError for text that is not a time.
     """
     period = convert_objects_related_datetimes({"start_period": start_period}, "start_period")
     found = rows_in(current(context), _BANDWIDTH_OF_LIST, "uuids", list(dict.fromkeys(uuids)), **period)
@@ -121,7 +121,7 @@ def bw_usage_update(
     ``update_cells`` has no meaning here; the reference's public face takes it.
     Cost: 1 statement, 2 on the MySQL family; for a new row 2 on sqlite, else 3.
     Lock: the row; for a new row a guard, or on the MySQL family the first row of the key.
-    Raises: ValueError for text that is no time.
+    Raises: ValueError for text that is not a time.
     """
     transaction = current(context)
     now = clock.utcnow()

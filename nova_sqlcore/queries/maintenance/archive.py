@@ -456,7 +456,7 @@ def _tell(blocked: Mapping[str, Blocked], on_blocked: Callable[[str, Blocked], A
 def _archive_deleted_rows_for_table(tablename: str, max_rows: int | None) -> int:
     """Move at most ``max_rows`` soft-deleted rows of one table, on which nothing hangs; None for all. Return how many.
 
-    Raises: KeyError for a name that is no table.
+    Raises: KeyError for a name that is not a table.
     """
     table = tables.metadata.tables[tablename]
     run = _Run(Pace(), most=max_rows)

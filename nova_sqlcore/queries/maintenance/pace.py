@@ -72,7 +72,7 @@ class Pace:
 
 
 def check_before(moment: object) -> None:
-    """Refuse what is no time.
+    """Refuse what is not a time.
 
     Raises: ValueError.
     """

@@ -139,7 +139,7 @@ def count_archived_rows(before: datetime.datetime | None = None) -> dict[str, in
     """Return how many rows ``purge_archived_rows`` would delete, by main table; tables without any are left out.
 
     Cost: 1 statement.
-    Raises: ValueError if ``before`` is no time.
+    Raises: ValueError if ``before`` is not a time.
     """
     check_before(before)
     return _count(get_admin_context(), before)

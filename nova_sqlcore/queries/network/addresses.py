@@ -51,7 +51,7 @@ def find(
     """
     shape, key = shape_of({"address": address})
     if not is_inet(address):
-        raise invalid(f"{address} is no valid IP address.")
+        raise invalid(f"{address} is not a valid IP address.")
     try:
         return transaction.rows(statement(shape), **key, **params)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):

@@ -118,7 +118,7 @@ def _find_live(context: Context, joins: tuple[str, ...], **key: Any) -> list[Row
 
 
 def _authorize(context: Context, row: Row) -> Row:
-    """Let a user see a fixed IP only if its instance, if it has one, is of his project; take the marks out of the row.
+    """Let a user see a fixed IP only if it has no instance or one of their project; take the marks out of the row.
 
     Raises: InstanceNotFound(instance_id); Forbidden().
     """
@@ -175,7 +175,7 @@ def _by_instance_host(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.FixedIPWithRelations:
     """Return the fixed IP with this id, if the context may see it; with its ``network`` if asked.
 
-    A user sees it if it has no instance, or one of his project.
+    A user sees it if it has no instance, or one of their project.
     Cost: 1 statement.
     Raises: FixedIpNotFound(id); Forbidden(); InstanceNotFound(instance_id) to users if the instance's row is gone.
     """
@@ -199,7 +199,7 @@ def fixed_ip_get_by_address(
     """Return the fixed IP with this address, if the context may see it; a live one before a deleted one.
 
     ``columns_to_join`` names what it has besides: ``network``, ``instance``, ``virtual_interface``, ``floating_ips``.
-    A user sees it if it has no instance, or one of his project.
+    A user sees it if it has no instance, or one of their project.
     Cost: 1 statement.
     Raises: FixedIpNotFoundForAddress(address); FixedIpInvalid(text with the address) if the lookup fails;
     Forbidden(); InstanceNotFound(instance_id) to users if the instance's row is gone; ValueError for another join.
@@ -380,7 +380,7 @@ def fixed_ip_associate(
 ) -> rows.FixedIP:
     """Tie the live fixed IP with this address to the instance and return it.
 
-    It must be of the network, or of none: then it becomes one of the network. It is allocated if an interface is given;
+    If it has no network yet, it becomes one of this network. It is allocated if an interface is given;
     without one it keeps the interface that it had.
     Cost: 1 statement, 2 on the MySQL family; 2 if it fails.
     Lock: the fixed IP's row.
@@ -395,7 +395,7 @@ def fixed_ip_associate(
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid)
     key |= network
     form = (bool(network), tuple(given), shape)
-    # NULL is no key: an UPDATE by it alone would hit every such row
+    # NULL is not a key: an UPDATE by it alone would hit every such row
     at_once = transaction.dialect.update_returning and address is not None
     row = None
     if is_network and addresses.is_inet(address):
@@ -485,8 +485,8 @@ def fixed_ip_associate_pool(
 ) -> rows.FixedIP:
     """Give a free address of the network to an instance or a host and return its row.
 
-    Free is a live address of the network, or of none, that is neither reserved nor leased and has neither instance nor
-    host. The one that was changed last the longest time ago is taken, one that never was changed before all others.
+    Free is a live address of the network, or of no network, that is neither reserved nor leased and has no instance
+    and no host. The one that was changed last the longest time ago is taken, one that never was before all others.
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row that is taken; rows that others are taking are stepped over.
     Raises: InvalidUUID(uuid); NoMoreFixedIps(net); FixedIpAssociateFailed(net) if others win every race
@@ -577,7 +577,7 @@ def fixed_ip_update(context: Context, address: str, values: Mapping[str, Any]) -
 def fixed_ip_disassociate(context: Context, address: str) -> None:
     """Take instance and virtual interface away from the fixed IP with this address; all else stays.
 
-    For a user, an association made since he was found to own the fixed IP stays.
+    For a user, an association stays that was made after the look at who owns the fixed IP.
     Cost: 1 statement for admins, 2 for users and for contexts that read deleted rows.
     Raises: as ``fixed_ip_get_by_address``.
     """

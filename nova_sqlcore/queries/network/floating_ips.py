@@ -142,7 +142,7 @@ def _pools(read_deleted: str) -> sa.Select[Any]:
 @require_context
 @tx.main.reader
 def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
-    """Return the floating IP with this id, if the context may see it and, for a user, his project holds it.
+    """Return the floating IP with this id, if the context may see it and, for a user, their project holds it.
 
     It has ``fixed_ip`` with ``instance``.
     Cost: 1 statement.

@@ -148,7 +148,7 @@ def _in_network(network_id: Any) -> tuple[Shape, Row] | None:
 def network_get(context: Context, network_id: int, project_only: bool | str = "allow_none") -> rows.Network:
     """Return the network with this id, if the context may see it.
 
-    A user gets those of his project and, with 'allow_none', of none; everybody's if ``project_only`` is false.
+    A user gets those of their project and, with 'allow_none', those of no project; all if ``project_only`` is false.
     Cost: 1 statement.
     Raises: NetworkNotFound(network_id).
     """

@@ -115,7 +115,7 @@ def quota_get_all_by_project_and_user(context: Context, project_id: str, user_id
 def quota_create(
     context: Context, project_id: str, resource: str, limit: int, user_id: str | None = None
 ) -> rows.Quota | rows.ProjectUserQuota:
-    """Store a limit of the project and return it; one of the user if one is given and the resource can be his.
+    """Store a limit of the project and return it; one of the user if a user is given and can have one.
 
     Cost: 1 statement.
     Raises: QuotaExists(project_id, resource) if there is a live one.

@@ -579,7 +579,7 @@ def _find_and_close(key: str) -> sa.sql.expression.Executable:
 def reservation_commit(
     context: Context, reservations: Sequence[str], project_id: str | None = None, user_id: str | None = None
 ) -> None:
-    """Let what was reserved be in use. Reservations that are unknown or over count for nothing.
+    """Let what was reserved be in use. Reservations that are unknown or have ended are ignored.
 
     Project and user are those of the usages; None is a value like others.
     Cost: 3 statements, 4 on the MySQL family; none without reservations.
@@ -594,7 +594,7 @@ def reservation_commit(
 def reservation_rollback(
     context: Context, reservations: Sequence[str], project_id: str | None = None, user_id: str | None = None
 ) -> None:
-    """Give back what was reserved. Reservations that are unknown or over count for nothing.
+    """Give back what was reserved. Reservations that are unknown or have ended are ignored.
 
     Project and user are those of the usages; None is a value like others.
     Cost: 3 statements, 4 on the MySQL family; none without reservations.

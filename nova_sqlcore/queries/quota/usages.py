@@ -95,7 +95,7 @@ def quota_usage_get_all_by_project_and_user(context: Context, project_id: str, u
 
 
 def _sums_of(context: Context, project_id: str, **whose: Any) -> Row:
-    """Return what is in use and reserved by resource; SUM is no int on every server."""
+    """Return what is in use and reserved by resource; SUM is not an int on every server."""
     project, params = shape_of({"project_id": project_id})
     user, user_params = shape_of(whose, BY)
     found = current(context).rows(_sums(project, user if whose else None), **params, **user_params)
@@ -106,7 +106,7 @@ def _sums_of(context: Context, project_id: str, **whose: Any) -> Row:
 def quota_usage_update(context: Context, project_id: str, user_id: str, resource: str, **kwargs: Any) -> None:
     """Set ``in_use``, ``reserved`` and ``until_refresh``, as far as given, of the user's and the project's live usage.
 
-    Other keywords count for nothing.
+    Other keywords are ignored.
     Cost: 1 statement.
     Raises: QuotaUsageNotFound(project_id).
     """

@@ -76,7 +76,7 @@ def _destroy(read_deleted: str) -> tuple[sa.Update, ...]:
 def security_group_get(
     context: Context, security_group_id: int, columns_to_join: Sequence[str] | None = None
 ) -> rows.SecurityGroupWithChildren:
-    """Return the group with this id and its rules, if the context may see it and it is of his project.
+    """Return the group with this id and its rules, if the context may see it and its project.
 
     Paths that begin with ``instances`` count, others don't.
 
