@@ -148,3 +148,16 @@ def test_another_manager_goes_to_the_main_database() -> None:
     manager = tx.create_context_manager()
     assert manager is not tx.main
     assert (manager.url, manager.options) == (tx.main.url, tx.main.options)
+
+
+def test_what_may_have_changed_something(database: Make) -> None:
+    scope = database().writer
+    with scope(get_admin_context()) as idle, scope(get_admin_context()) as other:
+        assert not idle.changed
+        assert not other.changed
+    with scope(get_admin_context()) as t:
+        t.scalar(_COUNT)
+        assert t.changed
+    with scope(get_admin_context()) as t:
+        assert t.connection is not None
+        assert t.changed
