@@ -24,7 +24,7 @@ from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
-from nova_sqlcore.core.scopes import by_name, current, leave_for_good, running_task, scopes_of
+from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, running_task, scopes_of
 from nova_sqlcore.core.transaction import Savepoint, State, Transaction, raise_in_place_of
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ class Scope(Generic[Given_co]):
     @property
     def independent(self) -> Self:
         """The scope that never joins: it commits or rolls back by itself.
+
+        sqlite has one writer at a time: inside a writer that has already begun there, it is a part of that one (a
+        savepoint) and is lost with it.
 
         Raises: TypeError on a reader or a savepoint.
         """
@@ -229,7 +232,7 @@ class Scope(Generic[Given_co]):
         self.check(outer)
         retry: Retry | None = None
         try:
-            scopes.enter(outer)
+            scopes.open.append(outer)
             while True:
                 try:
                     if not self._savepoint:
@@ -240,24 +243,25 @@ class Scope(Generic[Given_co]):
                     retry = retry or Retry(outer.database, outer.name, time.perf_counter())
                     retry.pause_or_raise(error)
         finally:
-            scopes.leave(outer)
+            leave(scopes.open, outer)
 
     def _read(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         failure: BaseException | None = None
         try:
             try:
-                scopes.enter(transaction)
+                scopes.open.append(transaction)
                 return function(*args, **kwargs)
             except BaseException as error:
                 failure = transaction.met(error)
                 raise_in_place_of(error, failure)
             finally:
-                scopes.leave(transaction)
+                leave(scopes.open, transaction)
                 transaction.end_read()
                 reports.of_transaction(transaction, failure)
                 failure = None
         finally:
-            _see_to_the_end(transaction, scopes.open)
+            if scopes.open or transaction.state is not State.ENDED:
+                _see_to_the_end(transaction, scopes.open)
 
     def _write(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         retry: Retry | None = None
@@ -280,7 +284,7 @@ def _write_once(
 ) -> R:
     try:
         try:
-            scopes.enter(transaction)
+            scopes.open.append(transaction)
             result = function(*args, **kwargs)
             transaction.commit()
         except BaseException as error:
@@ -292,9 +296,10 @@ def _write_once(
             finally:
                 del failure
         finally:
-            scopes.leave(transaction)
+            leave(scopes.open, transaction)
     finally:
-        _see_to_the_end(transaction, scopes.open)
+        if scopes.open or transaction.state is not State.ENDED:
+            _see_to_the_end(transaction, scopes.open)
     if transaction.changed:
         scopes.wrote.add(transaction.database)
     reports.of_transaction(transaction, None)
@@ -309,27 +314,19 @@ def _see_to_the_end(transaction: Transaction, open_ones: list[Transaction]) -> N
         transaction.abandon()
 
 
-class _Watch(weakref.ref["Block[Any]"]):
-    """Sees that the transaction of a block ends which is never left.
+#: The transaction of every block that has opened one and is not left yet, and where it stands. A block has no
+#: ``__del__`` since that would run at the end of every block, and what a signal raises there is lost.
+_WATCHED: dict[weakref.ref[Block[Any]], tuple[Transaction, list[Transaction]]] = {}
 
-    Its thread has died, or a signal came as it was about to be left. A block has no ``__del__`` since that would run at
-    the end of every block, and what a signal raises there is lost.
+
+def _end_for(gone: weakref.ref[Block[Any]]) -> None:
+    """End the transaction of a block that is never left.
+
+    Its thread has died, or a signal came as it was about to be left.
     """
-
-    __slots__ = ("_open", "_transaction")
-
-    def __init__(self, block: Block[Any], transaction: Transaction, open_ones: list[Transaction]) -> None:
-        """Watch over the block that has opened ``transaction``."""
-        super().__init__(block, _Watch._end)  # type: ignore[call-arg]  # typeshed gives it to ``__new__`` alone
-        self._transaction = transaction
-        self._open = open_ones
-
-    def __new__(cls, block: Block[Any], transaction: Transaction, open_ones: list[Transaction]) -> Self:
-        """Make the reference with its callback."""
-        return super().__new__(cls, block, _Watch._end)
-
-    def _end(self) -> None:
-        _see_to_the_end(self._transaction, self._open)
+    left_behind = _WATCHED.pop(gone, None)
+    if left_behind is not None:
+        _see_to_the_end(*left_behind)
 
 
 def observe(callback: Callable[[Report], Any] | None, *, joined: bool = False) -> Callable[[], None]:
@@ -367,6 +364,7 @@ class Block(Generic[Given_co]):
         self._scope = scope
         self._context = context
         self._savepoint: Savepoint | None = None
+        self._watch: weakref.ref[Block[Any]] | None = None
         self.committed = False
 
     def __enter__(self) -> Given_co:
@@ -384,15 +382,16 @@ class Block(Generic[Given_co]):
             self._transaction = outer
         try:
             if self._owns:
-                self._transaction.watch = _Watch(self, self._transaction, self._scopes.open)
-            self._scopes.enter(self._transaction)
+                self._watch = weakref.ref(self, _end_for)
+                _WATCHED[self._watch] = self._transaction, self._scopes.open
+            self._scopes.open.append(self._transaction)
             if scope._savepoint and not self._owns:
                 savepoint = self._transaction.savepoint()
                 savepoint.__enter__()
                 self._savepoint = savepoint
             given: Any = self._transaction.connection if scope._gives_connection else self._transaction
         except BaseException:
-            self._scopes.leave(self._transaction)  # without a start there is no end
+            leave(self._scopes.open, self._transaction)  # without a start there is no end
             self._see_to_the_end()
             raise
         return cast("Given_co", given)
@@ -402,7 +401,7 @@ class Block(Generic[Given_co]):
     ) -> bool | None:
         """Commit, or roll back after an error; a joined block leaves both to its owner."""
         try:
-            self._scopes.leave(self._transaction)
+            leave(self._scopes.open, self._transaction)
             if self._savepoint is not None:
                 self._savepoint.__exit__(kind, error, traceback)
             if self._owns:
@@ -413,7 +412,9 @@ class Block(Generic[Given_co]):
 
     def _see_to_the_end(self) -> None:
         if self._owns:
-            self._transaction.watch = None
+            if self._watch is not None:
+                _WATCHED.pop(self._watch, None)
+                self._watch = None
             _see_to_the_end(self._transaction, self._scopes.open)
 
     def _end(self, error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -24,33 +24,18 @@ _AT_REST = "nova_sqlcore at rest"
 #: The process that made a pooled connection.
 _PROCESS = "nova_sqlcore process"
 
-#: One for every link that is not closed yet.
-_WATCHES: set[_Watch] = set()
+#: The connection of every link that is not closed yet, and whether others share it. A link has no ``__del__`` since
+#: that would run at the end of every link, and what a signal raises there is lost.
+_WATCHED: dict[weakref.ref[Link], tuple[sa.Connection, bool]] = {}
 #: Connections of a parent process: nobody uses them, and nobody may close them.
 _INHERITED: list[Any] = []
 
 
-class _Watch(weakref.ref["Link"]):
-    """Sees that the connection of a link whose user is gone is thrown away: its block was never left.
-
-    A link has no ``__del__`` since that would run at the end of every link, and what a signal raises there is lost.
-    """
-
-    __slots__ = ("_connection", "_shared")
-
-    def __init__(self, link: Link) -> None:
-        """Watch over ``link``."""
-        super().__init__(link, _Watch._throw_away)  # type: ignore[call-arg]  # typeshed gives it to ``__new__`` alone
-        self._connection = link.connection
-        self._shared = link._shared
-
-    def __new__(cls, link: Link) -> Self:
-        """Make the reference with its callback."""
-        return super().__new__(cls, link, _Watch._throw_away)
-
-    def _throw_away(self) -> None:
-        _WATCHES.discard(self)
-        throw_away(self._connection, self._shared)
+def _throw_away_for(gone: weakref.ref[Link]) -> None:
+    """Throw away the connection of a link whose user is gone: its block was never left."""
+    left_behind = _WATCHED.pop(gone, None)
+    if left_behind is not None:
+        throw_away(*left_behind)
 
 
 class Link:
@@ -63,13 +48,13 @@ class Link:
 
     __slots__ = (
         "__weakref__",
-        "_ears",
         "_shared",
         "_watch",
         "cache",
         "connection",
         "cursor",
         "dialect",
+        "ears",
         "engine",
         "errors",
         "inherited",
@@ -88,7 +73,7 @@ class Link:
         """
         self.engine = engine
         self.cache = cache
-        self._ears = ears
+        self.ears = ears
         self.dialect = family
         self._shared = shared
         self.inherited = False
@@ -96,23 +81,18 @@ class Link:
         self.since = time.monotonic()
         self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         #: None before the connection is taken, and when it is given back or thrown away
-        self._watch: _Watch | None = None
+        self._watch: weakref.ref[Link] | None = None
         try:
             self.connection = engine.connect()
             raw: Any = self.connection.connection.dbapi_connection
             self.raw = raw
             self.cursor = raw.cursor()
-            self._watch = _Watch(self)
-            _WATCHES.add(self._watch)
+            self._watch = weakref.ref(self, _throw_away_for)
+            _WATCHED[self._watch] = self.connection, shared
         except BaseException:
             if hasattr(self, "connection"):
                 throw_away(self.connection, shared)
             raise
-
-    @property
-    def listened(self) -> bool:
-        """Tell whether statements have to go through SQLAlchemy: somebody listens to events, or they are logged."""
-        return self._ears.hear(self.connection)
 
     @property
     def usable(self) -> bool:
@@ -156,7 +136,8 @@ class Link:
         """Give the connection back to its pool: its transaction is over."""
         with contextlib.suppress(Exception):
             self.cursor.close()
-        self.connection.info[_AT_REST] = True
+        if self.dialect.in_transaction(self.raw) is None:
+            self.connection.info[_AT_REST] = True
         self.connection.close()
         self._unwatch()
 
@@ -181,7 +162,7 @@ class Link:
 
     def _unwatch(self) -> None:
         if self._watch is not None:
-            _WATCHES.discard(self._watch)
+            _WATCHED.pop(self._watch, None)
             self._watch = None
 
 
@@ -208,13 +189,15 @@ def watch(engine: sa.Engine, family: Dialect) -> None:
         record.info[_PROCESS] = os.getpid()
 
     def look(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-        if raw is None or record.info.pop(_AT_REST, False) or record.info.get(_PROCESS) != os.getpid():
+        is_open = None if raw is None else family.in_transaction(raw)
+        if is_open is False or raw is None or record.info.get(_PROCESS) != os.getpid():
             return
-        is_open = family.in_transaction(raw)
+        if record.info.pop(_AT_REST, False):
+            return
         if is_open:
             logger.warning("a connection came back with its transaction open and is thrown away: %r", raw)
             record.invalidate()
-        elif is_open is None:
+        else:
             raw.rollback()
 
     def release(raw: Any, record: sa.pool.ConnectionPoolEntry, error: BaseException | None) -> None:
@@ -229,7 +212,7 @@ def watch(engine: sa.Engine, family: Dialect) -> None:
 
 def leave_all_to_parent() -> None:
     """Let go of every connection in a forked child; nothing is sent, not even when the child exits."""
-    for one in list(_WATCHES):
+    for one in list(_WATCHED):
         link = one()
         if link is not None:
             link.leave_to_parent()

@@ -62,14 +62,6 @@ class Scopes(threading.local):
                 return transaction
         return None
 
-    def enter(self, transaction: Transaction) -> None:
-        """Let calls join ``transaction``."""
-        self.open.append(transaction)
-
-    def leave(self, transaction: Transaction) -> None:
-        """End what ``enter`` began."""
-        leave(self.open, transaction)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Scopes:
         """Return the object itself: a deep copy of a context still joins."""
         return self
@@ -84,6 +76,9 @@ def leave(transactions: list[Transaction], transaction: Transaction) -> None:
 
     Tasks that share a context may leave their scopes in any order.
     """
+    if transactions and transactions[-1] is transaction:
+        del transactions[-1]
+        return
     for place in range(len(transactions) - 1, -1, -1):
         if transactions[place] is transaction:
             del transactions[place]

@@ -49,17 +49,22 @@ class State(enum.Enum):
     #: committed or rolled back; the connection is given back
     ENDED = "has ended"
 
+    #: what ``FOLLOWING`` says of it, at hand
+    following: tuple[State, ...]
+
 
 #: The states that may follow each state. Back to NEW goes a transaction whose connection was dead, or was cut short,
 #: before anything that matters had been done on it.
-FOLLOWING: dict[State, frozenset[State]] = {
-    State.NEW: frozenset({State.SINGLE, State.OPEN, State.ENDED}),
-    State.SINGLE: frozenset({State.NEW, State.OPEN, State.ENDED}),
-    State.OPEN: frozenset({State.NEW, State.FAILED, State.LOST, State.ENDED}),
-    State.FAILED: frozenset({State.NEW, State.OPEN, State.LOST, State.ENDED}),
-    State.LOST: frozenset({State.NEW, State.ENDED}),
-    State.ENDED: frozenset(),
+FOLLOWING: dict[State, tuple[State, ...]] = {
+    State.NEW: (State.SINGLE, State.OPEN, State.ENDED),
+    State.SINGLE: (State.NEW, State.OPEN, State.ENDED),
+    State.OPEN: (State.NEW, State.FAILED, State.LOST, State.ENDED),
+    State.FAILED: (State.NEW, State.OPEN, State.LOST, State.ENDED),
+    State.LOST: (State.NEW, State.ENDED),
+    State.ENDED: (),
 }
+for _state, _following in FOLLOWING.items():
+    _state.following = _following
 
 
 class Transaction:
@@ -79,7 +84,6 @@ class Transaction:
         "_replaced",
         "_savepoints",
         "_snapshot",
-        "_state",
         "_turn",
         "attempt",
         "calling",
@@ -88,10 +92,10 @@ class Transaction:
         "name",
         "opened",
         "outer",
+        "state",
         "statements",
         "task",
         "waited",
-        "watch",
     )
 
     def __init__(
@@ -113,9 +117,7 @@ class Transaction:
         self.name = name
         self.outer = outer
         self.task = task
-        #: what sees that it ends if the block that has opened it is never left
-        self.watch: Any = None
-        self._state = State.NEW
+        self.state = State.NEW
         #: whether its reads shall see one state of the database
         self._snapshot = snapshot
         self._link: Link | None = None
@@ -251,11 +253,6 @@ class Transaction:
         return self.database.dialect
 
     @property
-    def state(self) -> State:
-        """Where it stands."""
-        return self._state
-
-    @property
     def begun(self) -> bool:
         """Whether it has a connection: its first statement has been sent, or the caller has taken the connection."""
         return self._link is not None
@@ -292,9 +289,9 @@ class Transaction:
         link = self._link
         if link is not None and not link.usable:
             self._give_up(link)
-        if self._state in (State.FAILED, State.LOST):
+        if self.state in (State.FAILED, State.LOST):
             raise exceptions.DBError(f"{self.name} went on after a failed statement: nothing of it has been kept")
-        if self._state is State.ENDED:
+        if self.state is State.ENDED:
             raise self.refusal()
         if link is not None:
             self._commit(link)
@@ -338,11 +335,15 @@ class Transaction:
             link.command(f"RELEASE SAVEPOINT {self._savepoint_name}")
 
     def end_read(self) -> None:
-        """End a reading transaction; nothing that anybody did in it stays."""
+        """End a reading transaction; nothing that anybody did in it stays.
+
+        A snapshot ends by COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the
+        connection may have written.
+        """
         link, clean = self._link, False
         try:
-            if link is not None and self._host is None and link.usable:
-                self._end_snapshot(link)
+            if link is not None and self.state is not State.SINGLE and self._host is None and link.usable:
+                link.command("ROLLBACK" if self._exposed or self.state is State.FAILED else "COMMIT")
             clean = True
         except _driver_errors(link):
             logger.debug("%s: the reading connection is given up", self.name, exc_info=True)
@@ -394,15 +395,6 @@ class Transaction:
     def _savepoint_name(self) -> str:
         return f"nova_{id(self):x}"
 
-    def _end_snapshot(self, link: Link) -> None:
-        """End the transaction of a reader on the server.
-
-        By COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the connection may
-        have written.
-        """
-        if self._state in (State.OPEN, State.FAILED):
-            link.command("ROLLBACK" if self._exposed or self._state is State.FAILED else "COMMIT")
-
     def _end(self, clean: bool) -> None:
         """Give the connection back, or throw it away if it is of no use to others.
 
@@ -415,18 +407,18 @@ class Transaction:
                 link.unsure = True
             if link is None or self._host is not None:
                 return
-            if not link.usable:
-                link.discard()
-            elif self.mode == "writer":
+            if self.mode != "writer":
+                self.database.keep_reader(link)
+            elif link.usable:
                 link.close()
             else:
-                self.database.keep_reader(link)
+                link.discard()
         finally:
             self._pass_turn()
 
     def _move(self, state: State) -> None:
-        assert state is self._state or state in FOLLOWING[self._state], f"{self.name} {self._state.value}"
-        self._state = state
+        assert state is self.state or state in self.state.following, f"{self.name} {self.state.value}"
+        self.state = state
 
     def _take_turn(self) -> None:
         lock = self.database.shared_lock
@@ -509,7 +501,7 @@ class Transaction:
     def _expose(self) -> Link:
         """Let the caller do anything with the connection; whatever that is, a reader will undo it."""
         link = self._ready()
-        if self._state is State.SINGLE:
+        if self.state is State.SINGLE:
             try:
                 link.command(self.dialect.begin_snapshot)
             except Exception as error:
@@ -538,7 +530,7 @@ class Transaction:
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation of the road; a connection that turns out dead at the first statement is replaced once."""
         link = self._link
-        if link is None or link.unsure or self._state is State.FAILED or self._state is State.LOST:
+        if link is None or link.unsure or self.state is State.FAILED or self.state is State.LOST:
             link = self._ready()
         began = time.perf_counter() if reports.statements else 0.0
         try:
@@ -571,15 +563,15 @@ class Transaction:
         link = self._link
         if link is not None and link.unsure:
             self._give_up(link)
-        if self._state is State.NEW:
+        if self.state is State.NEW:
             return self._start()
-        if self._link is None or self._state in (State.FAILED, State.LOST):
+        if self._link is None or self.state in (State.FAILED, State.LOST):
             raise self.refusal()
         return self._link
 
     def refusal(self) -> exceptions.DBError:
         """Return the error that says why there can be no further statement."""
-        if self._state is State.ENDED:
+        if self.state is State.ENDED:
             return exceptions.DBError(
                 f"{self.name} has ended, and whatever joins it comes too late; tasks must not share a context"
             )
@@ -589,7 +581,7 @@ class Transaction:
 
     def _give_up(self, link: Link) -> None:
         """Note that the connection is of no use any more; a reader without a snapshot takes another one."""
-        if self._state is State.SINGLE and self._host is None and not link.inherited:
+        if self.state is State.SINGLE and self._host is None and not link.inherited:
             self._let_go(link)
         else:
             self._move(State.LOST)
@@ -609,7 +601,7 @@ class Transaction:
         prepared = link.cache.get(statement)
         sought = (prepared.without_unheld(params, greatest) for greatest in ("\uffff", "\x7f"))
         held = next((one for one in sought if one != params), None)
-        if held is not None and self._state is State.FAILED:
+        if held is not None and self.state is State.FAILED:
             self._move(State.OPEN)
         return held
 
@@ -634,9 +626,9 @@ class Transaction:
             return error if isinstance(origin, sa.exc.SQLAlchemyError) or not isinstance(origin, Exception) else origin
         link.unsure = False
         failure = self.dialect.translate(origin, link.engine.url)
-        if self._state is State.OPEN:
+        if self.state is State.OPEN:
             self._move(State.FAILED)
-        if self._state is State.FAILED and isinstance(failure, exceptions.DBConnectionError | exceptions.DBDeadlock):
+        if self.state is State.FAILED and isinstance(failure, exceptions.DBConnectionError | exceptions.DBDeadlock):
             self._move(State.LOST)
         if isinstance(failure, exceptions.DBConnectionError):
             self.database.lost(link)
@@ -693,7 +685,7 @@ class Savepoint:
         transaction = self._transaction
         if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
             transaction._move(State.LOST)  # the server has undone the whole transaction
-        if error is None and transaction._state is State.OPEN and not _is_unsure(transaction):
+        if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
             self._command("RELEASE SAVEPOINT")
             return
         del transaction._hooks[self._hooks :]
@@ -705,9 +697,9 @@ class Savepoint:
 
     def _undo(self) -> None:
         transaction = self._transaction
-        if transaction._state is State.FAILED:
+        if transaction.state is State.FAILED:
             transaction._move(State.OPEN)
-        if transaction._state is State.OPEN and not _is_unsure(transaction):
+        if transaction.state is State.OPEN and not _is_unsure(transaction):
             self._command("ROLLBACK TO SAVEPOINT")
             self._command("RELEASE SAVEPOINT")
 
