@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-odd-servers bench bench-pools lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-odd-servers bench bench-pools bench-archive lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(VENV)/installed  ## Time reads against hand-written code, on private se
 
 bench-pools: $(VENV)/installed  ## Time allocations from address pools of three sizes, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.pools $(ARGS)
+
+bench-archive: $(VENV)/installed  ## Time the archive of instances with twenty rows each, on private servers
+	$(PYTHON_IN_VENV) -m benchmarks.archive $(ARGS)
 
 lint: $(VENV)/installed  ## Check style, format and types
 	@status=0; set -x; \
