@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from nova_sqlcore import RequestContext, api, get_admin_context
+from nova_sqlcore import RequestContext, api, get_admin_context, tables
 from nova_sqlcore.queries.compute import instances
 from nova_sqlcore.queries.maintenance import archive
 from tests.plans.cloud import END, PROJECTS, identifier, instance_uuid, moment
@@ -61,6 +61,12 @@ class Hot:
 def hot(function: Callable[..., Any], *args: Any, **by: str) -> Hot:
     """Describe a call."""
     return Hot(function, args, by)
+
+
+def archive_instances(count: int) -> None:
+    """Archive so many instances with all that hangs on them; those behind this one hold no fixed IP."""
+    wanted = archive._Wanted(batch=10_000, roots=count, left=None, first=True, live_children=False)
+    archive._archive_batch(ADMIN, archive._Which(tables.instances), wanted, behind=80_000)
 
 
 #: Children that are found by their instance, or, to be changed, by the ids that it led to.
@@ -132,6 +138,7 @@ INSTANCES: Final = [
     hot(functools.partial(archive._archive_deleted_rows_for_table, "instance_system_metadata"), 100),
     hot(functools.partial(archive._archive_deleted_rows_for_table, "reservations"), 100),
     hot(functools.partial(archive._archive_deleted_rows_for_table, "instances"), 100),
+    hot(archive_instances, 50, **_CHILDREN),
 ]
 
 _ACTIONS: Final = {"instance_actions": "instance_uuid|request_id|id", "instance_actions_events": "action_id|id"}

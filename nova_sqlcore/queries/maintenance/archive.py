@@ -42,8 +42,9 @@ logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
-#: The most trees of one transaction, if they have more than a root: their keys stand in one IN list per table.
-MAX_TREES: Final = 500
+#: The most trees of one transaction, if they may have more than a root: few enough that a server looks each of them up,
+#: and does not read a whole table for them.
+MAX_TREES: Final = 100
 #: How many of the trees that stay are named.
 NAMED: Final = 10
 
@@ -98,8 +99,8 @@ class _Which:
     def clauses(self) -> list[sa.ColumnElement[bool]]:
         if self.aged:
             return []
-        only = trees.stands_alone_clause(self.table) if self.alone else trees.is_root_clause(self.table)
-        return [dead_clause(self.table), only]
+        only = trees.stands_alone_clauses(self.table) if self.alone else trees.is_root_clauses(self.table)
+        return [dead_clause(self.table), *only]
 
     @property
     def time(self) -> sa.Column[Any]:
@@ -475,7 +476,7 @@ def archive_blocked_rows(
     """Return, by table, the soft-deleted rows that ``archive_deleted_rows`` would leave, and what keeps them.
 
     The arguments are those of that function. Nothing moves.
-    Cost: 1 statement; for each table of such rows 2 more per 500 rows.
+    Cost: 1 statement; for each table of such rows 2 more per 100 rows.
     Raises: ValueError if an argument can't be.
     """
     check_before(before)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import tables
 from nova_sqlcore.core import types
+from nova_sqlcore.core.dialects import vague
 from nova_sqlcore.queries.common.clauses import arg_list
 from nova_sqlcore.tables import (
     block_device_mapping,
@@ -54,8 +55,9 @@ def dead_clause(table: sa.Table) -> Clause:
 
 
 def live_clause(table: sa.Table) -> Clause:
-    """Return the clause for all other rows."""
-    return sa.or_(table.c.deleted.is_(None), table.c.deleted == _live_mark(table))
+    """Return the clause for all other rows, which another clause finds: no index of the mark is meant."""
+    mark = vague(table.c.deleted)
+    return sa.or_(mark.is_(None), mark == _live_mark(table))
 
 
 def _live_mark(table: sa.Table) -> sa.ColumnElement[Any]:
@@ -198,17 +200,15 @@ def no_row_clause(own: sa.Table, *conditions: Clause) -> Clause:
     return sa.select(number).where(*conditions).limit(number).correlate(own).scalar_subquery().is_(None)
 
 
-def stands_alone_clause(table: sa.Table) -> Clause:
-    """Return the clause for rows on which nothing hangs, and which nothing keeps."""
+def stands_alone_clauses(table: sa.Table) -> list[Clause]:
+    """Return the clauses for rows on which nothing hangs, and which nothing keeps."""
     conditions = ((relation, () if relation.goes else (relation.claim_clause,)) for relation in below(table))
-    return sa.and_(
-        sa.true(), *(no_row_clause(table, relation.link_clause, *condition) for relation, condition in conditions)
-    )
+    return [no_row_clause(table, relation.link_clause, *condition) for relation, condition in conditions]
 
 
-def is_root_clause(table: sa.Table) -> Clause:
-    """Return the clause for rows that hang on no soft-deleted row, be it by way of live ones."""
-    return sa.and_(sa.true(), *(~_hangs_clause(relation) for relation in above(table)))
+def is_root_clauses(table: sa.Table) -> list[Clause]:
+    """Return the clauses for rows that hang on no soft-deleted row, be it by way of live ones."""
+    return [~_hangs_clause(relation) for relation in above(table)]
 
 
 def _hangs_clause(relation: Relation) -> Clause:
