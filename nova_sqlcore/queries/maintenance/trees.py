@@ -73,9 +73,16 @@ def _in_use_clause(table: sa.Table) -> Clause:
     return sa.and_(live_clause(table), held)
 
 
+class _KeyText(types.String):
+    """Text that compares as primary and foreign keys do: by the collation of the column."""
+
+    cache_ok = True
+    comparator_factory = sa.TypeDecorator.comparator_factory  # type: ignore[assignment]  # that of the base comes back
+
+
 def as_key(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Return the column in a form that compares as primary and foreign keys do: by its collation."""
-    return sa.type_coerce(column, sa.String()) if isinstance(column.type, types.String) else column
+    """Return the column in a form that compares as primary and foreign keys do."""
+    return sa.type_coerce(column, _KeyText(column.type.length)) if isinstance(column.type, types.String) else column
 
 
 def among_clause(column: sa.Column[Any], name: str) -> Clause:
