@@ -1103,6 +1103,7 @@ added_index(services.c.topic, services.c.deleted, services.c.disabled)
 added_index(snapshot_id_mappings.c.uuid)
 added_index(volume_id_mappings.c.uuid)
 added_index(volume_usage_cache.c.volume_id)
+added_index(shadows["instances"].c.uuid)  # by which purging finds what archived rows have hung on
 
 # All live instances, newest first: there NULL is the greatest value, and the reference's index has it at the wrong end.
 only_on(

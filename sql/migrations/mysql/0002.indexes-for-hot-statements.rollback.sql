@@ -1,6 +1,7 @@
 -- Takes the indexes away again; no row is touched.
 -- transactional: false
 
+DROP INDEX shadow_instances_uuid_idx ON shadow_instances;
 DROP INDEX snapshot_id_mappings_uuid_idx ON snapshot_id_mappings;
 DROP INDEX volume_id_mappings_uuid_idx ON volume_id_mappings;
 DROP INDEX s3_images_uuid_idx ON s3_images;

@@ -46,3 +46,6 @@ CREATE INDEX volume_id_mappings_uuid_idx ON volume_id_mappings (uuid)
 
 CREATE INDEX snapshot_id_mappings_uuid_idx ON snapshot_id_mappings (uuid)
     ALGORITHM = INPLACE LOCK = NONE;
+
+CREATE INDEX shadow_instances_uuid_idx ON shadow_instances (uuid)
+    ALGORITHM = INPLACE LOCK = NONE;

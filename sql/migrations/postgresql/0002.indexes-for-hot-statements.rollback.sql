@@ -2,6 +2,7 @@
 --
 -- transactional: false
 
+DROP INDEX CONCURRENTLY IF EXISTS shadow_instances_uuid_idx;
 DROP INDEX CONCURRENTLY IF EXISTS snapshot_id_mappings_uuid_idx;
 DROP INDEX CONCURRENTLY IF EXISTS volume_id_mappings_uuid_idx;
 DROP INDEX CONCURRENTLY IF EXISTS s3_images_uuid_idx;

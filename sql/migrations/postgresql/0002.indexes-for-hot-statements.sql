@@ -82,3 +82,5 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS s3_images_uuid_idx ON s3_images (uuid);
 CREATE INDEX CONCURRENTLY IF NOT EXISTS volume_id_mappings_uuid_idx ON volume_id_mappings (uuid);
 
 CREATE INDEX CONCURRENTLY IF NOT EXISTS snapshot_id_mappings_uuid_idx ON snapshot_id_mappings (uuid);
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS shadow_instances_uuid_idx ON shadow_instances (uuid);

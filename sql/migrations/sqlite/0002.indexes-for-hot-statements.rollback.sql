@@ -1,5 +1,6 @@
 -- Takes the indexes away again; no row is touched.
 
+DROP INDEX shadow_instances_uuid_idx;
 DROP INDEX snapshot_id_mappings_uuid_idx;
 DROP INDEX volume_id_mappings_uuid_idx;
 DROP INDEX s3_images_uuid_idx;
