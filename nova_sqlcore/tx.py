@@ -227,10 +227,12 @@ class Scope(Generic[Given_co]):
     def _join(self, outer: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """Run inside ``outer``; its owner meets conflicts, but a RetryRequest is met in place.
 
-        That helps because a writer's next statement sees what others have committed.
+        That helps because a writer's next statement sees what others have committed. A call that fails after it has
+        changed rows leaves a transaction that can only be rolled back.
         """
         self.check(outer)
         retry: Retry | None = None
+        mark = outer.mark()
         try:
             scopes.open.append(outer)
             while True:
@@ -240,8 +242,14 @@ class Scope(Generic[Given_co]):
                     with outer.savepoint():
                         return function(*args, **kwargs)
                 except exceptions.RetryRequest as error:
+                    if not self._savepoint and outer.spoil(mark):
+                        raise exceptions.DBDeadlock(error.inner_exc) from error
                     retry = retry or Retry(outer.database, outer.name, time.perf_counter())
                     retry.pause_or_raise(error)
+        except Exception:
+            if not self._savepoint:
+                outer.spoil(mark)
+            raise
         finally:
             leave(scopes.open, outer)
 

@@ -67,6 +67,13 @@ for _state, _following in FOLLOWING.items():
     _state.following = _following
 
 
+#: What callers of the reference may look for in ``context.session``.
+_OF_SESSIONS = frozenset(
+    {"add", "add_all", "bulk_insert_mappings", "bulk_save_objects", "delete", "expire", "expire_all", "expunge"}
+    | {"expunge_all", "flush", "get", "merge", "new", "no_autoflush", "query", "refresh"}
+)
+
+
 class Transaction:
     """An open transaction: the only way in which queries run statements.
 
@@ -96,6 +103,7 @@ class Transaction:
         "statements",
         "task",
         "waited",
+        "writes",
     )
 
     def __init__(
@@ -129,6 +137,8 @@ class Transaction:
         self.opened = time.perf_counter()
         #: the function that is at work in it
         self.calling = name
+        #: how many of its statements have changed rows
+        self.writes = 0
         #: how often the call has begun a transaction
         self.attempt = 1
         #: seconds until a connection was there
@@ -143,6 +153,18 @@ class Transaction:
     def __repr__(self) -> str:
         """Show what runs where."""
         return f"<Transaction {self.name} {self.mode} on {self.database.label}>"
+
+    if not TYPE_CHECKING:  # a type checker shall find the wrong names
+
+        def __getattr__(self, name: str) -> Any:
+            """Give what the SQLAlchemy connection has: ``context.session`` is this object, under the reference's name.
+
+            Raises: AttributeError, which says so for what a session of the ORM alone can do.
+            """
+            if not name.startswith("_") and hasattr(sa.Connection, name):
+                return getattr(self.connection, name)
+            hint = "; a session of the ORM has, but there is no ORM here" if name in _OF_SESSIONS else ""
+            raise AttributeError(f"a transaction has no {name!r}{hint}")
 
     # -- the funnel -----------------------------------------------------------------------------------------------
 
@@ -168,6 +190,7 @@ class Transaction:
         """Run an INSERT, UPDATE or DELETE and return the number of rows that it matched."""
         self._refuse_in_reader()
         count: int = self._perform("change", statement, params)
+        self.writes += count != 0
         return count
 
     def execute_many(self, statement: sa.sql.expression.Executable, rows: Sequence[Mapping[str, Any]], /) -> None:
@@ -175,6 +198,7 @@ class Transaction:
         self._refuse_in_reader()
         if rows:
             self._perform("change_many", statement, rows)
+            self.writes += 1
 
     def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row:
         """Insert one row and return it as a later read shows it.
@@ -185,6 +209,7 @@ class Transaction:
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_statement(table, with_id="id" in row, returning=self.dialect.id_by_returning)
         identity = self._perform("insert", statement, row)
+        self.writes += 1
         # an id of 0 is none to the MySQL family, which makes one
         return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
 
@@ -211,6 +236,7 @@ class Transaction:
             return None
         if identity is None:
             return None
+        self.writes += 1
         return values.shown(table, row if "id" in row or "id" not in table.c else row | {"id": identity})
 
     def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -220,6 +246,7 @@ class Transaction:
         identities: list[Any] = []
         for batch in values.batches(rows):
             identities += self._perform("insert_many", table, batch)
+            self.writes += 1
         return [
             values.shown(table, row if identity is None else row | {"id": identity})
             for row, identity in zip(rows, identities, strict=True)
@@ -261,6 +288,23 @@ class Transaction:
     def connection(self) -> sa.Connection:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
         return self._expose().connection
+
+    def mark(self) -> tuple[int, int]:
+        """Return how far it has come, for ``spoil``."""
+        return self.writes, len(self._hooks)
+
+    def spoil(self, mark: tuple[int, int]) -> bool:
+        """Note that a call failed which began at ``mark``; tell whether its work is left in the midst.
+
+        Its hooks are dropped. If it has changed rows, the transaction has failed and can only be rolled back, as a
+        whole or to a savepoint: half of a call must not be committed.
+        """
+        writes, hooks = mark
+        del self._hooks[hooks:]
+        if self.writes == writes or self.state is not State.OPEN:
+            return False
+        self._move(State.FAILED)
+        return True
 
     def savepoint(self) -> Savepoint:
         """Return a block whose failure undoes just the block: ``with t.savepoint(): ...``."""
@@ -525,6 +569,7 @@ class Transaction:
                 self._refuse_in_reader()
             self._expose()
         rows: list[Row] = self._perform("fetch", statement, params)
+        self.writes += statement.is_dml and bool(rows)
         return rows
 
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:

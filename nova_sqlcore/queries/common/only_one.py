@@ -50,11 +50,13 @@ def hold(transaction: Transaction, *name: Any) -> None:
         return
     text = "\0".join(str(part).casefold() for part in name)
     digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    writes = transaction.writes
     for statement in guard:
         if statement.is_select:
             transaction.rows(statement, guard=digest)
         else:
             transaction.execute(statement, guard=digest)
+    transaction.writes = writes  # of the guard nothing stays behind
 
 
 def hold_in_cluster(transaction: Transaction, *name: Any) -> None:

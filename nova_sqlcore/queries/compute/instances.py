@@ -10,7 +10,6 @@ that of a whole row. A name that is neither is refused with ValueError.
 
 from __future__ import annotations
 
-import copy
 import datetime
 import functools
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
-from nova_sqlcore.context import require_context
+from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.clauses import Row, arg, chunks, owner, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
@@ -456,18 +455,9 @@ def _marker(context: Context, marker: str, keys: Sequence[str]) -> Row:
     """Return the values that the marker has in the sort keys, whoever's and however deleted it is."""
     columns = [key for key in keys if key in instance_rows.COLUMNS]
     try:
-        return _instance_get_by_uuid(_all_seeing(context), marker, columns=columns)
+        return _instance_get_by_uuid(elevated(context, "yes"), marker, columns=columns)
     except exceptions.InstanceNotFound as error:
         raise exceptions.MarkerNotFound(marker=marker) from error
-
-
-def _all_seeing(context: Any) -> Any:
-    """Return a copy of the context that sees every row; contexts of other libraries may lack ``elevated``."""
-    if hasattr(context, "elevated"):
-        return context.elevated(read_deleted="yes")
-    other = copy.copy(context)
-    other.is_admin, other.read_deleted = True, "yes"
-    return other
 
 
 def _manual_join_columns(columns_to_join: Sequence[str]) -> tuple[list[str], list[str]]:

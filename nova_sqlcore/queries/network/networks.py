@@ -489,7 +489,7 @@ _DELETE = sa.delete(t).where(
 )
 
 
-@tx.main.writer
+@tx.main.writer.savepoint
 def network_delete_safe(context: Context, network_id: int) -> None:
     """Delete, for good, a network that ``network_get`` would return and soft-delete its fixed IPs, if none is in use.
 

@@ -546,11 +546,6 @@ _CLAIMED = (reservations.c.id, reservations.c.usage_id, reservations.c.resource,
 
 _INDEXES: Final = {"id": "PRIMARY", "uuid": "reservations_uuid_idx"}
 _CLOSE = soft_delete(reservations).where(reservations.c.id.in_(arg_list("keys")))
-_OPEN_AGAIN = (
-    sa.update(reservations)
-    .where(reservations.c.id.in_(arg_list("keys")))
-    .values(deleted=0, deleted_at=None, updated_at=reservations.c.updated_at)
-)
 
 
 @functools.cache
@@ -638,8 +633,6 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     claimed = _claim(transaction, "uuid", wanted)
     for reservation in claimed:
         if reservation["usage_id"] not in usages:
-            for some in chunks([row["id"] for row in claimed]):  # the transaction may be a caller's, who goes on
-                transaction.execute(_OPEN_AGAIN, keys=some)
             raise KeyError(reservation["resource"])
     if len(claimed) < len(wanted):
         logger.info("project %s: %d of %d reservations were over", project_id, len(wanted) - len(claimed), len(wanted))
