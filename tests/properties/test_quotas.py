@@ -142,14 +142,20 @@ class Quotas(Machine):
             for limit, usage in ((of_project[name], whole[name]), (of_user[name], own[name]))
             if delta >= 0 and 0 <= limit < usage["in_use"] + usage["reserved"] + delta
         ]
-        usages = whole if of_project == of_user else own
-        error = OverQuota(overs=sorted(set(overs)), quotas=of_user, usages=usages) if overs else None
         uuids: list[str] = []
-        with refusing(error):
+        with pytest.raises(OverQuota) if overs else contextlib.nullcontext() as caught:
             uuids = api.quota_reserve(context, REGISTRY, of_project, of_user, deltas, expire, 0, 0)
             self.in_use = in_use
             for uuid, (resource, delta) in zip(uuids, deltas.items(), strict=True):
                 self.open[uuid] = Reservation(key_of(project, user, resource), user, delta, expire)
+        if caught is not None:
+            told = caught.value.kwargs
+            assert told["overs"] == sorted(set(overs))
+            for name in overs:
+                levels = ((of_project[name], whole[name]), (of_user[name], own[name]))
+                left = min(limit - usage["in_use"] - usage["reserved"] for limit, usage in levels if limit >= 0)
+                usage = told["usages"][name]
+                assert told["headroom"][name] == told["quotas"][name] - usage["in_use"] - usage["reserved"] == left
         return uuids
 
     @initialize(target=fresh)

@@ -168,16 +168,21 @@ def _check_length(name: str, values: Sized) -> None:
         raise exceptions.InvalidInput(reason=f"the filter {name} takes {most} values at most, not {len(values)}")
 
 
-def _texts(column: sa.Column[Any], values: Iterable[Any]) -> list[Any]:
-    """Return the values in stored form, each once, but for None.
+def _texts(column: sa.Column[Any], values: Iterable[Any]) -> tuple[list[Any], int]:
+    """Return the values in stored form, each once, but for None; and how many of them no row can have.
 
-    Raises: DBDataError for what is no text.
+    Raises: DBDataError for what is not text.
     """
-    try:
-        stored = [column.type.process_bind_param(value, None) for value in values]  # type: ignore[attr-defined]  # ours
-    except types.UnstorableValue as error:
-        raise exceptions.DBDataError(f"{column} {error}") from error
-    return [text for text in dict.fromkeys(stored) if text is not None]
+    stored: dict[Any, None] = {}
+    unheld = 0
+    for value in values:
+        try:
+            stored[column.type.process_bind_param(value, None)] = None  # type: ignore[attr-defined]  # ours
+        except types.UnheldText:
+            unheld += 1
+        except types.UnstorableValue as error:
+            raise exceptions.DBDataError(f"{column} {error}") from error
+    return [text for text in stored if text is not None], unheld
 
 
 def _add_tags(found: Filters, rest: dict[str, Any]) -> None:
@@ -189,12 +194,12 @@ def _add_tags(found: Filters, rest: dict[str, Any]) -> None:
         if not isinstance(wanted, _COLLECTIONS):
             raise exceptions.InvalidInput(reason=f"the filter {name} takes a list of tags, not {wanted!r}")
         _check_length(name, wanted)
-        distinct = _texts(tags.c.tag, wanted)
+        distinct, unheld = _texts(tags.c.tag, wanted)
         if name == "tags-any":
             found.add("tags-any", values=[distinct])
         elif wanted:
             # no instance has None for a tag
-            found.add("tags", values=[distinct, len(distinct) + (None in wanted)])
+            found.add("tags", values=[distinct, len(distinct) + unheld + (None in wanted)])
 
 
 def _add_exact(found: Filters, name: str, value: Any) -> bool:
@@ -227,8 +232,8 @@ def _add_pairs(found: Filters, name: str, value: Any) -> None:
         table = instance_metadata if name == "metadata" else instance_system_metadata
         keys, values = zip(*pairs, strict=True)
         texts = [_texts(table.c.key, keys), _texts(table.c.value, values)]
-        counts = [len(one) for one in texts]
-        found.add("pairs", name, None in keys, None in values, values=[*texts, *counts])
+        counts = [len(one) + unheld for one, unheld in texts]
+        found.add("pairs", name, None in keys, None in values, values=[*(one for one, _ in texts), *counts])
 
 
 def _add_patterns(found: Filters, rest: Mapping[str, Any], operator: str) -> None:

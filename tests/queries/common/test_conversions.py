@@ -44,7 +44,7 @@ def test_the_keys_of_every_table_by_default() -> None:
 
 @pytest.mark.parametrize("text", ["yesterday", "2012-13-21T18:25:43", "18:25:43"])
 def test_other_text(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^created_at is no time: "):
+    with pytest.raises(ValueError, match=r"^created_at is not a time: "):
         convert({"created_at": text})
-    with pytest.raises(ValueError, match=r"^finish_time is no time: "):
+    with pytest.raises(ValueError, match=r"^finish_time is not a time: "):
         convert({"start_time": "2012-04-21", "finish_time": text}, "start_time", "finish_time")

@@ -154,7 +154,8 @@ class TestCreate:
         def fails(*args: Any, **kwargs: Any) -> None:
             raise error("hit")
 
-        with tx.writer(admin) as transaction:
+        unkept = pytest.raises(exceptions.DBError, match="nothing of it has been kept")
+        with unkept, tx.writer(admin) as transaction:
             monkeypatch.setattr(type(transaction), "insert_many", fails)
             with pytest.raises(error):
                 flavor_in(admin)
