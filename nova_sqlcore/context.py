@@ -11,7 +11,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from nova_sqlcore import clock, exceptions, tx
-from nova_sqlcore.core.scopes import HOLDER, Context, Scopes, by_name, check_context, current, scopes_of
+from nova_sqlcore.core.scopes import (
+    HOLDER,
+    Context,
+    Scopes,
+    by_name,
+    check_context,
+    current,
+    scopes_of,
+    with_attributes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,15 +183,12 @@ def elevated(context: Any, read_deleted: str | None = None) -> Any:
     It sees what ``read_deleted`` shows, by default what the context sees.
     """
     elevate = getattr(context, "elevated", None)
-    if elevate is None:
-        other = copy.copy(context)
-        other.is_admin = True
-    else:
-        other = elevate()
+    given: dict[str, Any] = {HOLDER: scopes_of(context)}
     if read_deleted is not None:
-        other.read_deleted = read_deleted
-    setattr(other, HOLDER, scopes_of(context))
-    return other
+        given["read_deleted"] = read_deleted
+    if elevate is None:
+        return with_attributes(copy.copy(context), given | {"is_admin": True})
+    return with_attributes(elevate(), given)
 
 
 def _moment(timestamp: datetime.datetime | str | None) -> datetime.datetime:

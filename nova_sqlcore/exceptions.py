@@ -120,6 +120,10 @@ class DBDataError(DBError):
     """A value does not fit into its column."""
 
 
+class BadArgument(DBDataError, TypeError):
+    """An argument is no mapping or no list where one is needed; the text names it."""
+
+
 class DBKeyClash(DBDataError):
     """Two keys differ only in case, accents or trailing blanks, and a unique key of the server takes them for one."""
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, 
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections, reports
-from nova_sqlcore.core.arguments import walked, walked_by_name
+from nova_sqlcore.core.arguments import check_containers, containers, walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
@@ -182,6 +182,7 @@ class Scope(Generic[Given_co]):
         """Return ``function`` so that it runs in this scope, on its first argument as the context."""
         name = self._name or function.__name__
         run = self._write if self.mode == "writer" else self._read
+        wanted = containers(function)
 
         @functools.wraps(function)
         def scoped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -189,6 +190,8 @@ class Scope(Generic[Given_co]):
             scopes = scopes_of(context)
             database = self.database or database_of(context)
             outer = scopes.innermost(database) if scopes.open else None
+            if wanted:
+                check_containers(wanted, args, kwargs)
             given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
             if outer is not None and not self._independent:
                 if reports.calls or reports.statements:

@@ -1,11 +1,15 @@
-"""Arguments that a function may walk more than once, whatever the caller hands in."""
+"""Arguments: mappings and iterables are what they should be, and may be walked more than once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 #: Most arguments are of these types; they are looked at no further.
@@ -42,3 +46,56 @@ def _walked_dict(given: dict[Any, Any]) -> dict[Any, Any]:
 
 def _is_once_only(value: Any) -> bool:
     return isinstance(value, _VIEWS) or hasattr(type(value), "__next__")
+
+
+class Container(NamedTuple):
+    """A parameter whose hint names a mapping or an iterable."""
+
+    place: int
+    name: str
+    is_mapping: bool
+    may_be_none: bool
+
+
+_HINT: Final = re.compile(
+    r"(?:(?P<mapping>(?:Mutable)?Mapping|dict)|Iterable|Sequence|Collection|list|tuple|set)\[[^|]*\](?P<none> \| None)?"
+)
+
+
+def containers(function: Callable[..., Any]) -> tuple[Container, ...]:
+    """Return the parameters of ``function`` that take a mapping or an iterable, by their hints."""
+    found = []
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # it is written in C
+        return ()
+    for place, (name, parameter) in enumerate(parameters.items()):
+        hint = _HINT.fullmatch(str(parameter.annotation))
+        is_one = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if hint is not None and is_one:
+            found.append(Container(place, name, bool(hint["mapping"]), bool(hint["none"]) or parameter.default is None))
+    return tuple(found)
+
+
+def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments that are no mapping or no iterable where the function needs one; text is none.
+
+    Raises: BadArgument naming the argument.
+    """
+    for place, name, is_mapping, may_be_none in wanted:
+        if place < len(args):
+            value = args[place]
+        elif name in kwargs:
+            value = kwargs[name]
+        else:
+            continue
+        if type(value) is dict or (not is_mapping and type(value) is list) or (value is None and may_be_none):
+            continue
+        if not (hasattr(value, "items") if is_mapping else _is_iterable(value)):
+            kind = "mapping, such as a dict" if is_mapping else "list or another iterable"
+            raise exceptions.BadArgument(f"the argument {name} takes a {kind}, not {type(value).__name__}")
+
+
+def _is_iterable(value: Any) -> bool:
+    is_text = isinstance(value, str | bytes | bytearray)
+    return not is_text and (hasattr(type(value), "__iter__") or hasattr(type(value), "__getitem__"))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The attribute of a context that holds its ``Scopes``.
 HOLDER: Final = "_nova_sqlcore_scopes"
+#: What a context raises that takes no attribute; the second is a frozen dataclass with slots, up to Python 3.11.
+_TAKES_NONE: Final = (AttributeError, TypeError)
 #: What every context has.
 _ATTRIBUTES: Final = ("user_id", "project_id", "is_admin", "read_deleted")
 
@@ -123,10 +125,17 @@ def scopes_of(context: Any) -> Scopes:
     Raises: NoContext.
     """
     holder = getattr(context, HOLDER, None)
-    if type(holder) is not Scopes:
-        check_context(context)
-        holder = Scopes()
+    if type(holder) is Scopes:
+        return holder
+    known = _closed.known(context)
+    if known is not None:
+        return known
+    check_context(context)
+    holder = Scopes()
+    try:
         setattr(context, HOLDER, holder)
+    except _TAKES_NONE:
+        return _closed.add(context)
     return holder
 
 
@@ -136,7 +145,9 @@ def current(context: Any) -> Transaction:
     Raises: NoEngineContextEstablished() outside any transaction.
     """
     holder = getattr(context, HOLDER, None)
-    if type(holder) is Scopes and holder.open:
+    if type(holder) is not Scopes:
+        holder = _closed.known(context)
+    if holder is not None and holder.open:
         return holder.open[-1]
     raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
 
@@ -166,8 +177,74 @@ def _apart(context: Any) -> Any:
 
     What it writes keeps the context off the replicas all the same.
     """
-    other = copy.copy(context)
     holder = Scopes()
     holder.wrote = scopes_of(context).wrote
-    setattr(other, HOLDER, holder)
-    return other
+    return with_attributes(copy.copy(context), {HOLDER: holder})
+
+
+def with_attributes(copied: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return a copy of a context with other attributes: the object itself, or one in its place if it takes none."""
+    try:
+        for name, value in attributes.items():
+            setattr(copied, name, value)
+    except _TAKES_NONE:
+        return _OpenCopy(copied, attributes)
+    return copied
+
+
+class _OpenCopy:
+    """A copy of a context that takes no attributes; what is not set here comes from there."""
+
+    def __init__(self, original: Any, attributes: Mapping[str, Any]) -> None:
+        self.__dict__.update(attributes, _original=original)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_original":  # it is being copied and has nothing yet
+            raise AttributeError(name)
+        return getattr(self._original, name)
+
+
+class _Always(set[Any]):
+    """What has been written is not known for long: it may be anything."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+class _Closed(threading.local):
+    """The scopes of contexts that take no attributes, such as frozen dataclasses and named tuples, by identity.
+
+    A context that takes no weak reference either is known for as long as it has an open transaction; its readers never
+    use a replica, which may lack what it has written before.
+    """
+
+    #: Contexts without weak references that may be kept at a time.
+    MOST = 256
+
+    def __init__(self) -> None:
+        self._weak: dict[int, tuple[weakref.ref[Any], Scopes]] = {}
+        self._strong: dict[int, tuple[Any, Scopes]] = {}
+
+    def known(self, context: Any) -> Scopes | None:
+        """Return the scopes of a context that has been added."""
+        key = id(context)
+        weak = self._weak.get(key)
+        if weak is not None and weak[0]() is context:
+            return weak[1]
+        strong = self._strong.get(key)
+        return None if strong is None else strong[1]
+
+    def add(self, context: Any) -> Scopes:
+        """Return new scopes for a context."""
+        key, scopes, weak = id(context), Scopes(), self._weak  # it may end in another thread
+        try:
+            weak[key] = weakref.ref(context, lambda _: weak.pop(key, None)), scopes
+        except TypeError:
+            if len(self._strong) >= self.MOST:
+                self._strong = {key: kept for key, kept in self._strong.items() if kept[1].open}
+            scopes.wrote = _Always()
+            self._strong[key] = context, scopes
+        return scopes
+
+
+_closed: Final = _Closed()

@@ -412,6 +412,7 @@ class CIDR(_Inet):
         return None if value is None else network_text(str(value))
 
 
+_USUAL_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}", re.ASCII)
 _IPV4 = re.compile(r"(\d+(?:\.\d+){0,3})(?:/(\d{1,2}))?", re.ASCII)
 _PREFIX = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
@@ -423,6 +424,8 @@ def address_text(text: str) -> str:
     It takes what an inet column takes: zeros in front, a prefix, and with one fewer than four numbers.
     Raises: ValueError for what is not an address.
     """
+    if _USUAL_IPV4.fullmatch(text):  # most are, and to parse them takes ten times as long
+        return text
     address, length = _parsed(text)
     spelled = _spelled(address)
     return spelled if length == address.max_prefixlen else f"{spelled}/{length}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import decimal
+import inspect
 import pickle
 import time
 import uuid
@@ -14,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core.arguments import containers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,3 +316,33 @@ def test_one_spelling_of_a_network(admin: RequestContext, given: str, stored: st
     assert api.network_create_safe(admin, {"cidr": given})["cidr"] == stored
     for spelled in (given, stored):
         assert api.network_get_by_cidr(admin, spelled)["cidr"] == stored
+
+
+CONTAINERS: list[tuple[str, str]] = []
+for _name in sorted(vars(api)):
+    _function = getattr(api, _name)
+    if (
+        _name != "model_query"
+        and inspect.isfunction(_function)
+        and next(iter(inspect.signature(_function).parameters), "") == "context"
+    ):
+        CONTAINERS += [(_name, container.name) for container in containers(inspect.unwrap(_function))]
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("name", "argument"), CONTAINERS)
+def test_what_is_no_container(admin: RequestContext, name: str, argument: str) -> None:
+    function = getattr(api, name)
+    inner = inspect.signature(inspect.unwrap(function)).parameters
+    given = {
+        key: 1
+        for key, parameter in inner.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+    del given["context"]
+    for value in (5, 1.5, object(), b"bytes", "text"):
+        for other in {**given}:
+            given[other] = {} if (name, other) in CONTAINERS else 1  # type: ignore[assignment]  # any will do
+        with pytest.raises(exceptions.BadArgument, match=f"argument {argument} takes a"):
+            function(admin, **{**given, argument: value})
+    assert issubclass(exceptions.BadArgument, exceptions.DBDataError)

@@ -455,7 +455,7 @@ def _marker(context: Context, marker: str, keys: Sequence[str]) -> Row:
     """Return the values that the marker has in the sort keys, whoever's and however deleted it is."""
     columns = [key for key in keys if key in instance_rows.COLUMNS]
     try:
-        return _instance_get_by_uuid(elevated(context, "yes"), marker, columns=columns)
+        return _instance_get_by_uuid(elevated(context, read_deleted="yes"), marker, columns=columns)
     except exceptions.InstanceNotFound as error:
         raise exceptions.MarkerNotFound(marker=marker) from error
 

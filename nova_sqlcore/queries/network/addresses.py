@@ -80,13 +80,22 @@ def insert_all(
     rows = [default | stored(table, one, transaction.dialect, ignore=ignore) for one in given]
     if not rows:
         return
+    counted = [{name: row[name] for name in default} for row in rows if row.get("id") is None]
     try:
         with transaction.savepoint():
-            for batch in batches(rows, _BATCH):
-                statement = insert_statement(table, with_id="id" in batch[0], returning=False)
-                transaction.execute_many(statement, batch)
+            for group in (counted, [row for row in rows if row.get("id") is not None]):
+                _insert_group(transaction, table, group)
     except exceptions.DBDuplicateEntry as error:
+        if error.columns == ["id"]:
+            raise
         raise exists(address=_first_taken(transaction, table, rows)) from error
+
+
+def _insert_group(transaction: Transaction, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows all or none of which bring their id."""
+    for batch in batches(rows, _BATCH):
+        with_id = "id" in batch[0]
+        transaction.execute_many(insert_statement(table, with_id=with_id, returning=False), batch)
 
 
 @functools.cache

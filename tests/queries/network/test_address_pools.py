@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import exceptions, get_admin_context, tx
+from nova_sqlcore import api, exceptions, get_admin_context, tx
 from nova_sqlcore.queries.network import fixed_ips, floating_ips
 from tests.queries.processes import COUNT, eight_processes
 
@@ -133,3 +133,16 @@ def test_an_index_leads_to_a_free_address(
     assert not [line for line in steps if scans[backend.family] in line], plan
     assert sum(SORTS[backend.family] in line for line in plan) == sorts, plan
     assert not [line for line in steps if SORTS[backend.family] in line], plan
+
+
+@pytest.mark.parametrize("create", [api.floating_ip_bulk_create, api.fixed_ip_bulk_create])
+def test_rows_with_and_without_id(backend: Backend, create: Callable[..., Any]) -> None:
+    admin = get_admin_context()
+    given = [{"address": "10.0.0.1"}, {"address": "10.0.0.2", "id": 90_001}, {"address": "10.0.0.3", "id": None}]
+    create(admin, given)
+    get_all: Any = api.floating_ip_get_all if create is api.floating_ip_bulk_create else api.fixed_ip_get_all
+    found = {row["address"]: row["id"] for row in get_all(admin)}
+    assert found.keys() == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+    assert found["10.0.0.2"] == 90_001
+    with pytest.raises(exceptions.DBDuplicateEntry):
+        create(admin, [{"address": "10.0.0.9", "id": 90_001}])
