@@ -190,14 +190,17 @@ class Scope(Generic[Given_co]):
             scopes = scopes_of(context)
             database = self.database or database_of(context)
             outer = scopes.innermost(database) if scopes.open else None
+            host = None if self._independent else outer
+            if host is not None:
+                self.check(host)
             if wanted:
                 check_containers(wanted, args, kwargs)
             given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
-            if outer is not None and not self._independent:
+            if host is not None:
                 if reports.calls or reports.statements:
-                    with reports.JoinedCall(outer, name):
-                        return self._join(outer, scopes, function, *given)
-                return self._join(outer, scopes, function, *given)
+                    with reports.JoinedCall(host, name):
+                        return self._join(host, scopes, function, *given)
+                return self._join(host, scopes, function, *given)
             return run(self.open(database, outer, name, scopes), scopes, function, *given)
 
         return scoped
@@ -233,7 +236,6 @@ class Scope(Generic[Given_co]):
         That helps because a writer's next statement sees what others have committed. A call that fails after it has
         changed rows leaves a transaction that can only be rolled back.
         """
-        self.check(outer)
         retry: Retry | None = None
         mark = outer.mark()
         try:

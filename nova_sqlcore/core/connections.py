@@ -359,7 +359,7 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
         connect_args=family.connect_args(url, role, options),
         pool_reset_on_return=None,
         skip_autocommit_rollback=role == "reader",
-        query_cache_size=2000,
+        query_cache_size=200,
         echo=options.echo,
         **arguments,
         **extra,

@@ -115,9 +115,9 @@ class DriverRoad(Road):
         bound = prepared.bind(row)
         link.unsure = True
         cursor.execute(prepared.text, bound)
-        record = cursor.fetchone() if prepared.compiled.effective_returning else None
+        record = cursor.fetchone() if prepared.returns else None
         link.unsure = False
-        if prepared.compiled.effective_returning:
+        if prepared.returns:
             return None if record is None else record[0]
         if not cursor.rowcount:
             return None

@@ -7,6 +7,7 @@ processors.
 
 from __future__ import annotations
 
+import copy
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
 
     Process = Callable[[Any], Any]
 
-#: Fixed statements of the library are a few hundred; a caller who builds more at each call must not fill the memory.
-CACHE_SIZE = 4096
+#: Statements that are kept prepared per role of an engine. The fixed ones in use are a few hundred; shapes that callers
+#: make (an update has one per set of columns) must not fill the memory: 4,096 of them take 30 MB in all, 65 MB with a
+#: listener (measured on sqlite; it was 250 MB).
+CACHE_SIZE: Final = 1024
 
 
 class Prepared:
     """A compiled statement: text, the order and the conversion of its parameters, the shape of its rows."""
 
     __slots__ = (
+        "_compiled",
         "_defaults",
         "_dialect",
         "_guards",
@@ -39,20 +43,26 @@ class Prepared:
         "_roles",
         "_shape",
         "_slots",
+        "_statement",
         "_template",
-        "compiled",
         "expands",
+        "returns",
         "text",
     )
 
     def __init__(self, statement: Any, dialect: sa.Dialect) -> None:
         """Compile ``statement`` for ``dialect``."""
-        self.compiled: SQLCompiler = statement.compile(dialect=dialect)
-        self.text = self.compiled.string
-        self.expands = bool(self.compiled.post_compile_params)
+        compiled: SQLCompiler = statement.compile(dialect=dialect)
+        self.text = compiled.string
+        self.expands = bool(compiled.post_compile_params)
+        #: whether an INSERT gives its new key back; to ask an UPDATE would leave a note in it that ``returning`` copies
+        self.returns = compiled.isinsert and bool(compiled.effective_returning)
+        #: it is large; only a statement whose lists are spelled out needs it again
+        self._compiled = compiled if self.expands else None
+        self._statement: Any = compiled.statement
         self._dialect = dialect
         self._shape: Shape | None = None
-        self._defaults = _defaults(self.compiled)
+        self._defaults = _defaults(compiled)
         self._needed: dict[str, Process | None] = {}
         #: what a value goes through before SQLAlchemy or the driver sees it
         self._guards: dict[str, Process] = {}
@@ -60,7 +70,7 @@ class Prepared:
         self._processors: dict[str, Process] = {}
         constants: dict[str, Any] = {}
         roles = _roles(statement)
-        for parameter, name in self.compiled.bind_names.items():
+        for parameter, name in compiled.bind_names.items():
             guard, process = _processes(parameter, roles.get(name, Role.STORED), dialect)
             if process is not None:
                 self._processors[name] = process
@@ -71,7 +81,7 @@ class Prepared:
             else:
                 value = parameter.value
                 constants[name] = process(value) if process and value is not None else value
-        names: Any = self.compiled.positiontup
+        names: Any = compiled.positiontup
         #: what the cursor takes, constants in place; a slot says where a parameter goes: a position, or a name
         self._template: Any = constants if names is None else [constants.get(name) for name in names]
         places = ((name, name) for name in self._needed) if names is None else enumerate(names)
@@ -114,7 +124,8 @@ class Prepared:
         """
         raw = self.guarded({name: params[name] if name in params else self._default(name) for name in self._needed})
         self._refuse_unknown(params)
-        state = self.compiled.construct_expanded_state({**self.compiled.params, **raw})
+        assert self._compiled is not None
+        state = self._compiled.construct_expanded_state({**self._compiled.params, **raw})
         bound = dict(state.parameters)
         for name, process in {**self._processors, **state.processors}.items():
             if bound.get(name) is not None:
@@ -144,8 +155,8 @@ class Prepared:
         Its description is read the first time only: psycopg makes it anew at each look, which takes 40 microseconds.
         """
         if self._shape is None:
-            statement: Any = self.compiled.statement
-            columns = getattr(statement, "exported_columns", None)  # text has none
+            # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
+            columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
             self._shape = Shape(columns, cursor.description, self._dialect)
         return self._shape
 
@@ -215,7 +226,7 @@ def _processes(
     if parameter.expanding:
         return (_items(kind, dialect) if isinstance(kind, types.Kind) else None), None
     item = kind.item_type if isinstance(kind, sa.ARRAY) else kind.kind if isinstance(kind, types.JsonList) else None
-    if item is not None:
+    if isinstance(item, types.Kind):
         return _chained(_items(item, dialect), kind.dialect_impl(dialect).bind_processor(dialect))
     if not isinstance(kind, types.Kind):
         return None, kind.dialect_impl(dialect).bind_processor(dialect)
@@ -309,24 +320,30 @@ class Shape:
 class Cache:
     """The prepared statements of one dialect, found by the identity of the statement object.
 
-    Every entry keeps its statement alive, so an identity never means two statements.
+    Every entry keeps its statement alive, so an identity never means two statements. What has not been asked for lately
+    goes: new entries are young, and those that are asked for again before the young ones are too many.
     """
 
-    __slots__ = ("_dialect", "_entries")
+    __slots__ = ("_dialect", "_old", "_young")
 
     def __init__(self, dialect: sa.Dialect) -> None:
         """Start empty."""
         self._dialect = dialect
-        self._entries: dict[int, tuple[Prepared, Any]] = {}
+        self._young: dict[int, tuple[Prepared, Any]] = {}
+        self._old: dict[int, tuple[Prepared, Any]] = {}
+
+    def __len__(self) -> int:
+        """Return how many statements are kept."""
+        return len(self._young.keys() | self._old.keys())
 
     def get(self, statement: Any) -> Prepared:
         """Return ``statement`` prepared."""
-        found = self._entries.get(id(statement))
-        return found[0] if found is not None else self._prepare(statement)
+        found = self._young.get(id(statement))
+        return found[0] if found is not None else self._renew(statement)
 
-    def _prepare(self, statement: Any) -> Prepared:
-        if len(self._entries) >= CACHE_SIZE:
-            self._entries.clear()
-        prepared = Prepared(statement, self._dialect)
-        self._entries[id(statement)] = prepared, statement
-        return prepared
+    def _renew(self, statement: Any) -> Prepared:
+        entry = self._old.get(id(statement)) or (Prepared(statement, self._dialect), statement)
+        if len(self._young) >= CACHE_SIZE // 2:
+            self._old, self._young = self._young, {}
+        self._young[id(statement)] = entry
+        return entry[0]

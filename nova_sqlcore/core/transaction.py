@@ -756,6 +756,6 @@ def _is_unsure(transaction: Transaction) -> bool:
     return transaction._link is None or transaction._link.unsure
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=512)
 def _returning(update: sa.Update, again: sa.Select[Any]) -> sa.sql.expression.Executable:
     return update.returning(*again.selected_columns)

