@@ -42,5 +42,5 @@ def test_so_many_statements_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(10):
         statement = sa.select(sa.literal(number))
         assert cache.get(statement) is cache.get(statement)
-        kept.append(len(cache._entries))
-    assert kept == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2]
+        kept.append(len(cache))
+    assert kept == [1, 2, 3, 4, 3, 4, 3, 4, 3, 4]
