@@ -32,7 +32,7 @@ _BY_NAME = sa.select(T.c.file_name).where(T.c.file_name == sa.bindparam("name"))
 _CHANGE = sa.update(T).where(T.c.file_name == sa.bindparam("by_name")).values(project_id=sa.bindparam("project"))
 CORE = pathlib.Path(nova_sqlcore.__file__).parent
 FILES = {str(path) for path in (CORE / "core").rglob("*.py")} | {str(CORE / "tx.py")}
-#: Per kind of exception; 3,000 have passed on every back-end.
+#: Per kind of exception and back-end.
 SIGNALS = 200
 #: The lines are the same on every back-end: servers, which are slow, meet some of them.
 STRIDE = 11
