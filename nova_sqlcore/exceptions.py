@@ -121,7 +121,7 @@ class DBDataError(DBError):
 
 
 class BadArgument(DBDataError, TypeError):
-    """An argument is no mapping or no list where one is needed; the text names it."""
+    """An argument is not the mapping or the list that is needed; the text names it."""
 
 
 class DBKeyClash(DBDataError):

@@ -57,6 +57,8 @@ class Container(NamedTuple):
     may_be_none: bool
 
 
+#: Functions check these themselves, name by name.
+_OWN_CHECK: Final = ("columns",)
 _HINT: Final = re.compile(
     r"(?:(?P<mapping>(?:Mutable)?Mapping|dict)|Iterable|Sequence|Collection|list|tuple|set)\[[^|]*\](?P<none> \| None)?"
 )
@@ -72,14 +74,15 @@ def containers(function: Callable[..., Any]) -> tuple[Container, ...]:
     for place, (name, parameter) in enumerate(parameters.items()):
         hint = _HINT.fullmatch(str(parameter.annotation))
         is_one = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if hint is not None and is_one:
+        if hint is not None and is_one and name not in _OWN_CHECK:
             found.append(Container(place, name, bool(hint["mapping"]), bool(hint["none"]) or parameter.default is None))
     return tuple(found)
 
 
 def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse arguments that are no mapping or no iterable where the function needs one; text is none.
+    """Refuse arguments that are neither a mapping nor an iterable where the function needs one; text is neither.
 
+    Pairs may stand for a mapping, as they do for ``dict``.
     Raises: BadArgument naming the argument.
     """
     for place, name, is_mapping, may_be_none in wanted:
@@ -91,7 +94,7 @@ def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs:
             continue
         if type(value) is dict or (not is_mapping and type(value) is list) or (value is None and may_be_none):
             continue
-        if not (hasattr(value, "items") if is_mapping else _is_iterable(value)):
+        if not (hasattr(value, "items") or type(value) in (list, tuple) if is_mapping else _is_iterable(value)):
             kind = "mapping, such as a dict" if is_mapping else "list or another iterable"
             raise exceptions.BadArgument(f"the argument {name} takes a {kind}, not {type(value).__name__}")
 
