@@ -57,8 +57,6 @@ class Container(NamedTuple):
     may_be_none: bool
 
 
-#: Functions check these themselves, name by name.
-_OWN_CHECK: Final = ("columns",)
 _HINT: Final = re.compile(
     r"(?:(?P<mapping>(?:Mutable)?Mapping|dict)|Iterable|Sequence|Collection|list|tuple|set)\[[^|]*\](?P<none> \| None)?"
 )
@@ -74,13 +72,13 @@ def containers(function: Callable[..., Any]) -> tuple[Container, ...]:
     for place, (name, parameter) in enumerate(parameters.items()):
         hint = _HINT.fullmatch(str(parameter.annotation))
         is_one = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        if hint is not None and is_one and name not in _OWN_CHECK:
+        if hint is not None and is_one:
             found.append(Container(place, name, bool(hint["mapping"]), bool(hint["none"]) or parameter.default is None))
     return tuple(found)
 
 
 def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Refuse arguments that are neither a mapping nor an iterable where the function needs one; text is neither.
+    """Refuse arguments that are neither a mapping nor an iterable where the function needs one; bytes are neither.
 
     Pairs may stand for a mapping, as they do for ``dict``.
     Raises: BadArgument naming the argument.
@@ -100,5 +98,5 @@ def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs:
 
 
 def _is_iterable(value: Any) -> bool:
-    is_text = isinstance(value, str | bytes | bytearray)
-    return not is_text and (hasattr(type(value), "__iter__") or hasattr(type(value), "__getitem__"))
+    is_binary = isinstance(value, bytes | bytearray)
+    return not is_binary and (hasattr(type(value), "__iter__") or hasattr(type(value), "__getitem__"))

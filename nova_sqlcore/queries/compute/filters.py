@@ -30,6 +30,7 @@ from nova_sqlcore.tables import (
     tags,
 )
 from nova_sqlcore.tables import instances as t
+from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     import datetime
@@ -85,8 +86,9 @@ _UNIQUE = ("id", "uuid")
 class Filters:
     """What a dict of filters comes to: the shape of a statement, and its parameters."""
 
-    def __init__(self) -> None:
-        """Start without any condition."""
+    def __init__(self, dialect: Dialect | None = None) -> None:
+        """Start without any condition; ``dialect`` says which text no row can have."""
+        self.dialect = dialect
         self.shape: list[Condition] = []
         self.params: dict[str, Any] = {}
 
@@ -120,7 +122,7 @@ def translate(context: Context, filters: Mapping[str, Any], operator: str) -> Fi
     another shape, too many values and bad patterns. InvalidParameterValue(err) for an unknown tag filter.
     """
     rest = dict(filters)
-    found = Filters()
+    found = Filters(current(context).dialect)
     _add_state(found, rest)
     _add_tags(found, rest)
     if not context.is_admin:
@@ -168,7 +170,7 @@ def _check_length(name: str, values: Sized) -> None:
         raise exceptions.InvalidInput(reason=f"the filter {name} takes {most} values at most, not {len(values)}")
 
 
-def _texts(column: sa.Column[Any], values: Iterable[Any]) -> tuple[list[Any], int]:
+def _texts(column: sa.Column[Any], values: Iterable[Any], dialect: Any) -> tuple[list[Any], int]:
     """Return the values in stored form, each once, but for None; and how many of them no row can have.
 
     Raises: DBDataError for what is not text.
@@ -177,7 +179,7 @@ def _texts(column: sa.Column[Any], values: Iterable[Any]) -> tuple[list[Any], in
     unheld = 0
     for value in values:
         try:
-            stored[column.type.process_bind_param(value, None)] = None  # type: ignore[attr-defined]  # ours
+            stored[column.type.process_bind_param(value, dialect)] = None  # type: ignore[attr-defined]  # ours
         except types.UnheldText:
             unheld += 1
         except types.UnstorableValue as error:
@@ -194,7 +196,7 @@ def _add_tags(found: Filters, rest: dict[str, Any]) -> None:
         if not isinstance(wanted, _COLLECTIONS):
             raise exceptions.InvalidInput(reason=f"the filter {name} takes a list of tags, not {wanted!r}")
         _check_length(name, wanted)
-        distinct, unheld = _texts(tags.c.tag, wanted)
+        distinct, unheld = _texts(tags.c.tag, wanted, found.dialect)
         if name == "tags-any":
             found.add("tags-any", values=[distinct])
         elif wanted:
@@ -231,7 +233,7 @@ def _add_pairs(found: Filters, name: str, value: Any) -> None:
     if pairs:
         table = instance_metadata if name == "metadata" else instance_system_metadata
         keys, values = zip(*pairs, strict=True)
-        texts = [_texts(table.c.key, keys), _texts(table.c.value, values)]
+        texts = [_texts(table.c.key, keys, found.dialect), _texts(table.c.value, values, found.dialect)]
         counts = [len(one) + unheld for one, unheld in texts]
         found.add("pairs", name, None in keys, None in values, values=[*(one for one, _ in texts), *counts])
 

@@ -86,8 +86,6 @@ def insert_all(
             for group in (counted, [row for row in rows if row.get("id") is not None]):
                 _insert_group(transaction, table, group)
     except exceptions.DBDuplicateEntry as error:
-        if error.columns == ["id"]:
-            raise
         raise exists(address=_first_taken(transaction, table, rows)) from error
 
 

@@ -144,5 +144,5 @@ def test_rows_with_and_without_id(backend: Backend, create: Callable[..., Any]) 
     found = {row["address"]: row["id"] for row in get_all(admin)}
     assert found.keys() == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
     assert found["10.0.0.2"] == 90_001
-    with pytest.raises(exceptions.DBDuplicateEntry):
+    with pytest.raises((exceptions.FixedIpExists, exceptions.FloatingIpExists)):
         create(admin, [{"address": "10.0.0.9", "id": 90_001}])
