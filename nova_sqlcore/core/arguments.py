@@ -83,14 +83,14 @@ def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs:
     Pairs may stand for a mapping, as they do for ``dict``.
     Raises: BadArgument naming the argument.
     """
-    for place, name, is_mapping, may_be_none in wanted:
+    for place, name, is_mapping, _ in wanted:
         if place < len(args):
             value = args[place]
         elif name in kwargs:
             value = kwargs[name]
         else:
             continue
-        if type(value) is dict or (not is_mapping and type(value) is list) or (value is None and may_be_none):
+        if type(value) is dict or (not is_mapping and type(value) is list) or value is None:
             continue
         if not (hasattr(value, "items") or type(value) in (list, tuple) if is_mapping else _is_iterable(value)):
             kind = "mapping, such as a dict" if is_mapping else "list or another iterable"
