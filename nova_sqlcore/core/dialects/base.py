@@ -165,6 +165,10 @@ class Dialect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
         return statement
 
+    def prefer_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """Return ``statement`` as one that reads ``table``, a named alias, by this index of ours where there is one."""
+        return statement
+
     def update_by_index(self, update: sa.Update, name: str) -> sa.Update:
         """Return ``update`` as one that finds its rows by this index of the reference's schema."""
         return update

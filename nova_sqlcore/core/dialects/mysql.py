@@ -185,6 +185,10 @@ class MySQL(Dialect):
         """FORCE INDEX."""
         return statement.with_hint(table, f"FORCE INDEX ({name})")
 
+    def prefer_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """Give MySQL a hint, with which it only warns of a missing index; to MariaDB it is a comment."""
+        return statement.prefix_with(f"/*+ INDEX({table.description} {name}) */")
+
     def update_by_index(self, update: sa.Update, name: str) -> sa.Update:
         """FORCE INDEX."""
         return update.with_hint(f"FORCE INDEX ({name})")
