@@ -451,12 +451,7 @@ class Transaction:
                 link.unsure = True
             if link is None or self._host is not None:
                 return
-            if self.mode != "writer":
-                self.database.keep_reader(link)
-            elif link.usable:
-                link.close()
-            else:
-                link.discard()
+            self.database.take_back(link, keep=not self._exposed)
         finally:
             self._pass_turn()
 
@@ -558,6 +553,8 @@ class Transaction:
                 self._replace(link)
                 return self._expose()
             self._move(State.OPEN)
+        if not self._exposed and self.mode == "writer" and not link.connection.in_transaction():
+            link.connection.begin()  # so that SQLAlchemy ends what the caller does on it
         self._exposed = True
         return link
 
