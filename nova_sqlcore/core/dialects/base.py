@@ -181,6 +181,17 @@ class Dialect:
         """
         return ()
 
+    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
+        """Hold the lock called ``name`` until the connection's transaction ends; False if others do for ``seconds``.
+
+        Who waits for it has not begun a transaction yet.
+        """
+        raise NotImplementedError(self.name)
+
+    def count_ids_from(self, table: sa.Table, number: int) -> tuple[sa.sql.expression.Executable, ...]:
+        """Return the statements that make ``number`` the next id, after rows with lower ids were inserted."""
+        return ()  # counts itself by the ids that there are
+
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""
         raise NotImplementedError(self.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import re
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -158,6 +160,22 @@ class PostgreSQL(Dialect):
     def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
         """An advisory lock, which the end of the transaction releases."""
         return (_ADVISORY_LOCK,)
+
+    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
+        """Hold a lock of the transaction, which a pooler of transactions keeps with it."""
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        deadline = time.monotonic() + seconds
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(number))):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def count_ids_from(self, table: sa.Table, number: int) -> tuple[sa.sql.expression.Executable, ...]:
+        """Set the sequence, which explicit ids do not move."""
+        (column,) = table.primary_key
+        sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+        return (sa.select(sa.func.setval(sequence, number, sa.false())),)
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_agg(json_build_array(...)) as text."""
