@@ -19,6 +19,7 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.core import dialects, internals
 from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.replica import Health
 from nova_sqlcore.core.statements import Cache
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ KEPT = 8
 #: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
 _LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
 
+#: Seconds that a replica is asked to wait at a time.
+_TURN = 0.25
 
 #: For tools that change the schema: that takes as long as it takes.
 UNLIMITED = EngineOptions(statement_timeout=0, lock_timeout=None, read_timeout=None)
@@ -54,6 +57,7 @@ class Connections:
         self._dialect: dialects.Dialect | None = None
         self._kept: dict[str, list[Link]] = {}
         self._looked = 0.0
+        self._replica_health = Health()
         #: one connection for everybody: transactions of different threads take turns
         self.shared_lock: threading.RLock | None = None
         #: the writing transaction that holds that connection
@@ -88,6 +92,7 @@ class Connections:
             engines, self._engines, self._caches, self._ears = self._engines, {}, {}, _new_ears()
             self.shared_owner = None
             self._dialect = None
+            self._replica_health = Health()
             for engine in engines.values():
                 engine.dispose()
 
@@ -142,9 +147,61 @@ class Connections:
         """Return a connection for a writing transaction; ``take_back`` takes it back."""
         return self._kept_link("writer")
 
-    def link_reader(self, replica: bool = False) -> Link:
-        """Return a connection in autocommit mode; ``take_back`` takes it back."""
-        return self._kept_link("replica" if replica and self.has_replica else "reader")
+    def link_reader(self, replica: bool = False, not_before: str | None = None) -> Link:
+        """Return a connection in autocommit mode; ``take_back`` takes it back.
+
+        The primary stands in for a replica that can't be reached, and for one that lacks what had been committed at the
+        position ``not_before`` and doesn't get it within ``replica_wait`` seconds.
+        """
+        link = self._link_replica(not_before) if replica and self.has_replica and not_before != "" else None
+        return link or self._kept_link("reader")
+
+    def _link_replica(self, not_before: str | None) -> Link | None:
+        pause = self._options.replica_pause
+        if not self._replica_health.may_be_tried(pause):
+            return None
+        try:
+            link = self._link_at(not_before)
+        except exceptions.DBPoolExhausted:
+            raise
+        except exceptions.DBConnectionError as error:
+            self._replica_health.failed(pause, self.label, error)
+            return None
+        self._replica_health.answered(self.label)
+        return link
+
+    def _link_at(self, position: str | None) -> Link | None:
+        """Return a connection to the replica as soon as that has come to a position; None if that takes too long."""
+        for is_last in (False, True):  # an idle connection may be dead although the replica lives
+            link = self._kept_link("replica")
+            try:
+                if position is None or self._comes_to(link, position):
+                    return link
+            except exceptions.DBConnectionError:
+                self.lost(link)
+                if is_last:
+                    raise
+            except BaseException:
+                link.discard()
+                raise
+            else:
+                self.take_back(link)
+                return None
+        raise AssertionError("unreachable")
+
+    def _comes_to(self, link: Link, position: str) -> bool:
+        """Wait for the replica; in short turns, so that no limit of time ends the connection."""
+        dialect, deadline = link.dialect, time.monotonic() + self._options.replica_wait
+        while True:
+            left = deadline - time.monotonic()
+            turn = min(max(left, 0.001), _TURN)  # MySQL takes 0 for ever
+            try:
+                reached = link.ask(dialect.has_reached, {"position": position, "seconds": turn})
+            except link.errors as error:
+                raise dialect.translate(error, link.engine.url) from error
+            if reached or reached is None or left <= 0:
+                return bool(reached)
+            time.sleep(dialect.replica_look)
 
     def _kept_link(self, role: str) -> Link:
         engine = self._engine(role)
@@ -268,7 +325,8 @@ class Connections:
                     watch(engine, dialects.family(url))
                     self._give_way(engine, role)
                 self._ears_of(role).add(engine)
-                _wait_for_server(engine, self._options)
+                if role != "replica":  # the primary stands in for that
+                    _wait_for_server(engine, self._options)
             self._caches[role] = Cache(engine.dialect)
             self._engines[role] = engine
             return engine
@@ -486,6 +544,7 @@ def _forget_connections() -> None:
         database.shared_owner = None
         for kept in database._kept.values():
             kept.clear()
+        database._replica_health = Health()
         for engine in database._engines.values():
             engine.dispose(close=False)
 

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from nova_sqlcore.core import internals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.statements import Cache
 
@@ -110,6 +112,14 @@ class Link:
         self.unsure = True
         self.cursor.execute(text)
         self.unsure = False
+
+    def ask(self, text: str, params: Mapping[str, Any]) -> Any:
+        """Return the first value of a statement's first row; engine events don't see it."""
+        self.unsure = True
+        self.cursor.execute(text, params)
+        value = self.cursor.fetchone()[0]
+        self.unsure = False
+        return value
 
     def begin(self, text: str) -> None:
         """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement.

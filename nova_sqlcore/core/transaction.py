@@ -97,6 +97,7 @@ class Transaction:
         "database",
         "mode",
         "name",
+        "not_before",
         "opened",
         "outer",
         "state",
@@ -115,16 +116,19 @@ class Transaction:
         *,
         snapshot: bool = False,
         outer: Transaction | None = None,
+        not_before: str | None = None,
     ) -> None:
         """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
 
-        ``task`` stands for the asyncio task that opens it.
+        ``task`` stands for the asyncio task that opens it, ``not_before`` for the position that a replica must have
+        come to.
         """
         self.database = database
         self.mode = mode
         self.name = name
         self.outer = outer
         self.task = task
+        self.not_before = not_before
         self.state = State.NEW
         #: whether its reads shall see one state of the database
         self._snapshot = snapshot
@@ -518,7 +522,7 @@ class Transaction:
         try:
             if self.mode == "writer":
                 return self.database.link_writer()
-            return self.database.link_reader(replica=self.mode == "async")
+            return self.database.link_reader(self.mode == "async", self.not_before)
         finally:
             self.waited += time.perf_counter() - began
 

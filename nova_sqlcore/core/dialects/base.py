@@ -62,6 +62,12 @@ class Dialect:
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
     begin_snapshot: ClassVar[str] = "BEGIN"
+    #: asks a primary how far its log has come: all that has been committed is before that; empty where there is no log
+    position: ClassVar[sa.Select[tuple[str]] | None] = None
+    #: tells whether a replica has come to ``position``, NULL if it is none; waits ``seconds`` for that where it can
+    has_reached: ClassVar[str] = ""
+    #: seconds between two such questions where it can't
+    replica_look: ClassVar[float] = 0
     #: compiles statements in place of SQLAlchemy's own compiler
     statement_compiler: ClassVar[type[sa.sql.compiler.SQLCompiler] | None] = None
 

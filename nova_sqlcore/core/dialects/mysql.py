@@ -85,6 +85,8 @@ class MySQL(Dialect):
     folds_keys = True
     packet_limit = "SELECT @@max_allowed_packet"
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+    position = sa.select(sa.literal_column("@@GLOBAL.gtid_executed", sa.String()).label("position"))
+    has_reached = "SELECT WAIT_FOR_EXECUTED_GTID_SET(%(position)s, %(seconds)s) = 0"
 
     _FOREIGN_KEY = re.compile(
         r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "
@@ -281,6 +283,8 @@ class MariaDB(MySQL):
     """MariaDB 10.6 and newer."""
 
     delete_returning = True
+    position = sa.select(sa.literal_column("@@GLOBAL.gtid_binlog_pos", sa.String()).label("position"))
+    has_reached = "SELECT MASTER_GTID_WAIT(%(position)s, %(seconds)s) = 0"
 
 
 class XtraDBCluster(MySQL):

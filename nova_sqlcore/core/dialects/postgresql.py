@@ -73,6 +73,10 @@ class PostgreSQL(Dialect):
     statement_compiler = _Compiler
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    # what is inserted, for with synchronous_commit off it is written to the file later
+    position = sa.select(sa.cast(sa.func.pg_current_wal_insert_lsn(), sa.Text).label("position"))
+    has_reached = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() >= %(position)s::pg_lsn END"
+    replica_look = 0.01
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Prepare statements early, put reading connections into autocommit mode, and notice a peer that is gone.
