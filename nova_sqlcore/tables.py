@@ -15,7 +15,7 @@ made is the database that these tables describe, but for indexes that this libra
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, UniqueConstraint
@@ -53,19 +53,23 @@ from nova_sqlcore.schema.ddl import (
     zero_or_one,
 )
 
+if TYPE_CHECKING:
+    from nova_sqlcore import rows
+    from nova_sqlcore.core.handles import Table
+
 SHADOW_PREFIX = "shadow_"
 
 metadata = sa.MetaData()
 
 
-def _table(name: str, *items: Any, collation: str = "utf8mb3_general_ci") -> sa.Table:
-    return sa.Table(name, metadata, *items, **storage(collation))
+def _table(name: str, *items: Any, collation: str = "utf8mb3_general_ci") -> Table[Any]:
+    return cast("Table[Any]", sa.Table(name, metadata, *items, **storage(collation)))
 
 
 # -- instances and what hangs on them --
 
 # One row: a virtual machine: owner, sizes, host, states; memory in MiB, disks in GiB.
-instances = _table(
+instances: Table[rows.Instance] = _table(
     "instances",
     *times(),
     number(),
@@ -116,7 +120,7 @@ instances = _table(
 )
 
 # One row: the wide parts of an instance (JSON), apart so that nobody reads them unasked.
-instance_extra = _table(
+instance_extra: Table[rows.InstanceExtra] = _table(
     "instance_extra",
     *times(),
     deleted(),
@@ -128,7 +132,7 @@ instance_extra = _table(
 )
 
 # One row: the cached network description (JSON) of an instance.
-instance_info_caches = _table(
+instance_info_caches: Table[rows.InstanceInfoCache] = _table(
     "instance_info_caches",
     *times(),
     number(),
@@ -140,7 +144,7 @@ instance_info_caches = _table(
 )
 
 # One row: a key with its value that the owner gave an instance.
-instance_metadata = _table(
+instance_metadata: Table[rows.InstanceMetadata] = _table(
     "instance_metadata",
     *times(),
     number(),
@@ -152,7 +156,7 @@ instance_metadata = _table(
 )
 
 # One row: a key with its value that the system gave an instance.
-instance_system_metadata = _table(
+instance_system_metadata: Table[rows.InstanceSystemMetadata] = _table(
     "instance_system_metadata",
     *times(),
     number(),
@@ -170,7 +174,7 @@ instance_system_metadata = _table(
 )
 
 # One row: an error that an instance met; the newest counts.
-instance_faults = _table(
+instance_faults: Table[rows.InstanceFault] = _table(
     "instance_faults",
     *times(),
     number(),
@@ -191,7 +195,7 @@ instance_faults = _table(
 )
 
 # One row: a request against an instance.
-instance_actions = _table(
+instance_actions: Table[rows.InstanceAction] = _table(
     "instance_actions",
     *times(),
     number(),
@@ -213,7 +217,7 @@ instance_actions = _table(
 )
 
 # One row: a step of an action, with its outcome.
-instance_actions_events = _table(
+instance_actions_events: Table[rows.InstanceActionEvent] = _table(
     "instance_actions_events",
     *times(),
     number(),
@@ -231,7 +235,7 @@ instance_actions_events = _table(
 )
 
 # One row: the EC2 number of an instance uuid.
-instance_id_mappings = _table(
+instance_id_mappings: Table[rows.InstanceIdMapping] = _table(
     "instance_id_mappings",
     *times(),
     number(),
@@ -241,7 +245,7 @@ instance_id_mappings = _table(
 )
 
 # One row: a disk of an instance: where it comes from, what it becomes, in which order it boots.
-block_device_mapping = _table(
+block_device_mapping: Table[rows.BlockDeviceMapping] = _table(
     "block_device_mapping",
     *times(),
     number(),
@@ -266,7 +270,7 @@ block_device_mapping = _table(
 )
 
 # One row: a network card of an instance: MAC address and network.
-virtual_interfaces = _table(
+virtual_interfaces: Table[rows.VirtualInterface] = _table(
     "virtual_interfaces",
     *times(),
     number(),
@@ -282,7 +286,7 @@ virtual_interfaces = _table(
 )
 
 # One row: a tag of an instance; no times and no soft delete.
-tags = _table(
+tags: Table[rows.Tag] = _table(
     "tags",
     Column("resource_id", String(36), primary_key=True, autoincrement=False),
     Column("tag", String(80), primary_key=True, autoincrement=False),
@@ -292,7 +296,7 @@ tags = _table(
 # -- hosts, scheduling and moves --
 
 # One row: a process of the cloud on a host, with its heartbeat.
-services = _table(
+services: Table[rows.Service] = _table(
     "services",
     *times(),
     number(),
@@ -315,7 +319,7 @@ services = _table(
 )
 
 # One row: a hypervisor: its capacity and its use; memory in MiB, disk in GiB.
-compute_nodes = _table(
+compute_nodes: Table[rows.ComputeNode] = _table(
     "compute_nodes",
     *times(),
     number(),
@@ -346,7 +350,7 @@ compute_nodes = _table(
 )
 
 # One row: a named group of hosts.
-aggregates = _table(
+aggregates: Table[rows.Aggregate] = _table(
     "aggregates",
     *times(),
     number(),
@@ -357,7 +361,7 @@ aggregates = _table(
 )
 
 # One row: a host that belongs to an aggregate.
-aggregate_hosts = _table(
+aggregate_hosts: Table[rows.AggregateHost] = _table(
     "aggregate_hosts",
     *times(),
     number(),
@@ -370,7 +374,7 @@ aggregate_hosts = _table(
 )
 
 # One row: a key with its value that an aggregate carries for the scheduler.
-aggregate_metadata = _table(
+aggregate_metadata: Table[rows.AggregateMetadata] = _table(
     "aggregate_metadata",
     *times(),
     number(),
@@ -384,7 +388,7 @@ aggregate_metadata = _table(
 )
 
 # One row: a server group of a project.
-instance_groups = _table(
+instance_groups: Table[rows.InstanceGroup] = _table(
     "instance_groups",
     *times(),
     deleted(),
@@ -396,7 +400,7 @@ instance_groups = _table(
 )
 
 # One row: an instance that belongs to a server group; instance_id holds its uuid.
-instance_group_member = _table(
+instance_group_member: Table[rows.InstanceGroupMember] = _table(
     "instance_group_member",
     *times(),
     deleted(),
@@ -409,7 +413,7 @@ instance_group_member = _table(
 )
 
 # One row: a placement rule of a server group.
-instance_group_policy = _table(
+instance_group_policy: Table[rows.InstanceGroupPolicy] = _table(
     "instance_group_policy",
     *times(),
     deleted(),
@@ -422,7 +426,7 @@ instance_group_policy = _table(
 )
 
 # One row: a PCI device of a compute node, and who holds it.
-pci_devices = _table(
+pci_devices: Table[rows.PCIDevice] = _table(
     "pci_devices",
     *times(),
     deleted(),
@@ -447,7 +451,7 @@ pci_devices = _table(
 )
 
 # One row: a move or resize of an instance from host to host; progress in bytes.
-migrations = _table(
+migrations: Table[rows.Migration] = _table(
     "migrations",
     *times(),
     number(),
@@ -485,7 +489,7 @@ migrations = _table(
 )
 
 # One row: the consoles of one type that a proxy host serves for a compute host.
-console_pools = _table(
+console_pools: Table[rows.ConsolePool] = _table(
     "console_pools",
     *times(),
     number(),
@@ -502,7 +506,7 @@ console_pools = _table(
 )
 
 # One row: a console session of an instance; really deleted, never soft-deleted.
-consoles = _table(
+consoles: Table[rows.Console] = _table(
     "consoles",
     *times(),
     number(),
@@ -517,7 +521,7 @@ consoles = _table(
 )
 
 # One row: a child or parent cell of the first cells design.
-cells = _table(
+cells: Table[rows.Cell] = _table(
     "cells",
     *times(),
     number(),
@@ -533,7 +537,7 @@ cells = _table(
 )
 
 # One row: a version of the guest agent on offer for a hypervisor, operating system and architecture.
-agent_builds = _table(
+agent_builds: Table[rows.AgentBuild] = _table(
     "agent_builds",
     *times(),
     number(),
@@ -546,7 +550,7 @@ agent_builds = _table(
 )
 
 # One row: one run of a periodic task for a host and a period.
-task_log = _table(
+task_log: Table[rows.TaskLog] = _table(
     "task_log",
     *times(),
     number(),
@@ -572,7 +576,7 @@ task_log = _table(
 )
 
 # One row: the traffic of a network card (by MAC address) in one accounting period; counters in bytes.
-bw_usage_cache = _table(
+bw_usage_cache: Table[rows.BandwidthUsage] = _table(
     "bw_usage_cache",
     *times(),
     number(),
@@ -587,7 +591,7 @@ bw_usage_cache = _table(
 )
 
 # One row: the I/O of a volume: totals, and what the current attachment has done so far.
-volume_usage_cache = _table(
+volume_usage_cache: Table[rows.VolumeUsage] = _table(
     "volume_usage_cache",
     *times(),
     number(),
@@ -611,7 +615,7 @@ volume_usage_cache = _table(
 # -- flavors --
 
 # One row: a flavor; memory in MiB, disks in GiB, swap in MiB.
-instance_types = _table(
+instance_types: Table[rows.Flavor] = _table(
     "instance_types",
     *times(),
     Column("name", String(255)),
@@ -632,7 +636,7 @@ instance_types = _table(
 )
 
 # One row: an extra spec of a flavor; on the MySQL family letter case counts here.
-instance_type_extra_specs = _table(
+instance_type_extra_specs: Table[rows.FlavorExtraSpec] = _table(
     "instance_type_extra_specs",
     *times(),
     number(),
@@ -648,7 +652,7 @@ instance_type_extra_specs = _table(
 )
 
 # One row: a project that may use a private flavor.
-instance_type_projects = _table(
+instance_type_projects: Table[rows.FlavorAccess] = _table(
     "instance_type_projects",
     *times(),
     number(),
@@ -673,7 +677,7 @@ instance_type_projects = _table(
 # -- quotas --
 
 # One row: a limit of a project for a resource; -1 means unlimited.
-quotas = _table(
+quotas: Table[rows.Quota] = _table(
     "quotas",
     number(),
     *times(),
@@ -685,7 +689,7 @@ quotas = _table(
 )
 
 # One row: a limit of a user within a project for a resource; -1 means unlimited.
-project_user_quotas = _table(
+project_user_quotas: Table[rows.ProjectUserQuota] = _table(
     "project_user_quotas",
     number(),
     *times(),
@@ -706,7 +710,7 @@ project_user_quotas = _table(
 )
 
 # One row: a limit of a quota class for a resource; -1 means unlimited.
-quota_classes = _table(
+quota_classes: Table[rows.QuotaClass] = _table(
     "quota_classes",
     *times(),
     number(),
@@ -717,7 +721,7 @@ quota_classes = _table(
 )
 
 # One row: what a project, or a user in it, uses and has reserved of a resource.
-quota_usages = _table(
+quota_usages: Table[rows.QuotaUsage] = _table(
     "quota_usages",
     *times(),
     number(),
@@ -733,7 +737,7 @@ quota_usages = _table(
 )
 
 # One row: a pending change of a usage, until it is committed, rolled back or expires.
-reservations = _table(
+reservations: Table[rows.Reservation] = _table(
     "reservations",
     *times(),
     number(),
@@ -755,7 +759,7 @@ reservations = _table(
 # -- networks and security groups --
 
 # One row: a network with its addresses, its bridge or VLAN, and perhaps the project that owns it.
-networks = _table(
+networks: Table[rows.Network] = _table(
     "networks",
     *times(),
     number(),
@@ -794,7 +798,7 @@ networks = _table(
 )
 
 # One row: an address of a network, free or held by an instance or a host.
-fixed_ips = _table(
+fixed_ips: Table[rows.FixedIP] = _table(
     "fixed_ips",
     *times(),
     number(),
@@ -822,7 +826,7 @@ fixed_ips = _table(
 )
 
 # One row: an address of a pool, held by a project and perhaps tied to a fixed address.
-floating_ips = _table(
+floating_ips: Table[rows.FloatingIP] = _table(
     "floating_ips",
     *times(),
     number(),
@@ -841,7 +845,7 @@ floating_ips = _table(
 )
 
 # One row: a DNS domain, tied to an availability zone or a project.
-dns_domains = _table(
+dns_domains: Table[rows.DNSDomain] = _table(
     "dns_domains",
     *times(),
     Column("deleted", Boolean, default=False),
@@ -853,7 +857,7 @@ dns_domains = _table(
 )
 
 # One row: a named set of rules of a project.
-security_groups = _table(
+security_groups: Table[rows.SecurityGroup] = _table(
     "security_groups",
     *times(),
     number(),
@@ -863,7 +867,7 @@ security_groups = _table(
 )
 
 # One row: an instance that belongs to a security group.
-security_group_instance_association = _table(
+security_group_instance_association: Table[rows.SecurityGroupMembership] = _table(
     "security_group_instance_association",
     *times(),
     number(),
@@ -882,7 +886,7 @@ security_group_instance_association = _table(
 )
 
 # One row: what a security group lets in: a port range from a network or from another group.
-security_group_rules = _table(
+security_group_rules: Table[rows.SecurityGroupRule] = _table(
     "security_group_rules",
     *times(),
     number(),
@@ -899,7 +903,7 @@ security_group_rules = _table(
 )
 
 # One row: a rule that every new default security group starts with.
-security_group_default_rules = _table(
+security_group_default_rules: Table[rows.SecurityGroupDefaultRule] = _table(
     "security_group_default_rules",
     *times(),
     deleted(),
@@ -910,7 +914,7 @@ security_group_default_rules = _table(
 )
 
 # One row: a firewall rule of the provider, for all instances.
-provider_fw_rules = _table(
+provider_fw_rules: Table[rows.ProviderFirewallRule] = _table(
     "provider_fw_rules",
     *times(),
     number(),
@@ -923,7 +927,7 @@ provider_fw_rules = _table(
 # -- keys and numbers for the EC2 interface --
 
 # One row: a public key of a user, under a name.
-key_pairs = _table(
+key_pairs: Table[rows.KeyPair] = _table(
     "key_pairs",
     *times(),
     number(),
@@ -936,7 +940,7 @@ key_pairs = _table(
 )
 
 # One row: an X.509 certificate file of a user in a project.
-certificates = _table(
+certificates: Table[rows.Certificate] = _table(
     "certificates",
     *times(),
     number(),
@@ -947,7 +951,7 @@ certificates = _table(
 )
 
 # One row: the EC2 number of an image uuid.
-s3_images = _table(
+s3_images: Table[rows.S3Image] = _table(
     "s3_images",
     *times(),
     number(),
@@ -956,7 +960,7 @@ s3_images = _table(
 )
 
 # One row: the EC2 number of a volume uuid.
-volume_id_mappings = _table(
+volume_id_mappings: Table[rows.VolumeIdMapping] = _table(
     "volume_id_mappings",
     *times(),
     number(),
@@ -965,7 +969,7 @@ volume_id_mappings = _table(
 )
 
 # One row: the EC2 number of a snapshot uuid.
-snapshot_id_mappings = _table(
+snapshot_id_mappings: Table[rows.SnapshotIdMapping] = _table(
     "snapshot_id_mappings",
     *times(),
     number(),
@@ -974,7 +978,7 @@ snapshot_id_mappings = _table(
 )
 
 # One row: a volume snapshot of the former volume service; nothing writes it any more.
-snapshots = _table(
+snapshots: Table[rows.Snapshot] = _table(
     "snapshots",
     *times(),
     Column("id", String(36), primary_key=True),
@@ -989,7 +993,7 @@ snapshots = _table(
 # -- placement, first design --
 
 # One row: something that has resources to give: a compute node, a shared pool.
-resource_providers = _table(
+resource_providers: Table[rows.ResourceProvider] = _table(
     "resource_providers",
     number(),
     Column("uuid", String(36), nullable=False),
@@ -1004,7 +1008,7 @@ resource_providers = _table(
 )
 
 # One row: the total of a resource class that a resource provider has.
-inventories = _table(
+inventories: Table[rows.Inventory] = _table(
     "inventories",
     number(),
     Column("resource_provider_id", Integer, nullable=False),
@@ -1025,7 +1029,7 @@ inventories = _table(
 )
 
 # One row: an amount of a resource class that a consumer takes from a resource provider.
-allocations = _table(
+allocations: Table[rows.Allocation] = _table(
     "allocations",
     number(),
     Column("resource_provider_id", Integer, nullable=False),
@@ -1039,7 +1043,7 @@ allocations = _table(
 )
 
 # One row: a resource provider that belongs to an aggregate; that the first id is counted up is of no use to anybody.
-resource_provider_aggregates = _table(
+resource_provider_aggregates: Table[rows.ResourceProviderAggregate] = _table(
     "resource_provider_aggregates",
     Column("resource_provider_id", CountedPart, primary_key=True, autoincrement=False),
     Column("aggregate_id", Integer, primary_key=True, autoincrement=False),

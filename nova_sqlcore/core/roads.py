@@ -18,9 +18,9 @@ from nova_sqlcore.core import dialects, values
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.link import Link
 
-Row = dict[str, Any]
 Params = dict[str, Any]
 
 #: The tests set it to "core" to send everything through ``Connection.execute``.
@@ -182,7 +182,7 @@ _DRIVER, _CORE = DriverRoad(), CoreRoad()
 
 def road_of(link: Link) -> Road:
     """Return the road for the next statement on ``link``."""
-    return _CORE if link.ears.hear(link.connection) or ROAD == "core" else _DRIVER
+    return _CORE if ROAD == "core" or link.ears.hear(link.connection) else _DRIVER
 
 
 def text_of(link: Link, statement: Any) -> str:

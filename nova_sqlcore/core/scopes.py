@@ -12,7 +12,7 @@ from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from nova_sqlcore.core.connections import Connections
     from nova_sqlcore.core.transaction import Transaction
@@ -50,13 +50,12 @@ class Scopes(threading.local):
     """The transactions that are open for one context in the current thread, innermost last.
 
     Every copy of a context shares this object, so a function called with an elevated copy joins the open transaction.
-    Which databases have been written is known in all threads.
     """
 
-    def __init__(self, wrote: set[Connections]) -> None:
-        """Start without any open transaction; this runs in each thread, with the same arguments."""
+    def __init__(self) -> None:
+        """Start without any open transaction."""
         self.open: list[Transaction] = []
-        self.wrote = wrote
+        self.wrote: set[Connections] = set()
 
     def innermost(self, database: Connections) -> Transaction | None:
         """Return the innermost open transaction on ``database``."""
@@ -69,14 +68,9 @@ class Scopes(threading.local):
         """Return the object itself: a deep copy of a context still joins."""
         return self
 
-    def __reduce__(self) -> tuple[Callable[[], Scopes], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Scopes], tuple[()]]:
         """Pickle as a holder without any open transaction."""
-        return new_scopes, ()
-
-
-def new_scopes() -> Scopes:
-    """Return the holder of a context that has done nothing yet."""
-    return Scopes(set())
+        return Scopes, ()
 
 
 def leave(transactions: list[Transaction], transaction: Transaction) -> None:
@@ -137,7 +131,7 @@ def scopes_of(context: Any) -> Scopes:
     if known is not None:
         return known
     check_context(context)
-    holder = new_scopes()
+    holder = Scopes()
     try:
         setattr(context, HOLDER, holder)
     except _TAKES_NONE:
@@ -183,7 +177,9 @@ def _apart(context: Any) -> Any:
 
     What it writes keeps the context off the replicas all the same.
     """
-    return with_attributes(copy.copy(context), {HOLDER: Scopes(scopes_of(context).wrote)})
+    holder = Scopes()
+    holder.wrote = scopes_of(context).wrote
+    return with_attributes(copy.copy(context), {HOLDER: holder})
 
 
 def with_attributes(copied: Any, attributes: Mapping[str, Any]) -> Any:
@@ -218,15 +214,15 @@ class _Always(set[Any]):
 class _Closed(threading.local):
     """The scopes of contexts that take no attributes, such as frozen dataclasses and named tuples, by identity.
 
-    A context that takes no weak reference either is known for as long as it has an open transaction, in each thread by
-    itself; its readers never use a replica, which may lack what it has written before.
+    A context that takes no weak reference either is known for as long as it has an open transaction; its readers never
+    use a replica, which may lack what it has written before.
     """
 
     #: Contexts without weak references that may be kept at a time.
     MOST = 256
 
-    def __init__(self, weak: dict[int, tuple[weakref.ref[Any], Scopes]]) -> None:
-        self._weak = weak  # of all threads
+    def __init__(self) -> None:
+        self._weak: dict[int, tuple[weakref.ref[Any], Scopes]] = {}
         self._strong: dict[int, tuple[Any, Scopes]] = {}
 
     def known(self, context: Any) -> Scopes | None:
@@ -240,16 +236,15 @@ class _Closed(threading.local):
 
     def add(self, context: Any) -> Scopes:
         """Return new scopes for a context."""
-        key, weak = id(context), self._weak
+        key, scopes, weak = id(context), Scopes(), self._weak  # it may end in another thread
         try:
-            reference = weakref.ref(context, lambda _: weak.pop(key, None))
+            weak[key] = weakref.ref(context, lambda _: weak.pop(key, None)), scopes
         except TypeError:
             if len(self._strong) >= self.MOST:
                 self._strong = {key: kept for key, kept in self._strong.items() if kept[1].open}
-            scopes = Scopes(_Always())
+            scopes.wrote = _Always()
             self._strong[key] = context, scopes
-            return scopes
-        return weak.setdefault(key, (reference, new_scopes()))[1]  # another thread may have come first
+        return scopes
 
 
-_closed: Final = _Closed({})
+_closed: Final = _Closed()

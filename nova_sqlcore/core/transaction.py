@@ -11,7 +11,7 @@ import functools
 import logging
 import operator
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 import sqlalchemy as sa
 
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.core import dialects
     from nova_sqlcore.core.connections import Connections
+    from nova_sqlcore.core.handles import Row, Select, Statement, Table
     from nova_sqlcore.core.link import Link
     from nova_sqlcore.core.reports import Mode
 
 logger = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+R = TypeVar("R")
 
 
 class State(enum.Enum):
@@ -97,7 +98,6 @@ class Transaction:
         "database",
         "mode",
         "name",
-        "not_before",
         "opened",
         "outer",
         "state",
@@ -116,19 +116,16 @@ class Transaction:
         *,
         snapshot: bool = False,
         outer: Transaction | None = None,
-        not_before: str | None = None,
     ) -> None:
         """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
 
-        ``task`` stands for the asyncio task that opens it, ``not_before`` for the position that a replica must have
-        come to.
+        ``task`` stands for the asyncio task that opens it.
         """
         self.database = database
         self.mode = mode
         self.name = name
         self.outer = outer
         self.task = task
-        self.not_before = not_before
         self.state = State.NEW
         #: whether its reads shall see one state of the database
         self._snapshot = snapshot
@@ -172,12 +169,24 @@ class Transaction:
 
     # -- the funnel -----------------------------------------------------------------------------------------------
 
-    def row(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Row | None:
+    @overload
+    def row(self, statement: Statement[R], /, **params: Any) -> R | None: ...
+
+    @overload
+    def row(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Row | None: ...
+
+    def row(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return the first row, or None."""
         rows = self._fetched(statement, params)
         return rows[0] if rows else None
 
-    def rows(self, statement: sa.sql.expression.Executable, /, **params: Any) -> list[Row]:
+    @overload
+    def rows(self, statement: Statement[R], /, **params: Any) -> list[R]: ...
+
+    @overload
+    def rows(self, statement: sa.sql.expression.Executable, /, **params: Any) -> list[Row]: ...
+
+    def rows(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return all rows, in the statement's order."""
         return self._fetched(statement, params)
 
@@ -204,7 +213,15 @@ class Transaction:
             self._perform("change_many", statement, rows)
             self.writes += 1
 
-    def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row:
+    @overload
+    def insert(  # type: ignore[overload-overlap]  # where nobody knows that it is a handle, a row is a row
+        self, table: Table[R], given: Mapping[str, Any], *, ignore: Sequence[str] = ()
+    ) -> R: ...
+
+    @overload
+    def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Row: ...
+
+    def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Any:
         """Insert one row and return it as a later read shows it.
 
         Columns that are missing or None take their default; other keys warn, but for those in ``ignore``.
@@ -217,6 +234,17 @@ class Transaction:
         # an id of 0 is none to the MySQL family, which makes one
         return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
 
+    @overload
+    def insert_absent(  # type: ignore[overload-overlap]  # as above
+        self,
+        table: Table[R],
+        given: Mapping[str, Any],
+        *,
+        ignore: Sequence[str] = (),
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> R | None: ...
+
+    @overload
     def insert_absent(
         self,
         table: sa.Table,
@@ -224,7 +252,16 @@ class Transaction:
         *,
         ignore: Sequence[str] = (),
         only_if: sa.ColumnElement[bool] | None = None,
-    ) -> Row | None:
+    ) -> Row | None: ...
+
+    def insert_absent(
+        self,
+        table: sa.Table,
+        given: Mapping[str, Any],
+        *,
+        ignore: Sequence[str] = (),
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> Any:
         """Insert one row and return it, or None if a unique key is taken; the transaction stays usable.
 
         None too if the condition ``only_if`` does not hold; its parameters are named like the columns and take the
@@ -243,7 +280,15 @@ class Transaction:
         self.writes += 1
         return values.shown(table, row if "id" in row or "id" not in table.c else row | {"id": identity})
 
-    def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> list[Row]:
+    @overload
+    def insert_many(  # type: ignore[overload-overlap]  # as above
+        self, table: Table[R], given: Sequence[Mapping[str, Any]]
+    ) -> list[R]: ...
+
+    @overload
+    def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> list[Row]: ...
+
+    def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> Any:
         """Insert rows in one statement per batch and return them, with their ids, in the order given."""
         self._refuse_in_reader()
         rows = [values.complete(table, one, self.dialect) for one in given]
@@ -256,6 +301,18 @@ class Transaction:
             for row, identity in zip(rows, identities, strict=True)
         ]
 
+    @overload
+    def update_row(  # type: ignore[overload-overlap]  # as above
+        self,
+        update: sa.Update,
+        again: Select[R],
+        key: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        key_after: Mapping[str, Any] | None = None,
+    ) -> R | None: ...
+
+    @overload
     def update_row(
         self,
         update: sa.Update,
@@ -264,7 +321,17 @@ class Transaction:
         changes: Mapping[str, Any],
         *,
         key_after: Mapping[str, Any] | None = None,
-    ) -> Row | None:
+    ) -> Row | None: ...
+
+    def update_row(
+        self,
+        update: sa.Update,
+        again: sa.Select[Any],
+        key: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        key_after: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Update one row and return it as it is now, or None if nothing matched.
 
         ``again`` reads the row by ``key``, or by ``key_after`` if the key itself changes, where the server has no
@@ -455,7 +522,12 @@ class Transaction:
                 link.unsure = True
             if link is None or self._host is not None:
                 return
-            self.database.take_back(link, keep=not self._exposed)
+            if self.mode != "writer":
+                self.database.keep_reader(link)
+            elif link.usable:
+                link.close()
+            else:
+                link.discard()
         finally:
             self._pass_turn()
 
@@ -522,7 +594,7 @@ class Transaction:
         try:
             if self.mode == "writer":
                 return self.database.link_writer()
-            return self.database.link_reader(self.mode == "async", self.not_before)
+            return self.database.link_reader(replica=self.mode == "async")
         finally:
             self.waited += time.perf_counter() - began
 
@@ -557,8 +629,6 @@ class Transaction:
                 self._replace(link)
                 return self._expose()
             self._move(State.OPEN)
-        if not self._exposed and self.mode == "writer" and not link.connection.in_transaction():
-            link.connection.begin()  # so that SQLAlchemy ends what the caller does on it
         self._exposed = True
         return link
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
 
-Row = dict[str, Any]
 
 #: Rows per INSERT: 200 rows of the widest small table stay below PyMySQL's statement cut of 1 MB.
 BATCH = 200

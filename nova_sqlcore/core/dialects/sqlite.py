@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sqlite3
 import threading
@@ -22,7 +21,7 @@ from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, vague
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nova_sqlcore.core.dialects.base import Role
+    from nova_sqlcore.core.dialects.base import AnySelect, Role
     from nova_sqlcore.core.options import EngineOptions
 
 
@@ -148,7 +147,7 @@ class Sqlite(Dialect):
         """Return ``busy_timeout``, or else ``lock_timeout``, or else the driver's own 5 seconds."""
         return next((time for time in (options.busy_timeout, options.lock_timeout) if time is not None), 5)
 
-    def by_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+    def by_index(self, statement: AnySelect, table: sa.FromClause, name: str) -> AnySelect:
         """INDEXED BY: since 3.46 sqlite scans the table if ANALYZE has found all rows alike in the index's columns."""
         return statement.with_hint(table, f"INDEXED BY {name}")
 
@@ -181,17 +180,6 @@ class Sqlite(Dialect):
     def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Put a plus sign before it."""
         return vague(column)
-
-    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
-        """Begin to write: there is one writer at a time, whatever for."""
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {math.ceil(seconds * 1000)}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        except sa.exc.OperationalError as error:
-            if isinstance(self.translate(error.orig or error), exceptions.DBDeadlock):
-                return False
-            raise
-        return True
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_group_array(json_array(...))."""

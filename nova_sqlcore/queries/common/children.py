@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
 
-Row = dict[str, Any]
 
 #: The key under which a child names its parent while it has no column for that.
 PARENT: Final = "_parent"

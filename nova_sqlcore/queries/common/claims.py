@@ -14,17 +14,18 @@ The row must be picked from an index: the MySQL family locks every row that it s
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.queries.common.clauses import Row, arg, columns
+from nova_sqlcore.queries.common.clauses import arg, columns, returning_statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Statement, Table
     from nova_sqlcore.core.transaction import Transaction
 
     #: makes a SELECT lock what it finds
@@ -33,15 +34,17 @@ if TYPE_CHECKING:
     Pick = Callable[[Sequence[str], Lock], sa.Select[Any]]
 
 
+R = TypeVar("R")
+
 #: Free rows of which one is chosen on a cluster.
 CHOICE: Final = 64
 
 
-class Claim(NamedTuple):
-    """The statements of a claim."""
+class Claim(NamedTuple, Generic[R]):
+    """The statements of a claim of a row that is an ``R``."""
 
     #: takes a row that nobody has locked, and returns it; None without UPDATE ... RETURNING
-    at_once: sa.sql.expression.Executable | None
+    at_once: Statement[R] | None
     #: finds and locks a row that nobody has locked; on a cluster finds several and locks none
     free: sa.Select[Any]
     #: takes the row that was found
@@ -54,24 +57,23 @@ class Claim(NamedTuple):
 
 def claim(
     dialect: Dialect,
-    table: sa.Table,
+    table: Table[R],
     pick: Pick,
     free: Sequence[sa.ColumnElement[bool]],
     assignments: Mapping[str, Any],
     of_pick: Iterable[str] = (),
-) -> Claim:
+) -> Claim[R]:
     """Return the claim of a row that ``pick`` finds.
 
     ``free`` says once more, about ``table``, what makes a row free; it takes the same parameters as the pick but for
     those in ``of_pick``.
     """
     update = sa.update(table).where(*free).values(**assignments)
-    fields = columns(table)
     at_once = None
     if dialect.update_returning:
         picked = pick(["id"], dialect.lock_free_row).scalar_subquery()
-        at_once = update.where(table.c.id == picked).returning(*fields)
-    names = [column.name for column in fields]
+        at_once = returning_statement(update.where(table.c.id == picked), table)
+    names = [column.name for column in columns(table)]
     return Claim(
         at_once,
         free=pick(names, _several).limit(CHOICE) if dialect.clustered else pick(names, dialect.lock_free_row),
@@ -87,8 +89,8 @@ def _several(statement: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def take(
-    transaction: Transaction, claim: Claim, key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
-) -> Row | None:
+    transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
+) -> R | None:
     """Write ``given``, in stored form, to a free row and return the row as it is now; None if there is no free row.
 
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
@@ -105,8 +107,8 @@ def take(
 
 
 def _take_found(
-    transaction: Transaction, claim: Claim, key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
-) -> Row | None:
+    transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
+) -> R | None:
     free = transaction.rows(claim.free, **key)
     if not free:
         return None
@@ -114,4 +116,4 @@ def _take_found(
     still = {name: value for name, value in key.items() if name not in claim.of_pick}
     if not transaction.execute(claim.update, by_id=found["id"], **still, **given):
         raise exceptions.RetryRequest(failure)
-    return found | given
+    return cast("R", found | given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 import sqlalchemy as sa
 
@@ -17,10 +17,11 @@ from nova_sqlcore.core.warn import warn_caller
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nova_sqlcore.core.handles import Row, Select, Statement, Table
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Row = dict[str, Any]
 
 arg = sa.bindparam
 #: The parameter of an IN list.
@@ -81,6 +82,16 @@ def columns(table: sa.FromClause, prefix: str = "") -> tuple[sa.ColumnElement[An
     return tuple(table.c[name].label(prefix + name) if prefix else table.c[name] for name in names)
 
 
+def select_statement(table: Table[R]) -> Select[R]:
+    """Return the SELECT of all rows of the table, whole."""
+    return cast("Select[R]", sa.select(*columns(table)))
+
+
+def returning_statement(update: sa.Update, table: Table[R]) -> Statement[R]:
+    """Return the UPDATE of the table that returns the rows as they are now, whole."""
+    return cast("Statement[R]", update.returning(*columns(table)))
+
+
 def split(row: Row, prefix: str) -> Row | None:
     """Take the columns with ``prefix`` out of ``row`` and return them as a row of their own, None without an id."""
     names = [name for name in row if name.startswith(prefix)]
@@ -94,11 +105,23 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+@overload
+def rows_in(
+    transaction: tx.Transaction, statement: Select[R], name: str, keys: Sequence[Any], **params: Any
+) -> list[R]: ...
+
+
+@overload
 def rows_in(
     transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
-) -> list[Row]:
+) -> list[Row]: ...
+
+
+def rows_in(
+    transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
+) -> Any:
     """Run ``statement`` for all ``keys`` of its IN list ``name``, chunk by chunk, and return the rows in that order."""
-    rows: list[Row] = []
+    rows: list[Any] = []
     for chunk in chunks(keys):
         rows += transaction.rows(statement, **{name: chunk}, **params)
     return rows
@@ -118,6 +141,11 @@ def now() -> dict[str, Any]:
 def assigned(table: sa.Table, names: Sequence[str]) -> dict[str, sa.BindParameter[Any]]:
     """Return the SET part of an UPDATE: every named column takes the parameter of its own name."""
     return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+
+
+def different(row: Mapping[str, Any], given: Row) -> Row:
+    """Return what of ``given``, in stored form, the row does not have yet."""
+    return {name: value for name, value in given.items() if row[name] != value}
 
 
 def changes(

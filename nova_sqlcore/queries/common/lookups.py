@@ -7,19 +7,22 @@ shape is the names to compare and the names that must be NULL. The first row is 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from nova_sqlcore import clock
 from nova_sqlcore.core.values import refuse_unknown
-from nova_sqlcore.queries.common.clauses import Row, arg, assigned, changes, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import arg, assigned, changes, now, select_statement, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
+
+R = TypeVar("R")
 
 #: What parameters of a key are called in an UPDATE, whose SET takes the columns' own names.
 BY = "by_"
@@ -51,15 +54,15 @@ def equal(table: sa.FromClause, shape: Shape, prefix: str = "") -> tuple[sa.Colu
 
 
 @functools.lru_cache(maxsize=1024)
-def _select(table: sa.Table, read_deleted: str, shape: Shape, first: bool) -> sa.Select[Any]:
+def _select(table: Table[R], read_deleted: str, shape: Shape, first: bool) -> Select[R]:
     where = (*equal(table, shape), *visible(table, read_deleted))
-    statement = sa.select(*columns(table)).where(*where).order_by(table.c.id)
+    statement = select_statement(table).where(*where).order_by(table.c.id)
     return statement.limit(1) if first else statement
 
 
 @functools.lru_cache(maxsize=1024)
-def _by_id(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
-    return sa.select(*columns(table)).where(table.c.id == arg("by_id"), *visible(table, read_deleted))
+def _by_id(table: Table[R], read_deleted: str) -> Select[R]:
+    return select_statement(table).where(table.c.id == arg("by_id"), *visible(table, read_deleted))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -73,27 +76,29 @@ def _soft_delete(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
     return soft_delete(table).where(*equal(table, shape, BY), *visible(table, read_deleted))
 
 
-def rows_by(transaction: Transaction, table: sa.Table, read_deleted: str, /, **key: Any) -> list[Row]:
+def rows_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> list[R]:
     """Return the visible rows with this key, by id."""
     shape, params = shape_of(key)
     return transaction.rows(_select(table, read_deleted, shape, first=False), **params)
 
 
-def row_by(transaction: Transaction, table: sa.Table, read_deleted: str, /, **key: Any) -> Row | None:
+def row_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> R | None:
     """Return the first visible row with this key, or None."""
     shape, params = shape_of(key)
-    return transaction.row(_select(table, read_deleted, shape, first=True), **params)
+    statement: Select[R] = _select(table, read_deleted, shape, first=True)
+    return transaction.row(statement, **params)
 
 
-def row_by_id(transaction: Transaction, table: sa.Table, read_deleted: str, identity: Any) -> Row | None:
+def row_by_id(transaction: Transaction, table: Table[R], read_deleted: str, identity: Any) -> R | None:
     """Return the visible row with this id, or None; nothing is asked for what can't be an id."""
     number = as_id(identity)
-    return None if number is None else transaction.row(_by_id(table, read_deleted), by_id=number)
+    statement: Select[R] = _by_id(table, read_deleted)
+    return None if number is None else transaction.row(statement, by_id=number)
 
 
 def update_by(
-    transaction: Transaction, table: sa.Table, read_deleted: str, given: Mapping[str, Any], /, **key: Any
-) -> Row | None:
+    transaction: Transaction, table: Table[R], read_deleted: str, given: Mapping[str, Any], /, **key: Any
+) -> R | None:
     """Write ``given``, in stored form, to the visible rows with this key and return the first as it is now, or None.
 
     Cost: 1 statement; 2 on the MySQL family.
@@ -101,18 +106,18 @@ def update_by(
     shape, params = shape_of(key, BY)
     shape_after, params_after = shape_of({name: given.get(name, value) for name, value in key.items()})
     update = _update(table, read_deleted, shape, tuple(given))
-    again = _select(table, read_deleted, shape_after, first=True)
+    again: Select[R] = _select(table, read_deleted, shape_after, first=True)
     return transaction.update_row(update, again, params, given, key_after=params_after)
 
 
 def update_by_id(
     transaction: Transaction,
-    table: sa.Table,
+    table: Table[R],
     read_deleted: str,
     identity: Any,
     given: Mapping[str, Any],
     build: Callable[[str, tuple[str, ...]], sa.Update] | None = None,
-) -> Row | None:
+) -> R | None:
     """Write ``given``, in stored form, to the visible row with this id and return it as it is now, or None.
 
     With nothing to write the row is just read. ``build`` makes another UPDATE for the names in ``given``; the id is its
@@ -124,7 +129,7 @@ def update_by_id(
         return row_by_id(transaction, table, read_deleted, number)
     names = tuple(given)
     update = build(read_deleted, names) if build else _update(table, read_deleted, _ID, names)
-    again = _by_id(table, "yes")  # the change may just have hidden the row
+    again: Select[R] = _by_id(table, "yes")  # the change may just have hidden the row
     key_after = {"by_id": given.get("id", number)}
     return transaction.update_row(update, again, {"by_id": number}, given, key_after=key_after)
 

@@ -13,25 +13,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import values
-from nova_sqlcore.queries.common.clauses import Row, columns, visible
+from nova_sqlcore.queries.common.clauses import select_statement, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Select, Table
     from nova_sqlcore.tx import Transaction
+
+R = TypeVar("R")
 
 
 @functools.lru_cache(maxsize=256)
-def _first_statement(table: sa.Table, shape: Shape, dialect: Dialect) -> sa.Select[Any]:
-    return dialect.lock_row(sa.select(*columns(table)).where(*equal(table, shape)).order_by(table.c.id).limit(1))
+def _first_statement(table: Table[R], shape: Shape, dialect: Dialect) -> Select[R]:
+    return dialect.lock_row(select_statement(table).where(*equal(table, shape)).order_by(table.c.id).limit(1))
 
 
 @functools.lru_cache(maxsize=256)
@@ -78,21 +81,22 @@ def hold_project(transaction: Transaction, project_id: str | None) -> None:
     hold(transaction, "quota_usages", project_id)
 
 
-def lock_first(transaction: Transaction, table: sa.Table, /, **key: Any) -> Row | None:
+def lock_first(transaction: Transaction, table: Table[R], /, **key: Any) -> R | None:
     """Return the first row with this key, soft-deleted or not, and keep others from changing it; None without any."""
     shape, params = shape_of(key)
-    return transaction.row(_first_statement(table, shape, transaction.dialect), **params)
+    statement: Select[R] = _first_statement(table, shape, transaction.dialect)
+    return transaction.row(statement, **params)
 
 
 def insert_only(
     transaction: Transaction,
-    table: sa.Table,
+    table: Table[R],
     given: Mapping[str, Any],
     key: Sequence[str],
     *,
     read_deleted: str = "yes",
     ignore: Sequence[str] = (),
-) -> Row | None:
+) -> R | None:
     """Insert ``given`` and return the row, or None if there is one with the same ``key`` that ``read_deleted`` shows.
 
     Cost: 1 statement on sqlite, 2 on PostgreSQL, 3 on the MySQL family.
@@ -104,7 +108,7 @@ def insert_only(
     return transaction.insert_absent(table, given, only_if=none, ignore=ignore)
 
 
-def change_or_insert(change: Callable[[], Row | None], insert: Callable[[], Row | None]) -> Row:
+def change_or_insert(change: Callable[[], R | None], insert: Callable[[], R | None]) -> R:
     """Return the row that ``change`` has changed or, if it found none, the one that ``insert`` has inserted.
 
     If somebody else was quicker to insert, it is their row that is changed.

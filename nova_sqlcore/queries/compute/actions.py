@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import Row, assigned, changes, columns, split, visible
+from nova_sqlcore.queries.common.clauses import assigned, changes, columns, select_statement, split, visible
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import BY, Shape, bulk_changes, count_updated_by_id, equal, row_by, shape_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row, Select
     from nova_sqlcore.tx import Transaction
 
 #: What an event is called by besides its own columns.
@@ -83,8 +84,8 @@ def _event(read_deleted: str, shape: Shape, any_request: bool, named: Shape) -> 
 
 
 @functools.cache
-def _by_request(read_deleted: str, shape: Shape) -> sa.Select[Any]:
-    return sa.select(*columns(t)).where(*equal(t, shape, BY), *visible(t, read_deleted)).order_by(*_NEWEST).limit(1)
+def _by_request(read_deleted: str, shape: Shape) -> Select[rows.InstanceAction]:
+    return select_statement(t).where(*equal(t, shape, BY), *visible(t, read_deleted)).order_by(*_NEWEST).limit(1)
 
 
 @functools.lru_cache(maxsize=256)
@@ -123,8 +124,7 @@ def action_get_by_request_id(context: Context, instance_uuid: str, request_id: s
     Cost: 1 statement.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid, "request_id": request_id}, BY)
-    row = current(context).row(_by_request(context.read_deleted, shape), **params)
-    return cast("rows.InstanceAction | None", row)
+    return current(context).row(_by_request(context.read_deleted, shape), **params)
 
 
 @tx.writer
@@ -135,7 +135,7 @@ def action_start(context: Context, values: Mapping[str, Any]) -> rows.InstanceAc
     Raises: DBReferenceError for an instance that doesn't exist, not on sqlite; ValueError for text that is not a time.
     """
     given = convert_objects_related_datetimes(dict(values), "start_time")
-    return cast("rows.InstanceAction", current(context).insert(t, given))
+    return current(context).insert(t, given)
 
 
 @tx.writer
@@ -155,7 +155,7 @@ def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceA
     row = transaction.update_row(update, _by_request(context.read_deleted, shape), params, written)
     if row is None:
         raise exceptions.InstanceActionNotFound(**key)
-    return cast("rows.InstanceAction", row)
+    return row
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def action_event_get_by_id(context: Context, action_id: int, event_id: int) -> r
     key = {"id": as_id(event_id), "action_id": as_id(action_id)}
     if None in key.values():
         return None
-    return cast("rows.InstanceActionEvent | None", row_by(current(context), events, context.read_deleted, **key))
+    return row_by(current(context), events, context.read_deleted, **key)
 
 
 @tx.writer

@@ -22,12 +22,11 @@ from nova_sqlcore.core.values import refuse_unknown
 from nova_sqlcore.queries.common import constraints
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import (
-    Row,
     arg,
     assigned,
-    columns,
     now,
     owner,
+    select_statement,
     soft_delete,
     visible,
     warn_if_hidden,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ _CHILDREN: Final = (
     instance_id_mappings.c.uuid,
 )
 
-_BY_UUID = sa.select(*columns(t)).where(t.c.uuid == arg("by_uuid"))
+_BY_UUID: sa.Select[Any] = select_statement(t).where(t.c.uuid == arg("by_uuid"))
 _DELETE_TAGS = sa.delete(tags).where(tags.c.resource_id == arg("by_uuid"))
 
 
@@ -163,7 +163,9 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
     return cast("rows.InstanceWithChildren", _insert(current(context), given, children, members))
 
 
-def _insert(transaction: Transaction, given: Row, children: Mapping[str, Mapping[str, Any]], members: list[Row]) -> Row:
+def _insert(
+    transaction: Transaction, given: Row, children: Mapping[str, Mapping[str, Any]], members: list[rows.SecurityGroup]
+) -> Row:
     whose = {"instance_uuid": given["uuid"]}
     transaction.insert(instance_id_mappings, {"uuid": given["uuid"]})
     row = instance_rows.named(transaction.insert(t, given))
@@ -176,7 +178,7 @@ def _insert(transaction: Transaction, given: Row, children: Mapping[str, Mapping
     return row
 
 
-def _groups(context: Context, names: Sequence[str]) -> list[Row]:
+def _groups(context: Context, names: Sequence[str]) -> list[rows.SecurityGroup]:
     """Return the project's groups with these names, by id, each once; see that it has a default group in any case.
 
     As long as no transaction of the caller's has begun this is done apart, so that sqlite too has another transaction
@@ -196,7 +198,7 @@ def _groups(context: Context, names: Sequence[str]) -> list[Row]:
 
 
 @tx.reader.named("instance_create")
-def _read_groups(context: Context, names: Sequence[str]) -> list[Row]:
+def _read_groups(context: Context, names: Sequence[str]) -> list[rows.SecurityGroup]:
     return default_group._security_group_get_by_names(context, context.project_id, names)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
 
-Row = dict[str, Any]
 
 _POOL, _CONSOLE = "pools_", "consoles_"
 _DELETE = sa.delete(t).where(t.c.id == arg("by_id"))
@@ -104,7 +104,7 @@ def console_pool_create(context: Context, values: Mapping[str, Any]) -> rows.Con
     Raises: ConsolePoolExists(host, console_type, compute_host).
     """
     try:
-        return cast("rows.ConsolePool", current(context).insert(pools, values))
+        return current(context).insert(pools, values)
     except exceptions.DBDuplicateEntry as error:
         key = {name: values.get(name) for name in ("host", "console_type", "compute_host")}
         raise exceptions.ConsolePoolExists(**key) from error
@@ -156,7 +156,7 @@ def console_get_all_by_instance(
             raise ValueError(f"a console has no join {name!r}; there is just 'pool'")
     if columns_to_join:
         return cast("list[rows.Console]", _consoles(context, instance_uuid=instance_uuid))
-    return cast("list[rows.Console]", rows_by(current(context), t, "yes", instance_uuid=instance_uuid))
+    return rows_by(current(context), t, "yes", instance_uuid=instance_uuid)
 
 
 @tx.writer
@@ -166,7 +166,7 @@ def console_create(context: Context, values: Mapping[str, Any]) -> rows.Console:
     Cost: 1 statement.
     Raises: DBReferenceError for a pool or an instance that doesn't exist; not on sqlite.
     """
-    return cast("rows.Console", current(context).insert(t, values))
+    return current(context).insert(t, values)
 
 
 @tx.writer

@@ -6,12 +6,12 @@ Instances need it when they are made, so it lives below the security wing, which
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions
-from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, columns, rows_in, visible
+from nova_sqlcore.queries.common.clauses import arg, arg_list, rows_in, select_statement, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.settings import settings
@@ -24,7 +24,9 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Select
     from nova_sqlcore.core.transaction import Transaction
 
 
@@ -39,12 +41,14 @@ _COPIED: Final = ("protocol", "from_port", "to_port", "cidr")
 
 
 @functools.cache
-def _by_names(shape: Shape) -> sa.Select[Any]:
+def _by_names(shape: Shape) -> Select[rows.SecurityGroup]:
     where = (*equal(t, shape), t.c.name.in_(arg_list("names")), *visible(t, "no"))
-    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+    return select_statement(t).where(*where).order_by(t.c.id)
 
 
-def _security_group_get_by_names(context: Context, project_id: str | None, group_names: Sequence[str]) -> list[Row]:
+def _security_group_get_by_names(
+    context: Context, project_id: str | None, group_names: Sequence[str]
+) -> list[rows.SecurityGroup]:
     """Return the project's live groups with these names, by id, without children; a transaction is open.
 
     Cost: 1 statement.
@@ -62,7 +66,7 @@ def _security_group_get_by_names(context: Context, project_id: str | None, group
 _NO_NAMESAKE = ~sa.exists().where(t.c.name == arg("name"), t.c.project_id.is_(None), *visible(t, "no"))
 
 
-def add_default(context: Context) -> Row | None:
+def add_default(context: Context) -> rows.SecurityGroupWithChildren | None:
     """Make the default group of the context's project in the open transaction, and return it; None if there is one."""
     transaction = current(context)
     whose = {"user_id": context.user_id, "project_id": context.project_id}
@@ -76,7 +80,7 @@ def add_default(context: Context) -> Row | None:
     _add_usage(transaction, whose)
     copied = {"parent_group_id": group["id"], "created_at": clock.utcnow()}
     transaction.execute(_copy_default_rules(context.read_deleted), **copied)
-    return group | {"rules": []}
+    return cast("rows.SecurityGroupWithChildren", group | {"rules": []})
 
 
 @functools.cache

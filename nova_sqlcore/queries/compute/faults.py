@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import tx
 from nova_sqlcore.core.equality import exactly
-from nova_sqlcore.queries.common.clauses import arg_list, columns, rows_in, visible
+from nova_sqlcore.queries.common.clauses import arg_list, columns, rows_in, select_statement, visible
 from nova_sqlcore.tables import instance_faults as t
 from nova_sqlcore.tx import current
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.context import Context
 
 _NEWEST_FIRST = (t.c.created_at.desc(), t.c.id.desc())
-_LIVE = sa.select(*columns(t)).where(t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, "no"))
+_LIVE = select_statement(t).where(t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, "no"))
 _ALL = _LIVE.order_by(*_NEWEST_FIRST)
 
 
@@ -55,4 +55,4 @@ def instance_fault_create(context: Context, values: Mapping[str, Any]) -> rows.I
     Cost: 1 statement.
     Raises: DBError without a code; DBReferenceError for an instance that doesn't exist, not on sqlite.
     """
-    return cast("rows.InstanceFault", current(context).insert(t, values))
+    return current(context).insert(t, values)

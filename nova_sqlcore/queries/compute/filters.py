@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
     from nova_sqlcore.queries.compute.rows import Form
 
@@ -46,7 +47,6 @@ Condition = tuple[Any, ...]
 Clause = sa.ColumnElement[bool]
 #: Keys to sort by, each with its direction.
 Order = tuple[tuple[str, str], ...]
-Row = dict[str, Any]
 
 SOFT_DELETED: Final = "soft-delete"
 

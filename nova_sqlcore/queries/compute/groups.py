@@ -42,9 +42,8 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
-
-Row = dict[str, Any]
 
 
 def _live(child: sa.Table, name: str, *of: sa.ColumnElement[bool]) -> Relation:
@@ -54,7 +53,7 @@ def _live(child: sa.Table, name: str, *of: sa.ColumnElement[bool]) -> Relation:
 
 
 #: What a group has: the key of its row, the table and the column.
-_CHILDREN: Final = {
+_CHILDREN: Final[Mapping[str, tuple[sa.Table, str]]] = {
     "policies": (instance_group_policy, "policy"),
     "members": (instance_group_member, "instance_id"),
 }
@@ -205,9 +204,9 @@ def instance_group_create(
     row = transaction.insert_absent(t, given)
     if row is None:
         raise exceptions.InstanceGroupIdExists(group_uuid=given["uuid"])
-    row["policies"] = _add(transaction, row["id"], "policies", policies or ())
-    row["members"] = _add(transaction, row["id"], "members", members or ())
-    return cast("rows.InstanceGroupWithChildren", row)
+    stored_policies = _add(transaction, row["id"], "policies", policies or ())
+    stored_members = _add(transaction, row["id"], "members", members or ())
+    return {**row, "policies": stored_policies, "members": stored_members}
 
 
 def _refuse_foreign(transaction: Transaction, group_uuid: Any) -> None:

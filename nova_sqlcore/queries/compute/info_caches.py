@@ -5,12 +5,12 @@ An instance has one row for ever: its key does not end with ``deleted``. Users s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import refuse_unknown
-from nova_sqlcore.queries.common.clauses import Row, changes
+from nova_sqlcore.queries.common.clauses import changes
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.lookups import row_by, soft_delete_by, update_by
 from nova_sqlcore.tables import instance_info_caches as t
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 
@@ -31,8 +32,7 @@ def instance_info_cache_get(context: Context, instance_uuid: str) -> rows.Instan
 
     Cost: 1 statement.
     """
-    row = row_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
-    return cast("rows.InstanceInfoCache | None", row)
+    return row_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
 
 
 @require_context
@@ -59,10 +59,10 @@ def instance_info_cache_update(
         row = row_by(transaction, t, "yes", instance_uuid=instance_uuid)
         if row is None or (row["deleted"] and context.read_deleted != "no"):
             raise exceptions.InstanceInfoCacheNotFound(instance_uuid=instance_uuid)
-    return cast("rows.InstanceInfoCache", row)
+    return row
 
 
-def _update(transaction: Transaction, instance_uuid: str, given: Row) -> Row | None:
+def _update(transaction: Transaction, instance_uuid: str, given: Row) -> rows.InstanceInfoCache | None:
     """Change the live cache and return it, or None if there is none.
 
     An upsert would be one statement for a new cache too, but it takes a number from the sequence of ids each time: a

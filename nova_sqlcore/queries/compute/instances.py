@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.common.clauses import Row, arg, chunks, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, chunks, owner, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
 from nova_sqlcore.queries.common.paging import check_limit, process_sort_params
 from nova_sqlcore.queries.compute import filters as instance_filters
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.queries.compute.rows import Form
 
 #: Instances in memory at a time while a stream is read.

@@ -8,14 +8,23 @@ come about all the same: the later one counts, and the next change of the key re
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import values
-from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, assigned, chunks, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    arg_list,
+    assigned,
+    chunks,
+    now,
+    select_statement,
+    soft_delete,
+    visible,
+)
 from nova_sqlcore.queries.common.lookups import rows_by, soft_delete_by
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instance_metadata, instance_system_metadata, instances
@@ -25,7 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
+
+    #: a row of either table
+    Pair = Mapping[str, Any]
+
+R = TypeVar("R")
 
 #: Pairs that one UPDATE gives their values.
 _PAIRS: Final = 50
@@ -35,11 +50,11 @@ _LOCK = sa.select(instances.c.id).where(instances.c.uuid == arg("uuid")).with_fo
 
 
 @functools.cache
-def _locked_pairs(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
+def _locked_pairs(table: Table[Pair], read_deleted: str) -> Select[Pair]:
     """Return the SELECT of visible pairs that locks the instance first; without pairs its row is all NULL."""
     of_instance = sa.and_(table.c.instance_uuid == instances.c.uuid, *visible(table, read_deleted))
     return (
-        sa.select(*columns(table))
+        select_statement(table)
         .select_from(instances.outerjoin(table, of_instance))
         .where(instances.c.uuid == arg("uuid"))
         .order_by(table.c.id)
@@ -143,7 +158,7 @@ def instance_system_metadata_update(
     return metadata
 
 
-def _as_mapping(pairs: Iterable[Row]) -> dict[str, str | None]:
+def _as_mapping(pairs: Iterable[Pair]) -> dict[str, str | None]:
     return {pair["key"]: pair["value"] for pair in pairs}
 
 
@@ -161,7 +176,7 @@ def lock_instance(transaction: Transaction, instance_uuid: str) -> None:
         transaction.row(_LOCK, uuid=instance_uuid)
 
 
-def insert(transaction: Transaction, table: sa.Table, instance_uuid: str, given: Mapping[str, Any]) -> list[Row]:
+def insert(transaction: Transaction, table: Table[R], instance_uuid: str, given: Mapping[str, Any]) -> list[R]:
     """Insert pairs and return their rows, by id."""
     return transaction.insert_many(
         table, [{"instance_uuid": instance_uuid, "key": key, "value": value} for key, value in given.items()]
@@ -170,11 +185,11 @@ def insert(transaction: Transaction, table: sa.Table, instance_uuid: str, given:
 
 def replace(
     transaction: Transaction,
-    table: sa.Table,
+    table: Table[Pair],
     instance: Row,
     given: Mapping[str, Any],
-    known: Sequence[Row] | None = None,
-) -> list[Row]:
+    known: Sequence[Pair] | None = None,
+) -> list[Pair]:
     """Make ``given`` the metadata or system metadata of the instance, whose row is locked; return its rows, by id.
 
     ``known`` are the rows so far, if they have been read under the lock. User metadata that goes is soft-deleted.
@@ -191,7 +206,7 @@ def replace(
 
 def _update(
     context: Context,
-    table: sa.Table,
+    table: Table[Pair],
     read_deleted: str,
     instance_uuid: str,
     given: Mapping[str, Any],
@@ -203,26 +218,27 @@ def _update(
     _merge(transaction, table, instance_uuid, known, given, delete=delete)
 
 
-def _read_locked(transaction: Transaction, table: sa.Table, read_deleted: str, instance_uuid: str) -> list[Row]:
+def _read_locked(transaction: Transaction, table: Table[Pair], read_deleted: str, instance_uuid: str) -> list[Pair]:
     """Lock the instance and return its visible pairs, by id."""
     if transaction.dialect.locking_reads_are_fresh:
-        rows = transaction.rows(_locked_pairs(table, read_deleted), uuid=instance_uuid)
-        return [row for row in rows if row["id"] is not None]
+        statement = _locked_pairs(table, read_deleted)
+        found = transaction.rows(statement, uuid=instance_uuid)
+        return [row for row in found if row["id"] is not None]
     lock_instance(transaction, instance_uuid)
     return rows_by(transaction, table, read_deleted, instance_uuid=instance_uuid)
 
 
 def _merge(
     transaction: Transaction,
-    table: sa.Table,
+    table: Table[Pair],
     instance_uuid: str,
-    known: Sequence[Row],
+    known: Sequence[Pair],
     given: Mapping[str, Any],
     *,
     delete: bool,
     erase: bool = False,
     into_deleted: bool = True,
-) -> list[Row]:
+) -> list[Pair]:
     """Write ``given`` to the ``known`` rows and to new ones, and return those, by id.
 
     Of several rows with a key one stays. With ``delete`` rows with other keys go too.
@@ -238,7 +254,7 @@ def _merge(
     return changed + insert(transaction, table, instance_uuid, new)
 
 
-def _chosen(known: Sequence[Row], wanted: Mapping[str, Any], into_deleted: bool) -> dict[str, Row]:
+def _chosen(known: Sequence[Pair], wanted: Mapping[str, Any], into_deleted: bool) -> dict[str, Pair]:
     """Return, by key, the row that takes the value: the latest live one, or else perhaps the latest deleted one."""
     live_last = sorted(known, key=lambda row: (row["deleted"] == 0, row["id"]))
     return {row["key"]: row for row in live_last if row["key"] in wanted and (into_deleted or row["deleted"] == 0)}
@@ -253,11 +269,11 @@ def _remove(transaction: Transaction, table: sa.Table, ids: Sequence[int], erase
 
 
 def _change(
-    transaction: Transaction, table: sa.Table, chosen: Mapping[str, Row], wanted: Mapping[str, Any]
-) -> list[Row]:
+    transaction: Transaction, table: sa.Table, chosen: Mapping[str, Pair], wanted: Mapping[str, Any]
+) -> list[Pair]:
     """Give the chosen rows their values where those differ, and return all of them, by id, as they are now."""
     moment = values.stored(table, {"updated_at": clock.utcnow()}, transaction.dialect)
-    after = {key: row | moment | {"value": wanted[key]} for key, row in chosen.items() if row["value"] != wanted[key]}
+    after = {key: {**row, **moment, "value": wanted[key]} for key, row in chosen.items() if row["value"] != wanted[key]}
     for chunk in chunks(list(after.values()), _PAIRS):
         params = {f"{name}_{place}": row[name] for place, row in enumerate(chunk) for name in ("id", "value")}
         transaction.execute(_set_values(table, len(chunk)), **params, **moment)

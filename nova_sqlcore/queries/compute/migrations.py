@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, rows_in, split, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    arg_list,
+    changes,
+    columns,
+    rows_in,
+    select_statement,
+    split,
+    visible,
+)
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, row_by_id, shape_of, update_by_id
 from nova_sqlcore.queries.compute import rows as instance_rows
@@ -26,9 +35,9 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core import types
+    from nova_sqlcore.core.handles import Row, Select
     from nova_sqlcore.tx import Transaction
 
-Row = dict[str, Any]
 
 #: No migration comes back from these; whatever else it is called, it holds resources on both sides.
 _ENDED: Final = ("confirmed", "reverted", "error", "failed", "completed", "cancelled", "done")
@@ -56,13 +65,13 @@ def _on_either_side(shape: Shape) -> sa.ColumnElement[bool]:
 
 
 @functools.lru_cache(maxsize=512)
-def _filtered(read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool) -> sa.Select[Any]:
+def _filtered(read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool) -> Select[rows.Migration]:
     where = [*equal(t, shape), *visible(t, read_deleted)]
     if host is not None:
         where.append(_on_either_side(host))
     if by_statuses:
         where.append(t.c.status.in_(arg_list("statuses")))
-    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+    return select_statement(t).where(*where).order_by(t.c.id)
 
 
 @functools.cache
@@ -77,14 +86,14 @@ def _in_progress_on_node(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 
 @functools.cache
-def _in_progress(read_deleted: str, shape: Shape) -> sa.Select[Any]:
-    return sa.select(*columns(t)).where(*equal(t, shape), _IN_PROGRESS, *visible(t, read_deleted)).order_by(t.c.id)
+def _in_progress(read_deleted: str, shape: Shape) -> Select[rows.Migration]:
+    return select_statement(t).where(*equal(t, shape), _IN_PROGRESS, *visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.cache
-def _unconfirmed(shape: Shape) -> sa.Select[Any]:
+def _unconfirmed(shape: Shape) -> Select[rows.Migration]:
     where = (*equal(t, shape), t.c.status == "finished", t.c.updated_at <= arg("before"))
-    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+    return select_statement(t).where(*where).order_by(t.c.id)
 
 
 @also_named(migration_id="id")
@@ -98,7 +107,7 @@ def migration_get(context: Context, id: int) -> rows.Migration:
     row = row_by_id(current(context), t, "yes", id)
     if row is None:
         raise exceptions.MigrationNotFound(migration_id=id)
-    return cast("rows.Migration", row)
+    return row
 
 
 @also_named(migration_id="id")
@@ -115,7 +124,7 @@ def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: s
         row = row_by(current(context), t, context.read_deleted, id=number, instance_uuid=instance_uuid)
     if row is None:
         raise exceptions.MigrationNotFoundForInstance(migration_id=id, instance_id=instance_uuid)
-    return cast("rows.Migration", row)
+    return row
 
 
 @tx.reader
@@ -128,7 +137,7 @@ def migration_get_by_instance_and_status(context: Context, instance_uuid: str, s
     row = row_by(current(context), t, "yes", instance_uuid=instance_uuid, status=status)
     if row is None:
         raise exceptions.MigrationNotFoundByStatus(instance_id=instance_uuid, status=status)
-    return cast("rows.Migration", row)
+    return row
 
 
 @tx.reader
@@ -150,13 +159,13 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     if not isinstance(key.get("status"), str | None):
         statuses = list(dict.fromkeys(key.pop("status")))
     if not _is_type(key.get("migration_type")):
-        return cast("list[rows.Migration]", [])
+        return []
     shape, params = shape_of(key)
     statement = _filtered(context.read_deleted, shape, host_shape, statuses is not None)
     if statuses is None:
-        return cast("list[rows.Migration]", current(context).rows(statement, **params, **host))
+        return current(context).rows(statement, **params, **host)
     found = rows_in(current(context), statement, "statuses", statuses, **params, **host)
-    return cast("list[rows.Migration]", sorted(found, key=operator.itemgetter("id")))
+    return sorted(found, key=operator.itemgetter("id"))
 
 
 @tx.reader
@@ -171,9 +180,9 @@ def migration_get_in_progress_by_instance(
     if migration_type:
         key["migration_type"] = migration_type
     if not _is_type(migration_type or None):
-        return cast("list[rows.Migration]", [])
+        return []
     shape, params = shape_of(key)
-    return cast("list[rows.Migration]", current(context).rows(_in_progress(context.read_deleted, shape), **params))
+    return current(context).rows(_in_progress(context.read_deleted, shape), **params)
 
 
 @tx.reader.snapshot
@@ -215,7 +224,7 @@ def migration_get_unconfirmed_by_dest_compute(
     """
     before = clock.utcnow() - datetime.timedelta(seconds=confirm_window)
     shape, params = shape_of({"dest_compute": dest_compute})
-    return cast("list[rows.Migration]", current(context).rows(_unconfirmed(shape), before=before, **params))
+    return current(context).rows(_unconfirmed(shape), before=before, **params)
 
 
 @tx.writer
@@ -225,7 +234,7 @@ def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migrat
     Cost: 1 statement.
     Raises: DBReferenceError for an instance that doesn't exist; not on sqlite.
     """
-    return cast("rows.Migration", current(context).insert(t, values))
+    return current(context).insert(t, values)
 
 
 @tx.writer
@@ -239,7 +248,7 @@ def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> ro
     row = update_by_id(transaction, t, "yes", id, changes(t, values, transaction))
     if row is None:
         raise exceptions.MigrationNotFound(migration_id=id)
-    return cast("rows.Migration", row)
+    return row
 
 
 def _is_type(word: Any) -> bool:

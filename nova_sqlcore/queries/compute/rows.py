@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
 
-Row = dict[str, Any]
 
 #: The columns of an instance, in a row's order; ``name`` comes on top.
 COLUMNS: Final = tuple(column.name for column in row_columns(t))

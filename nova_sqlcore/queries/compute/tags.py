@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.core.values import stored
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
-from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, chunks, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, owner, visible
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import tags as t
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 _TAGS = sa.select(t.c.tag).where(t.c.resource_id == arg("uuid"))

@@ -6,26 +6,27 @@ A flavor is named by its ``flavorid``; only live flavors count.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, cast
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from nova_sqlcore import exceptions, tx
-from nova_sqlcore.queries.common.clauses import columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import now, select_statement, soft_delete, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
 from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id
 from nova_sqlcore.tables import instance_type_projects as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Select
 
 
 @functools.cache
-def _of_flavor(flavor: Shape) -> sa.Select[Any]:
+def _of_flavor(flavor: Shape) -> Select[rows.FlavorAccess]:
     of_flavor = t.c.instance_type_id == live_id(flavor).scalar_subquery()
-    return sa.select(*columns(t)).where(of_flavor, *visible(t, "no")).order_by(t.c.id)
+    return select_statement(t).where(of_flavor, *visible(t, "no")).order_by(t.c.id)
 
 
 @functools.cache
@@ -41,7 +42,7 @@ def flavor_access_get_by_flavor_id(context: Context, flavor_id: str) -> list[row
     Cost: 1 statement.
     """
     flavor, params = shape_of({"flavorid": flavor_id})
-    return cast("list[rows.FlavorAccess]", current(context).rows(_of_flavor(flavor), **params))
+    return current(context).rows(_of_flavor(flavor), **params)
 
 
 @tx.main.writer
@@ -56,7 +57,7 @@ def flavor_access_add(context: Context, flavor_id: str, project_id: str) -> rows
     row = current(context).insert_absent(t, given)
     if row is None:
         raise exceptions.FlavorAccessExists(flavor_id=flavor_id, project_id=project_id)
-    return cast("rows.FlavorAccess", row)
+    return row
 
 
 @tx.main.writer

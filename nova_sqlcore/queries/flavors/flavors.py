@@ -19,7 +19,7 @@ from nova_sqlcore.core.equality import alike
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.alike import refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import Row, arg, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import arg, columns, now, soft_delete, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.paging import check_limit
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 _SPECS: Final = children.Relation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries.common.arguments import also_named
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
-Row = dict[str, Any]
-
 
 @tx.main.reader
 def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, architecture: str) -> rows.AgentBuild | None:
@@ -25,10 +23,7 @@ def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, archit
 
     Cost: 1 statement.
     """
-    return cast(
-        "rows.AgentBuild | None",
-        row_by(current(context), t, "no", hypervisor=hypervisor, os=os, architecture=architecture),
-    )
+    return row_by(current(context), t, "no", hypervisor=hypervisor, os=os, architecture=architecture)
 
 
 @tx.main.reader
@@ -38,7 +33,7 @@ def agent_build_get_all(context: Context, hypervisor: str | None = None) -> list
     Cost: 1 statement.
     """
     wanted = {"hypervisor": hypervisor} if hypervisor else {}
-    return cast("list[rows.AgentBuild]", rows_by(current(context), t, "no", **wanted))
+    return rows_by(current(context), t, "no", **wanted)
 
 
 @tx.main.writer
@@ -49,7 +44,7 @@ def agent_build_create(context: Context, values: Mapping[str, Any]) -> rows.Agen
     Raises: AgentBuildExists(hypervisor, os, architecture).
     """
     try:
-        return cast("rows.AgentBuild", current(context).insert(t, values))
+        return current(context).insert(t, values)
     except exceptions.DBDuplicateEntry as error:
         triple = {name: values.get(name) for name in ("hypervisor", "os", "architecture")}
         raise exceptions.AgentBuildExists(**triple) from error

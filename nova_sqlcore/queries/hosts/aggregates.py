@@ -17,7 +17,17 @@ from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.children import Relation
-from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    arg_list,
+    changes,
+    columns,
+    different,
+    now,
+    select_statement,
+    soft_delete,
+    visible,
+)
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
 from nova_sqlcore.queries.common.only_one import hold, hold_in_cluster, insert_only
@@ -32,9 +42,9 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Select
     from nova_sqlcore.core.transaction import Transaction
 
-Row = dict[str, Any]
 
 _ZONE: Final = "availability_zone"
 #: Keys of a row that are not columns, and can't be written.
@@ -100,22 +110,23 @@ def _with_key(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
     )
 
 
-def _shown(transaction: Transaction, row: Row) -> Row:
+def _shown(transaction: Transaction, row: Row) -> rows.AggregateWithChildren:
     """Return a row of ``_all`` as callers see it."""
     identity = row["id"]
     found = children.take(transaction, _ITEMS, row, "metadetails", identity)
-    return _with_children(row, _host_names(transaction, row), {item["key"]: item["value"] for item in found})
+    names = _host_names(transaction, row)
+    return _with_children(cast("rows.Aggregate", row), names, {item["key"]: item["value"] for item in found})
 
 
 def _host_names(transaction: Transaction, row: Row) -> list[str]:
     return [host["host"] for host in children.take(transaction, _HOSTS, row, "hosts", row["id"])]
 
 
-def _with_children(row: Row, names: list[str], metadata: dict[str, str]) -> Row:
-    return row | {"hosts": names, "metadetails": metadata, _ZONE: metadata.get(_ZONE)}
+def _with_children(row: rows.Aggregate, names: list[str], metadata: dict[str, str]) -> rows.AggregateWithChildren:
+    return {**row, "hosts": names, "metadetails": metadata, _ZONE: metadata.get(_ZONE)}
 
 
-def _get(transaction: Transaction, read_deleted: str, aggregate_id: Any) -> Row | None:
+def _get(transaction: Transaction, read_deleted: str, aggregate_id: Any) -> rows.AggregateWithChildren | None:
     number = as_id(aggregate_id)
     row = None if number is None else transaction.row(_one(read_deleted, transaction.dialect), by_id=number)
     return None if row is None else _shown(transaction, row)
@@ -131,7 +142,7 @@ def aggregate_get(context: Context, aggregate_id: int) -> rows.AggregateWithChil
     row = _get(current(context), context.read_deleted, aggregate_id)
     if row is None:
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
-    return cast("rows.AggregateWithChildren", row)
+    return row
 
 
 @tx.main.reader
@@ -142,7 +153,7 @@ def aggregate_get_all(context: Context) -> list[rows.AggregateWithChildren]:
     """
     transaction = current(context)
     found = transaction.rows(_all(context.read_deleted, transaction.dialect))
-    return [cast("rows.AggregateWithChildren", _shown(transaction, row)) for row in found]
+    return [_shown(transaction, row) for row in found]
 
 
 @tx.main.reader
@@ -154,7 +165,7 @@ def aggregate_get_by_host(context: Context, host: str, key: str | None = None) -
     transaction = current(context)
     statement = _of_host(context.read_deleted, bool(key), transaction.dialect)
     found = transaction.rows(statement, host=host, **({"key": key} if key else {}))
-    return [cast("rows.AggregateWithChildren", _shown(transaction, row)) for row in found]
+    return [_shown(transaction, row) for row in found]
 
 
 @tx.main.reader
@@ -165,20 +176,22 @@ def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.Aggre
     """
     transaction = current(context)
     found = transaction.rows(_with_key(context.read_deleted, transaction.dialect), key=key)
-    shown = (_with_children(row, _host_names(transaction, row), {row.pop("key"): row.pop("value")}) for row in found)
-    return [cast("rows.AggregateWithChildren", row) for row in shown]
+    return [
+        _with_children(cast("rows.Aggregate", row), _host_names(transaction, row), {row.pop("key"): row.pop("value")})
+        for row in found
+    ]
 
 
 # -- creating, changing and deleting aggregates -----------------------------------------------------------------------
 
 
 @functools.cache
-def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> sa.Select[Any]:
+def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> Select[rows.Aggregate]:
     """Lock an aggregate, and perhaps the live ones of a name too."""
     wanted = sa.and_(t.c.id == arg("by_id"), *visible(t, read_deleted))
     if or_namesakes:
         wanted = sa.or_(wanted, sa.and_(t.c.name == arg("name"), *visible(t, "no")))
-    return dialect.lock_row(sa.select(*columns(t)).where(wanted).order_by(t.c.id))
+    return dialect.lock_row(select_statement(t).where(wanted).order_by(t.c.id))
 
 
 @tx.main.writer
@@ -195,13 +208,13 @@ def aggregate_create(
     name = values["name"]
     refuse_alike(transaction, items.c.key, metadata or ())
     if name is None:  # the name of as many as like
-        row: Row | None = transaction.insert(t, values)
+        row: rows.Aggregate | None = transaction.insert(t, values)
     else:
         row = insert_only(transaction, t, values, ("name",), read_deleted="no")
     if row is None:
         raise exceptions.AggregateNameExists(aggregate_name=name)
     stored = _write_items(transaction, row["id"], metadata or {})
-    return cast("rows.AggregateWithChildren", _with_children(row, [], stored))
+    return _with_children(row, [], stored)
 
 
 @tx.main.writer
@@ -225,9 +238,9 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     if values.get("metadata") is not None:
         hold_in_cluster(transaction, items.name, as_id(aggregate_id))
     row = _lock_for_update(context, aggregate_id, given)
-    different = {name: value for name, value in given.items() if row[name] != value}
-    if different:
-        count_updated_by_id(transaction, t, "yes", row["id"], different)
+    new = different(row, given)
+    if new:
+        count_updated_by_id(transaction, t, "yes", row["id"], new)
     metadata = values.get("metadata")
     if metadata is not None:
         zone = {_ZONE: values[_ZONE]} if _ZONE in values else {}
@@ -238,7 +251,7 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     return cast("rows.AggregateWithChildren", found)
 
 
-def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, Any]) -> Row:
+def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, Any]) -> rows.Aggregate:
     """Lock and return the aggregate, after a look at whether another one has its new name."""
     transaction = current(context)
     number = as_id(aggregate_id)
@@ -363,7 +376,7 @@ def aggregate_host_add(context: Context, aggregate_id: int, host: str) -> rows.A
     if row is None:
         _require(context, aggregate_id)
         raise exceptions.AggregateHostExists(host=host, aggregate_id=aggregate_id)
-    return cast("rows.AggregateHost", row)
+    return row
 
 
 @tx.main.writer

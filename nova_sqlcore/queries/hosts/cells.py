@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries.common.lookups import bulk_changes, row_by, rows_by, soft_delete_by, update_by
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
-Row = dict[str, Any]
-
 
 @tx.main.reader
 def cell_get(context: Context, cell_name: str) -> rows.Cell:
@@ -28,7 +26,7 @@ def cell_get(context: Context, cell_name: str) -> rows.Cell:
     row = row_by(current(context), t, context.read_deleted, name=cell_name)
     if row is None:
         raise exceptions.CellNotFound(cell_name=cell_name)
-    return cast("rows.Cell", row)
+    return row
 
 
 @tx.main.reader
@@ -37,7 +35,7 @@ def cell_get_all(context: Context) -> list[rows.Cell]:
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Cell]", rows_by(current(context), t, "no"))
+    return rows_by(current(context), t, "no")
 
 
 @tx.main.writer
@@ -48,7 +46,7 @@ def cell_create(context: Context, values: Mapping[str, Any]) -> rows.Cell:
     Raises: CellExists(name); DBError without a transport_url.
     """
     try:
-        return cast("rows.Cell", current(context).insert(t, values))
+        return current(context).insert(t, values)
     except exceptions.DBDuplicateEntry as error:
         raise exceptions.CellExists(name=values.get("name")) from error
 
@@ -65,7 +63,7 @@ def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> 
     row = update_by(transaction, t, context.read_deleted, given, name=cell_name)
     if row is None:
         raise exceptions.CellNotFound(cell_name=cell_name)
-    return cast("rows.Cell", row)
+    return row
 
 
 @tx.main.writer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
-from nova_sqlcore.queries.common.clauses import arg, changes, columns, visible
+from nova_sqlcore.queries.common.clauses import arg, changes, columns, select_statement, visible
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by_id, shape_of, soft_delete_by, update_by_id
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
-
-Row = dict[str, Any]
+    from nova_sqlcore.core.handles import Select
 
 
 class _Resource(NamedTuple):
@@ -101,9 +100,9 @@ _STATISTICS = sa.select(
 
 
 @functools.cache
-def _by_hypervisor(read_deleted: str) -> sa.Select[Any]:
+def _by_hypervisor(read_deleted: str) -> Select[rows.ComputeNode]:
     matching = t.c.hypervisor_hostname.like(arg("pattern"))
-    return sa.select(*columns(t)).where(matching, *visible(t, read_deleted)).order_by(t.c.id)
+    return select_statement(t).where(matching, *visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.lru_cache(maxsize=256)
@@ -155,7 +154,7 @@ def _compute_node_select(
         if key.get(name) is not None:
             key[name] = as_id(key[name])
             if key[name] is None:
-                return cast("list[rows.ComputeNodeWithInventory]", [])
+                return []
     transaction = current(context)
     shape, params = shape_of(key)
     statement = _inventory_view(context.read_deleted == "no", shape, bool(limit), transaction.dialect)
@@ -185,7 +184,7 @@ def compute_node_get_model(context: Context, compute_id: int) -> rows.ComputeNod
     row = row_by_id(current(context), t, context.read_deleted, compute_id)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
-    return cast("rows.ComputeNode", row)
+    return row
 
 
 @tx.reader
@@ -244,7 +243,7 @@ def compute_node_search_by_hypervisor(context: Context, hypervisor_match: str) -
     Cost: 1 statement.
     """
     pattern = f"%{hypervisor_match}%"
-    return cast("list[rows.ComputeNode]", current(context).rows(_by_hypervisor(context.read_deleted), pattern=pattern))
+    return current(context).rows(_by_hypervisor(context.read_deleted), pattern=pattern)
 
 
 @tx.reader
@@ -265,7 +264,7 @@ def compute_node_create(context: Context, values: Mapping[str, Any]) -> rows.Com
     Cost: 1 statement.
     Raises: DBDuplicateEntry if a live node of the host has this hypervisor host name; DBError if a number is missing.
     """
-    return cast("rows.ComputeNode", current(context).insert(t, convert_objects_related_datetimes(dict(values))))
+    return current(context).insert(t, convert_objects_related_datetimes(dict(values)))
 
 
 @tx.writer
@@ -281,7 +280,7 @@ def compute_node_update(context: Context, compute_id: int, values: Mapping[str, 
     row = update_by_id(transaction, t, context.read_deleted, compute_id, stored)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
-    return cast("rows.ComputeNode", row)
+    return row
 
 
 @tx.writer

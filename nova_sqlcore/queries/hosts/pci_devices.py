@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
-Row = dict[str, Any]
 
 # A node's id that can't be one is asked for as NULL, which no device has.
 
@@ -38,7 +37,7 @@ def pci_device_get_by_addr(context: Context, node_id: int, dev_addr: str) -> row
     row = row_by(current(context), t, context.read_deleted, compute_node_id=as_id(node_id), address=dev_addr)
     if row is None:
         raise exceptions.PciDeviceNotFound(node_id=node_id, address=dev_addr)
-    return cast("rows.PCIDevice", row)
+    return row
 
 
 @tx.reader
@@ -51,7 +50,7 @@ def pci_device_get_by_id(context: Context, id: int) -> rows.PCIDevice:
     row = row_by_id(current(context), t, context.read_deleted, id)
     if row is None:
         raise exceptions.PciDeviceNotFoundById(id=id)
-    return cast("rows.PCIDevice", row)
+    return row
 
 
 @tx.reader
@@ -60,8 +59,7 @@ def pci_device_get_all_by_node(context: Context, node_id: int) -> list[rows.PCID
 
     Cost: 1 statement.
     """
-    found = rows_by(current(context), t, context.read_deleted, compute_node_id=as_id(node_id))
-    return cast("list[rows.PCIDevice]", found)
+    return rows_by(current(context), t, context.read_deleted, compute_node_id=as_id(node_id))
 
 
 @tx.reader
@@ -71,7 +69,7 @@ def pci_device_get_all_by_parent_addr(context: Context, node_id: int, parent_add
     Cost: 1 statement.
     """
     key = {"compute_node_id": as_id(node_id), "parent_addr": parent_addr}
-    return cast("list[rows.PCIDevice]", rows_by(current(context), t, context.read_deleted, **key))
+    return rows_by(current(context), t, context.read_deleted, **key)
 
 
 @require_context
@@ -81,8 +79,7 @@ def pci_device_get_all_by_instance_uuid(context: Context, instance_uuid: str) ->
 
     Cost: 1 statement.
     """
-    found = rows_by(current(context), t, context.read_deleted, status="allocated", instance_uuid=instance_uuid)
-    return cast("list[rows.PCIDevice]", found)
+    return rows_by(current(context), t, context.read_deleted, status="allocated", instance_uuid=instance_uuid)
 
 
 @also_named(value="values")
@@ -107,7 +104,7 @@ def pci_device_update(context: Context, node_id: int, address: str, values: Mapp
         or update_by(transaction, t, "no", written, **place)  # somebody else has just stored it
         or transaction.insert(t, place | given)  # the id is taken: this raises
     )
-    return cast("rows.PCIDevice", row)
+    return row
 
 
 @tx.writer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
 
-Row = dict[str, Any]
 
 _COMPUTE: Final = "nova-compute"
 _DISABLED_REASON: Final = "New compute service disabled due to config option."
@@ -71,7 +71,7 @@ def service_get(context: Context, service_id: int) -> rows.Service:
     row = row_by_id(current(context), t, context.read_deleted, service_id)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
-    return cast("rows.Service", row)
+    return row
 
 
 @tx.reader.allow_async
@@ -94,7 +94,7 @@ def service_get_by_compute_host(context: Context, host: str) -> rows.Service:
     row = row_by(current(context), t, "no", host=host, binary=_COMPUTE)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=host)
-    return cast("rows.Service", row)
+    return row
 
 
 @tx.reader
@@ -107,7 +107,7 @@ def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> 
     row = row_by(current(context), t, "no", host=host, binary=binary)
     if row is None:
         raise exceptions.HostBinaryNotFound(host=host, binary=binary)
-    return cast("rows.Service", row)
+    return row
 
 
 @tx.reader
@@ -116,7 +116,7 @@ def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> ro
 
     Cost: 1 statement.
     """
-    return cast("rows.Service | None", row_by(current(context), t, "no", host=host, topic=topic, disabled=False))
+    return row_by(current(context), t, "no", host=host, topic=topic, disabled=False)
 
 
 @tx.reader
@@ -126,7 +126,7 @@ def service_get_all(context: Context, disabled: bool | None = None) -> list[rows
     Cost: 1 statement.
     """
     wanted = {} if disabled is None else {"disabled": disabled}
-    return cast("list[rows.Service]", rows_by(current(context), t, context.read_deleted, **wanted))
+    return rows_by(current(context), t, context.read_deleted, **wanted)
 
 
 @tx.reader
@@ -136,7 +136,7 @@ def service_get_all_by_binary(context: Context, binary: str, include_disabled: b
     Cost: 1 statement.
     """
     wanted = {} if include_disabled else {"disabled": False}
-    return cast("list[rows.Service]", rows_by(current(context), t, "no", binary=binary, **wanted))
+    return rows_by(current(context), t, "no", binary=binary, **wanted)
 
 
 @tx.reader
@@ -145,7 +145,7 @@ def service_get_all_by_host(context: Context, host: str) -> list[rows.Service]:
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Service]", rows_by(current(context), t, "no", host=host))
+    return rows_by(current(context), t, "no", host=host)
 
 
 @tx.reader
@@ -154,7 +154,7 @@ def service_get_all_by_topic(context: Context, topic: str) -> list[rows.Service]
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Service]", rows_by(current(context), t, "no", topic=topic, disabled=False))
+    return rows_by(current(context), t, "no", topic=topic, disabled=False)
 
 
 @tx.writer
@@ -169,7 +169,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     transaction = current(context)
     row = transaction.insert_absent(t, _perhaps_disabled(values), ignore=("availability_zone",))
     if row is not None:
-        return cast("rows.Service", row)
+        return row
     host, binary = values.get("host"), values.get("binary")
     if binary is not None and transaction.row(_SAME_BINARY, host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
@@ -198,7 +198,7 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
-    return cast("rows.Service", row)
+    return row
 
 
 @tx.writer

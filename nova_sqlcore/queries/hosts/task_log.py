@@ -5,7 +5,7 @@ Times may be ISO texts; a time zone is dropped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
-    from nova_sqlcore.queries.common.clauses import Row
+    from nova_sqlcore.core.handles import Row
 
     Moment = datetime.datetime | str
 
@@ -38,7 +38,7 @@ def task_log_get(
     Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
-    return cast("rows.TaskLog | None", row_by(current(context), t, context.read_deleted, **key))
+    return row_by(current(context), t, context.read_deleted, **key)
 
 
 @tx.reader
@@ -56,7 +56,7 @@ def task_log_get_all(
     Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
-    return cast("list[rows.TaskLog]", rows_by(current(context), t, context.read_deleted, **key))
+    return rows_by(current(context), t, context.read_deleted, **key)
 
 
 @tx.writer

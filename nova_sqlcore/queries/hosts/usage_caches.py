@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, assigned, changes, columns, rows_in
+from nova_sqlcore.queries.common.clauses import arg, arg_list, assigned, changes, columns, rows_in, select_statement
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.lookups import BY, Shape, count_updated_by_id, equal, row_by, shape_of
 from nova_sqlcore.queries.common.only_one import change_or_insert, insert_only, lock_first
@@ -24,21 +24,22 @@ from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
 
 logger = logging.getLogger(__name__)
 
 _BANDWIDTH_KEY: Final = ("uuid", "mac", "start_period")
 _COUNTERS: Final = ("reads", "read_bytes", "writes", "write_bytes")
 
-_BANDWIDTH_OF_LIST = sa.select(*columns(bw_usage_cache)).where(
+_BANDWIDTH_OF_LIST = select_statement(bw_usage_cache).where(
     bw_usage_cache.c.uuid.in_(arg_list("uuids")), bw_usage_cache.c.start_period == arg("start_period")
 )
 _VOLUMES_SINCE = (
-    sa.select(*columns(volume_usage_cache))
+    select_statement(volume_usage_cache)
     .where(
         sa.or_(
             *(
@@ -82,7 +83,7 @@ def bw_usage_get(
     Raises: ValueError for text that is not a time.
     """
     key = convert_objects_related_datetimes({"uuid": uuid, "mac": mac, "start_period": start_period}, "start_period")
-    return cast("rows.BandwidthUsage | None", row_by(current(context), bw_usage_cache, "yes", **key))
+    return row_by(current(context), bw_usage_cache, "yes", **key)
 
 
 @require_context
@@ -98,7 +99,7 @@ def bw_usage_get_by_uuids(
     period = convert_objects_related_datetimes({"start_period": start_period}, "start_period")
     found = rows_in(current(context), _BANDWIDTH_OF_LIST, "uuids", list(dict.fromkeys(uuids)), **period)
     found.sort(key=operator.itemgetter("id"))
-    return cast("list[rows.BandwidthUsage]", found)
+    return found
 
 
 @require_context
@@ -158,7 +159,7 @@ def vol_get_usage_by_time(context: Context, begin: datetime.datetime) -> list[ro
     Those that never were, current or total, are among them.
     Cost: 1 statement.
     """
-    return cast("list[rows.VolumeUsage]", current(context).rows(_VOLUMES_SINCE, begin=begin))
+    return current(context).rows(_VOLUMES_SINCE, begin=begin)
 
 
 @require_context
@@ -194,22 +195,22 @@ def vol_usage_update(
     }
     counts = changes(t, {f"{kind}_{name}": count for name, count in reported.items()}, transaction)
 
-    def update() -> Row | None:
+    def update() -> rows.VolumeUsage | None:
         row = lock_first(transaction, t, volume_id=id)
         if row is None:
             return None
         numbers = _counted(row, [counts[f"{kind}_{name}"] or 0 for name in _COUNTERS], update_totals)
         written = changes(t, {"updated_at": now, **about, **numbers}, transaction)
         count_updated_by_id(transaction, t, "yes", row["id"], written)
-        return row | written
+        return cast("rows.VolumeUsage", row | written)
 
     row = change_or_insert(
         update, lambda: insert_only(transaction, t, {"volume_id": id, **about, **counts}, ("volume_id",))
     )
-    return cast("rows.VolumeUsage", row)
+    return row
 
 
-def _counted(row: Row, reported: Sequence[int], update_totals: bool) -> Row:
+def _counted(row: Mapping[str, Any], reported: Sequence[int], update_totals: bool) -> Row:
     """Return the counters of a volume after a report."""
     current_counts = [row[f"curr_{name}"] or 0 for name in _COUNTERS]
     is_reset = any(new < old for new, old in zip(reported, current_counts, strict=True))

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
 
 __all__ = ["BATCH", "MAX_BATCH", "Blocked", "archive_blocked_rows", "archive_deleted_rows", "purge_archived_rows"]
 
 logger = logging.getLogger(__name__)
 
-Row = dict[str, Any]
 
 #: The most trees of one transaction, if they may have more than a root: few enough that a server looks each of them up,
 #: and does not read a whole table for them.

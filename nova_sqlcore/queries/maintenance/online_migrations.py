@@ -16,13 +16,14 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import get_admin_context
-from nova_sqlcore.queries.common.clauses import Row, arg, arg_list, changes, chunks, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, chunks, now, soft_delete, visible
 from nova_sqlcore.tables import aggregates, compute_nodes, pci_devices, services
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 logger = logging.getLogger(__name__)

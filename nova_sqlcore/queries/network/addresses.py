@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
 from nova_sqlcore.core.values import batches, complete, insert_statement, stored
-from nova_sqlcore.queries.common.clauses import Row, arg_list, chunks
+from nova_sqlcore.queries.common.clauses import arg_list, chunks
 from nova_sqlcore.queries.common.lookups import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
     from nova_sqlcore.queries.common.lookups import Shape
 

@@ -6,7 +6,7 @@ The name is the primary key; ``deleted`` is a boolean here, and nothing sets it:
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -14,7 +14,7 @@ from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common.alike import clash_named
-from nova_sqlcore.queries.common.clauses import arg, columns, visible
+from nova_sqlcore.queries.common.clauses import arg, columns, select_statement, visible
 from nova_sqlcore.tables import dns_domains as t
 from nova_sqlcore.tx import current
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
 
-_LIVE = sa.select(*columns(t)).where(*visible(t, "no")).order_by(t.c.domain)
+_LIVE = select_statement(t).where(*visible(t, "no")).order_by(t.c.domain)
 _BY_DOMAIN = _LIVE.where(t.c.domain == arg("domain"))
 
 
@@ -48,7 +48,7 @@ def dnsdomain_get(context: Context, fqdomain: str) -> rows.DNSDomain | None:
 
     Cost: 1 statement.
     """
-    return cast("rows.DNSDomain | None", current(context).row(_BY_DOMAIN, domain=fqdomain))
+    return current(context).row(_BY_DOMAIN, domain=fqdomain)
 
 
 @tx.main.reader
@@ -57,7 +57,7 @@ def dnsdomain_get_all(context: Context) -> list[rows.DNSDomain]:
 
     Cost: 1 statement.
     """
-    return cast("list[rows.DNSDomain]", current(context).rows(_LIVE))
+    return current(context).rows(_LIVE)
 
 
 @require_context

@@ -16,7 +16,16 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import authorize_project_context, is_user_context, require_context
 from nova_sqlcore.queries.common import claims
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg, assigned, changes, columns, split, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    assigned,
+    changes,
+    columns,
+    returning_statement,
+    select_statement,
+    split,
+    visible,
+)
 from nova_sqlcore.queries.common.ids import as_id, is_uuid_like
 from nova_sqlcore.queries.common.lookups import Shape, count_updated_by_id, equal, row_by, rows_by, shape_of
 from nova_sqlcore.queries.compute.rows import named
@@ -31,9 +40,9 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Select, Statement
     from nova_sqlcore.core.transaction import Transaction
 
-Row = dict[str, Any]
 
 #: Keys that callers hand over with a new fixed IP though no column holds them.
 _FOREIGN: Final = ("project_id",)
@@ -149,9 +158,9 @@ def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> 
 
 
 @functools.cache
-def _by_floating_address(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _by_floating_address(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
     return (
-        sa.select(*columns(t))
+        select_statement(t)
         .join_from(floating_ips, t, floating_ips.c.fixed_ip_id == t.c.id)
         .where(*equal(floating_ips, shape), *visible(t, read_deleted))
         .where(*(visible(floating_ips, "no") if read_deleted == "no" else ()))
@@ -161,9 +170,9 @@ def _by_floating_address(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 
 @functools.cache
-def _by_instance_host(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _by_instance_host(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
     return (
-        sa.select(*columns(t))
+        select_statement(t)
         .join_from(instances, t, t.c.instance_uuid == instances.c.uuid)
         .where(*equal(instances, shape), *visible(instances, "no"), *visible(t, read_deleted))
         .order_by(t.c.id)
@@ -223,8 +232,7 @@ def fixed_ip_get_by_floating_address(context: Context, floating_address: str) ->
     if not addresses.is_inet(floating_address):
         return None
     shape, key = shape_of({"address": floating_address})
-    row = transaction.row(_by_floating_address(context.read_deleted, shape), **key)
-    return cast("rows.FixedIP | None", row)
+    return transaction.row(_by_floating_address(context.read_deleted, shape), **key)
 
 
 @require_context
@@ -258,7 +266,7 @@ def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -
     row = None if is_text else row_by(current(context), t, "no", network_id=number, host=host)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetworkHost(network_id=network_id, host=host)
-    return cast("rows.FixedIP", row)
+    return row
 
 
 @require_context
@@ -282,8 +290,7 @@ def fixed_ip_get_by_host(context: Context, host: str) -> list[rows.FixedIP]:
     Cost: 1 statement.
     """
     shape, params = shape_of({"host": host})
-    found = current(context).rows(_by_instance_host(context.read_deleted, shape), **params)
-    return cast("list[rows.FixedIP]", found)
+    return current(context).rows(_by_instance_host(context.read_deleted, shape), **params)
 
 
 @tx.main.reader
@@ -296,7 +303,7 @@ def fixed_ip_get_all(context: Context) -> list[rows.FixedIP]:
     found = rows_by(current(context), t, "yes")
     if not found:
         raise exceptions.NoFixedIpsDefined
-    return cast("list[rows.FixedIP]", found)
+    return found
 
 
 # -- creating ---------------------------------------------------------------------------------------------------------
@@ -313,7 +320,7 @@ def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP
     row = current(context).insert_absent(t, values, ignore=_FOREIGN)
     if row is None:
         raise exceptions.FixedIpExists(address=values.get("address"))
-    return cast("rows.FixedIP", row)
+    return row
 
 
 @require_context
@@ -343,9 +350,9 @@ def _taken(names: Sequence[str], has_network: bool) -> dict[str, Any]:
 
 
 @functools.cache
-def _candidate(has_network: bool, shape: Shape) -> sa.Select[Any]:
+def _candidate(has_network: bool, shape: Shape) -> Select[rows.FixedIP]:
     where = (*equal(t, shape, "by_"), _in_network(t, has_network), *visible(t, "no"))
-    return sa.select(*columns(t)).where(*where).order_by(t.c.id).limit(1)
+    return select_statement(t).where(*where).order_by(t.c.id).limit(1)
 
 
 def _associate(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
@@ -354,8 +361,8 @@ def _associate(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Up
 
 
 @functools.lru_cache(maxsize=64)
-def _associate_at_once(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.sql.expression.Executable:
-    return _associate(has_network, names, shape).returning(*columns(t))
+def _associate_at_once(has_network: bool, names: tuple[str, ...], shape: Shape) -> Statement[rows.FixedIP]:
+    return returning_statement(_associate(has_network, names, shape), t)
 
 
 @functools.lru_cache(maxsize=64)
@@ -401,7 +408,7 @@ def fixed_ip_associate(
     if is_network and addresses.is_inet(address):
         taken = transaction.row(_associate_at_once(*form), **key, **given) if at_once else None
         if taken is not None:
-            return cast("rows.FixedIP", taken)
+            return taken
         row = transaction.row(_candidate(bool(network), shape), **key)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
@@ -409,7 +416,7 @@ def fixed_ip_associate(
         raise exceptions.FixedIpAlreadyInUse(address=address, instance_uuid=instance_uuid)
     if at_once or not transaction.execute(_associate_by_id(*form), by_id=row["id"], **key, **given):
         raise exceptions.RetryRequest(exceptions.FixedIpAssociateFailed(net=network_id))
-    return cast("rows.FixedIP", _with_network(row | given, network))
+    return _with_network(cast("rows.FixedIP", row | given), network)
 
 
 def _association(transaction: Transaction, virtual_interface_id: int | None, **owner: Any) -> Row:
@@ -419,7 +426,7 @@ def _association(transaction: Transaction, virtual_interface_id: int | None, **o
     return changes(t, given | {name: value for name, value in optional.items() if value}, transaction)
 
 
-def _with_network(row: Row, network: Mapping[str, int]) -> Row:
+def _with_network(row: rows.FixedIP, network: Mapping[str, int]) -> rows.FixedIP:
     if row["network_id"] is None:
         row["network_id"] = network.get("by_network")
     return row
@@ -443,19 +450,17 @@ def _oldest(dialect: Dialect, in_network: bool, names: Sequence[str], lock: clai
     """Return the SELECT of the free row of the network, or of no network, that was left alone for the longest time.
 
     With an index on (network_id, deleted, reserved, leased, instance_uuid, host, updated_at NULLS FIRST, id) this is
-    one step, whatever the number of addresses. MySQL has to be told: where a network has few of all addresses it takes
-    a shorter index, sorts what it finds and so locks all that is free (seen with 2 of 32).
+    one step, whatever the number of addresses.
     """
-    candidate = t.alias("free_fixed_ips")
+    candidate = t.alias()
     network = candidate.c.network_id
     nulls = (candidate.c.instance_uuid, candidate.c.host)
-    oldest = (
+    return lock(
         sa.select(*(candidate.c[name] for name in names))
         .where(network == arg("by_network") if in_network else network.is_(None), *_free(candidate))
         .order_by(*dialect.all_null(*(nulls if in_network else (network, *nulls))), *_age(dialect, candidate))
         .limit(1)
     )
-    return lock(dialect.prefer_index(oldest, candidate, "fixed_ips_free_idx"))
 
 
 def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
@@ -463,7 +468,7 @@ def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any],
 
 
 @functools.lru_cache(maxsize=256)
-def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> claims.Claim:
+def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> claims.Claim[rows.FixedIP]:
     """Return the claim of the oldest free row: one of the network or one of no network, each found by its own arm."""
 
     def pick(wanted: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
@@ -504,7 +509,7 @@ def fixed_ip_associate_pool(
     row = claims.take(transaction, claim, network, given, failure) if is_network else None
     if row is None:
         raise exceptions.NoMoreFixedIps(net=network_id)
-    return cast("rows.FixedIP", _with_network(row, network))
+    return _with_network(row, network)
 
 
 # -- updating and disassociating --------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from nova_sqlcore.queries.common.clauses import (
     now,
     owner,
     rows_in,
+    select_statement,
     soft_delete,
     split,
     visible,
@@ -49,10 +50,10 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Select
 
 logger = logging.getLogger(__name__)
 
-Row = dict[str, Any]
 
 #: Keys that callers hand over with a new floating IP though no column holds them.
 _FOREIGN: Final = ("instance_uuid",)
@@ -124,10 +125,10 @@ def _by_address(context: Context, address: str | None) -> Row:
 
 
 @functools.cache
-def _by_fixed_address(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _by_fixed_address(read_deleted: str, shape: Shape) -> Select[rows.FloatingIP]:
     fixed = equal(fixed_ips, shape)
     return (
-        sa.select(*columns(t))
+        select_statement(t)
         .join_from(fixed_ips, t, t.c.fixed_ip_id == fixed_ips.c.id)
         .where(*fixed, *(visible(fixed_ips, "no") if read_deleted == "no" else ()), *visible(t, read_deleted))
         .order_by(t.c.id)
@@ -241,8 +242,7 @@ def floating_ip_get_by_fixed_address(context: Context, fixed_address: str) -> li
     if not addresses.is_inet(fixed_address):
         return []
     shape, key = shape_of({"address": fixed_address})
-    found = transaction.rows(_by_fixed_address(context.read_deleted, shape), **key)
-    return cast("list[rows.FloatingIP]", found)
+    return transaction.rows(_by_fixed_address(context.read_deleted, shape), **key)
 
 
 @require_context
@@ -255,16 +255,15 @@ def floating_ip_get_by_fixed_ip_id(context: Context, fixed_ip_id: int) -> list[r
     number = as_id(fixed_ip_id)
     if number is None and fixed_ip_id is not None:
         return []
-    found = rows_by(current(context), t, context.read_deleted, fixed_ip_id=number)
-    return cast("list[rows.FloatingIP]", found)
+    return rows_by(current(context), t, context.read_deleted, fixed_ip_id=number)
 
 
 # -- creating ---------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _created(read_deleted: str) -> sa.Select[Any]:
-    return sa.select(*columns(t)).where(t.c.address.in_(arg_list("addresses")), *visible(t, read_deleted))
+def _created(read_deleted: str) -> Select[rows.FloatingIP]:
+    return select_statement(t).where(t.c.address.in_(arg_list("addresses")), *visible(t, read_deleted))
 
 
 @require_context
@@ -278,7 +277,7 @@ def floating_ip_create(context: Context, values: Mapping[str, Any]) -> rows.Floa
     row = current(context).insert_absent(t, values, ignore=_FOREIGN)
     if row is None:
         raise exceptions.FloatingIpExists(address=values.get("address"))
-    return cast("rows.FloatingIP", row)
+    return row
 
 
 @require_context
@@ -300,7 +299,7 @@ def floating_ip_bulk_create(
         return None
     wanted = [ip["address"] for ip in given if ip.get("address") is not None]
     found = rows_in(transaction, _created(context.read_deleted), "addresses", wanted)
-    return cast("list[rows.FloatingIP]", sorted(found, key=lambda row: row["id"]))
+    return sorted(found, key=lambda row: row["id"])
 
 
 # -- the pools --------------------------------------------------------------------------------------------------------
@@ -312,7 +311,7 @@ def _free(table: sa.FromClause, shape: Shape) -> tuple[sa.ColumnElement[bool], .
 
 
 @functools.lru_cache(maxsize=64)
-def _claim(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> claims.Claim:
+def _claim(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> claims.Claim[rows.FloatingIP]:
     """Return the claim of any free address of a pool.
 
     The index (pool, deleted, fixed_ip_id, project_id) finds one in one step, whatever the number of addresses. Servers
@@ -351,8 +350,7 @@ def floating_ip_allocate_address(
     row = claims.take(transaction, claim, key, given, exceptions.FloatingIpAllocateFailed())
     if row is None:
         raise exceptions.NoMoreFloatingIps
-    address: str = row["address"]
-    return address
+    return cast("str", row["address"])
 
 
 @functools.cache

@@ -16,10 +16,10 @@ from nova_sqlcore.queries.common.clauses import (
     arg_list,
     assigned,
     changes,
-    columns,
     now,
     owner,
     rows_in,
+    select_statement,
     soft_delete,
     visible,
 )
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Select
 
-Row = dict[str, Any]
 #: Whose networks a context gets: everybody's, its own, or its own and those without a project.
 Whose = Literal["all", "own", "own or none"]
 
@@ -62,25 +62,25 @@ def _of(whose: Whose) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 @functools.cache
-def _one(read_deleted: str, whose: Whose) -> sa.Select[Any]:
-    return sa.select(*columns(t)).where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
+def _one(read_deleted: str, whose: Whose) -> Select[rows.Network]:
+    return select_statement(t).where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
 
 
 @functools.cache
-def _live(whose: Whose, by_uuids: bool) -> sa.Select[Any]:
+def _live(whose: Whose, by_uuids: bool) -> Select[rows.Network]:
     listed = (t.c.uuid.in_(arg_list("uuids")),) if by_uuids else ()
-    return sa.select(*columns(t)).where(*listed, *visible(t, "no"), *_of(whose)).order_by(t.c.id)
+    return select_statement(t).where(*listed, *visible(t, "no"), *_of(whose)).order_by(t.c.id)
 
 
 @functools.cache
-def _by_cidr(shape: Shape) -> sa.Select[Any]:
+def _by_cidr(shape: Shape) -> Select[rows.Network]:
     """Return the SELECT of the first network with this range in one of both columns."""
     either = (column.is_(None) if shape.null else column == arg("cidr") for column in (t.c.cidr, t.c.cidr_v6))
-    return sa.select(*columns(t)).where(sa.or_(*either), *visible(t, "no")).order_by(t.c.id).limit(1)
+    return select_statement(t).where(sa.or_(*either), *visible(t, "no")).order_by(t.c.id).limit(1)
 
 
 @functools.cache
-def _by_host(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _by_host(read_deleted: str, shape: Shape) -> Select[rows.Network]:
     """Return the SELECT of a host's networks: its own, those of its fixed IPs and of its instances' fixed IPs.
 
     Each of the three goes by an index on the host; as alternatives of one WHERE they would not.
@@ -89,7 +89,7 @@ def _by_host(read_deleted: str, shape: Shape) -> sa.Select[Any]:
     of_instances = fixed.join(instances, instances.c.uuid == fixed_ips.c.instance_uuid).where(*equal(instances, shape))
     own = sa.select(t.c.id).where(*equal(t, shape))
     found = sa.union(own, fixed.where(*equal(fixed_ips, shape)), of_instances).subquery("found")
-    return sa.select(*columns(t)).join_from(found, t, t.c.id == found.c.id).where(*visible(t, "no")).order_by(t.c.id)
+    return select_statement(t).join_from(found, t, t.c.id == found.c.id).where(*visible(t, "no")).order_by(t.c.id)
 
 
 @functools.cache
@@ -155,10 +155,10 @@ def network_get(context: Context, network_id: int, project_only: bool | str = "a
     row = _get(context, network_id, project_only)
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    return cast("rows.Network", row)
+    return row
 
 
-def _get(context: Context, network_id: Any, project_only: bool | str) -> Row | None:
+def _get(context: Context, network_id: Any, project_only: bool | str) -> rows.Network | None:
     number = as_id(network_id)
     whose, project = _scope(context, project_only)
     if number is None:
@@ -178,7 +178,7 @@ def network_get_all(context: Context, project_only: bool | str = "allow_none") -
     found = current(context).rows(_live(whose, by_uuids=False), **project)
     if not found:
         raise exceptions.NoNetworksFound
-    return cast("list[rows.Network]", found)
+    return found
 
 
 @require_context
@@ -203,7 +203,7 @@ def network_get_all_by_uuids(
             if project_only:
                 raise exceptions.NetworkNotFoundForProject(network_uuid=uuid, project_id=context.project_id)
             raise exceptions.NetworkNotFound(network_id=uuid)
-    return cast("list[rows.Network]", sorted(found, key=lambda row: row["id"]))
+    return sorted(found, key=lambda row: row["id"])
 
 
 @tx.main.reader
@@ -214,7 +214,7 @@ def network_get_all_by_host(context: Context, host: str) -> list[rows.Network]:
     Cost: 1 statement.
     """
     shape, key = shape_of({"host": host})
-    return cast("list[rows.Network]", current(context).rows(_by_host(context.read_deleted, shape), **key))
+    return current(context).rows(_by_host(context.read_deleted, shape), **key)
 
 
 @tx.main.reader
@@ -227,7 +227,7 @@ def network_get_by_uuid(context: Context, uuid: str) -> rows.Network:
     row = row_by(current(context), t, "no", uuid=uuid)
     if row is None:
         raise exceptions.NetworkNotFoundForUUID(uuid=uuid)
-    return cast("rows.Network", row)
+    return row
 
 
 @tx.main.reader
@@ -242,7 +242,7 @@ def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
     row = transaction.row(_by_cidr(shape), **key) if addresses.is_inet(cidr) else None
     if row is None:
         raise exceptions.NetworkNotFoundForCidr(cidr=cidr)
-    return cast("rows.Network", row)
+    return row
 
 
 @tx.main.reader
@@ -308,7 +308,7 @@ def network_create_safe(context: Context, values: Mapping[str, Any]) -> rows.Net
     row = current(context).insert_absent(t, {"uuid": str(uuids.uuid4()), **values})
     if row is None:
         raise exceptions.DuplicateVlan(vlan=values.get("vlan"))
-    return cast("rows.Network", row)
+    return row
 
 
 @require_context
@@ -326,10 +326,10 @@ def network_update(context: Context, network_id: int, values: Mapping[str, Any])
         raise exceptions.DuplicateVlan(vlan=values.get("vlan")) from error
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    return cast("rows.Network", row)
+    return row
 
 
-def _write(context: Context, network_id: Any, given: Row) -> Row | None:
+def _write(context: Context, network_id: Any, given: Row) -> rows.Network | None:
     number = as_id(network_id)
     if number is None:
         return None
@@ -396,7 +396,7 @@ def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.Colum
 
 
 @functools.lru_cache(maxsize=32)
-def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> claims.Claim:
+def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> claims.Claim[rows.Network]:
     def pick(wanted: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
         candidate = t.alias()
         fields = (candidate.c[name] for name in wanted)
@@ -421,14 +421,14 @@ def network_associate(
     """
     if not force:
         owned = row_by(current(context), t, "no", project_id=project_id)
-        return cast("rows.Network", owned or _take_first(context, project_id, network_id))
+        return owned or _take_first(context, project_id, network_id)
     row = _take(context, project_id, network_id, only_first=False)
     if row is None:
         raise exceptions.NoMoreNetworks
-    return cast("rows.Network", row)
+    return row
 
 
-def _take_first(context: Context, project_id: str, network_id: int | None = None) -> Row:
+def _take_first(context: Context, project_id: str, network_id: int | None = None) -> rows.Network:
     """Take a network for a project that seemed to have none, or return the one that another caller has just taken."""
     transaction = current(context)
     hold(transaction, "networks.project_id", project_id)
@@ -438,7 +438,7 @@ def _take_first(context: Context, project_id: str, network_id: int | None = None
     return row
 
 
-def _take(context: Context, project_id: str, network_id: Any, only_first: bool) -> Row | None:
+def _take(context: Context, project_id: str, network_id: Any, only_first: bool) -> rows.Network | None:
     transaction = current(context)
     number = as_id(network_id)
     if number is None and network_id is not None:
@@ -463,7 +463,7 @@ def project_get_networks(context: Context, project_id: str, associate: bool = Tr
     found = rows_by(current(context), t, "no", project_id=project_id)
     if not found and associate:
         found = [_take_first(context, project_id)]
-    return cast("list[rows.Network]", found)
+    return found
 
 
 # -- deleting ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg, columns, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, owner, select_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by
 from nova_sqlcore.tables import instances
@@ -33,7 +33,7 @@ def _of_instance(read_deleted: str, owned: bool) -> sa.Select[Any]:
     joined = instances.outerjoin(t, sa.and_(t.c.instance_uuid == instances.c.uuid, *visible(t, "no")))
     project = (instances.c.project_id == arg("project_id"),) if owned else ()
     return (
-        sa.select(*columns(t))
+        select_statement(t)
         .select_from(joined)
         .where(instances.c.uuid == arg("uuid"), *visible(instances, read_deleted), *project)
         .order_by(t.c.created_at, t.c.id)
@@ -47,7 +47,7 @@ def virtual_interface_get(context: Context, vif_id: int) -> rows.VirtualInterfac
 
     Cost: 1 statement.
     """
-    return cast("rows.VirtualInterface | None", row_by_id(current(context), t, "no", vif_id))
+    return row_by_id(current(context), t, "no", vif_id)
 
 
 @require_context
@@ -59,7 +59,7 @@ def virtual_interface_get_by_address(context: Context, address: str) -> rows.Vir
     Raises: InvalidIpAddressError(text with the address) if the lookup fails.
     """
     try:
-        return cast("rows.VirtualInterface | None", row_by(current(context), t, "no", address=address))
+        return row_by(current(context), t, "no", address=address)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except exceptions.DBError as error:
@@ -73,7 +73,7 @@ def virtual_interface_get_by_uuid(context: Context, vif_uuid: str) -> rows.Virtu
 
     Cost: 1 statement.
     """
-    return cast("rows.VirtualInterface | None", row_by(current(context), t, "no", uuid=vif_uuid))
+    return row_by(current(context), t, "no", uuid=vif_uuid)
 
 
 @also_named(instance_id="instance_uuid")
@@ -89,10 +89,7 @@ def virtual_interface_get_by_instance_and_network(
     number = as_id(network_id)
     if number is None and network_id is not None:
         return None
-    return cast(
-        "rows.VirtualInterface | None",
-        row_by(current(context), t, "no", instance_uuid=instance_uuid, network_id=number),
-    )
+    return row_by(current(context), t, "no", instance_uuid=instance_uuid, network_id=number)
 
 
 @also_named(instance_id="instance_uuid")
@@ -120,7 +117,7 @@ def virtual_interface_get_all(context: Context) -> list[rows.VirtualInterface]:
 
     Cost: 1 statement.
     """
-    return cast("list[rows.VirtualInterface]", rows_by(current(context), t, "no"))
+    return rows_by(current(context), t, "no")
 
 
 @require_context
@@ -139,7 +136,7 @@ def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> row
         raise exceptions.VirtualInterfaceCreateException from error
     if row is None:
         raise exceptions.VirtualInterfaceCreateException
-    return cast("rows.VirtualInterface", row)
+    return row
 
 
 @also_named(instance_id="instance_uuid")

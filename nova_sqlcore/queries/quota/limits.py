@@ -6,13 +6,13 @@ Tables ``quotas``, ``project_user_quotas`` and ``quota_classes``.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries.common.clauses import Row, assigned, visible
+from nova_sqlcore.queries.common.clauses import assigned, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, row_by, rows_by, shape_of, soft_delete_by
 from nova_sqlcore.queries.quota.usages import PER_PROJECT_QUOTAS
 from nova_sqlcore.tables import project_user_quotas, quota_classes, quota_usages, quotas, reservations
@@ -21,6 +21,7 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row, Table
 
 
 _DEFAULT_QUOTA_NAME: Final = "default"
@@ -66,12 +67,14 @@ def quota_get(
     """
     transaction, key = current(context), {"project_id": project_id, "resource": resource}
     if user_id:
-        row = row_by(transaction, project_user_quotas, context.read_deleted, **key, user_id=user_id)
+        row: rows.Quota | rows.ProjectUserQuota | None = row_by(
+            transaction, project_user_quotas, context.read_deleted, **key, user_id=user_id
+        )
     else:
         row = row_by(transaction, quotas, context.read_deleted, **key)
     if row is None:
         raise _not_found(project_id, user_id)
-    return cast("rows.Quota | rows.ProjectUserQuota", row)
+    return row
 
 
 def _not_found(project_id: str, user_id: str | None) -> exceptions.QuotaNotFound:
@@ -87,8 +90,7 @@ def quota_get_all(context: Context, project_id: str) -> list[rows.ProjectUserQuo
 
     Cost: 1 statement.
     """
-    found = rows_by(current(context), project_user_quotas, context.read_deleted, project_id=project_id)
-    return cast("list[rows.ProjectUserQuota]", found)
+    return rows_by(current(context), project_user_quotas, context.read_deleted, project_id=project_id)
 
 
 @require_context
@@ -124,7 +126,7 @@ def quota_create(
     row = current(context).insert_absent(table, {**owner, "hard_limit": limit})
     if row is None:
         raise exceptions.QuotaExists(project_id=project_id, resource=resource)
-    return cast("rows.Quota | rows.ProjectUserQuota", row)
+    return row
 
 
 @tx.main.writer
@@ -139,7 +141,9 @@ def quota_update(context: Context, project_id: str, resource: str, limit: int, u
         raise _not_found(project_id, owner.get("user_id"))
 
 
-def _owner(project_id: str, resource: str, user_id: str | None) -> tuple[Row, sa.Table]:
+def _owner(
+    project_id: str, resource: str, user_id: str | None
+) -> tuple[Row, Table[rows.Quota | rows.ProjectUserQuota]]:
     """Return the key of a limit, and the table that holds it: that of projects if the resource is never a user's."""
     key = {"project_id": project_id, "resource": resource}
     if user_id and resource not in PER_PROJECT_QUOTAS:
@@ -182,7 +186,7 @@ def quota_class_get(context: Context, class_name: str, resource: str) -> rows.Qu
     row = row_by(current(context), quota_classes, "no", class_name=class_name, resource=resource)
     if row is None:
         raise exceptions.QuotaClassNotFound(class_name=class_name)
-    return cast("rows.QuotaClass", row)
+    return row
 
 
 @tx.main.reader
@@ -211,7 +215,7 @@ def quota_class_create(context: Context, class_name: str, resource: str, limit: 
     Cost: 1 statement.
     """
     given = {"class_name": class_name, "resource": resource, "hard_limit": limit}
-    return cast("rows.QuotaClass", current(context).insert(quota_classes, given))
+    return current(context).insert(quota_classes, given)
 
 
 @tx.main.writer

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_admin_context
 from nova_sqlcore.core.equality import exactly
-from nova_sqlcore.queries.common.clauses import Row, arg, visible
+from nova_sqlcore.queries.common.clauses import arg, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.quota.reservations import save_changed, usages_statement, with_numbers
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 #: A usage that is wrong. ``was`` is the sum of all usages with the same key, None if there is none at all.

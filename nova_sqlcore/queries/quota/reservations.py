@@ -21,7 +21,15 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.core.values import complete, insert_statement
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg_list, chunks, columns, now, rows_in, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg_list,
+    chunks,
+    now,
+    rows_in,
+    select_statement,
+    soft_delete,
+    visible,
+)
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.quota.counts import QUOTA_SYNC_FUNCTIONS
@@ -34,14 +42,14 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.dialects.base import AnySelect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
     #: a usage: a plain dict, but whoever replaces a helper may hand over something like it
     Usage = MutableMapping[str, Any]
 
 logger = logging.getLogger(__name__)
-
-Row = dict[str, Any]
 
 
 # -- usages under lock ------------------------------------------------------------------------------------------------
@@ -55,11 +63,11 @@ _SAVED_AT_ONCE: Final = 50
 def usages_statement(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[Any]:
     """Return the statement for the live usages with a key of this shape, by id, with or without a lock."""
     where = (*equal(quota_usages, shape), *visible(quota_usages, "no"))
-    found = sa.select(*columns(quota_usages)).where(*where).order_by(quota_usages.c.id)
+    found = select_statement(quota_usages).where(*where).order_by(quota_usages.c.id)
     return _lock(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
 
 
-def _lock(dialect: Dialect, statement: sa.Select[Any], table: sa.Table, index: str) -> sa.Select[Any]:
+def _lock(dialect: Dialect, statement: AnySelect, table: sa.Table, index: str) -> AnySelect:
     """Return ``statement`` as one that locks what it finds by this index.
 
     By another one, such as that of live rows, the MySQL family waits for whatever rows of other projects are locked.
@@ -550,7 +558,7 @@ _CLOSE = soft_delete(reservations).where(reservations.c.id.in_(arg_list("keys"))
 
 @functools.cache
 def _by_ids(dialect: Dialect) -> sa.Select[Any]:
-    found = sa.select(*columns(quota_usages)).where(quota_usages.c.id.in_(arg_list("ids")))
+    found = select_statement(quota_usages).where(quota_usages.c.id.in_(arg_list("ids")))
     return _lock(dialect, found.order_by(quota_usages.c.id), quota_usages, "PRIMARY")
 
 

@@ -21,8 +21,8 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
 
-Row = dict[str, Any]
 
 #: Resources whose limits and usages belong to the project and to no user.
 PER_PROJECT_QUOTAS = ["fixed_ips", "floating_ips", "networks"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import tx
 from nova_sqlcore.queries.common.lookups import rows_by
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
 
-Row = dict[str, Any]
-
 
 @tx.main.reader
 def certificate_get_all_by_project(context: Context, project_id: str) -> list[rows.Certificate]:
@@ -24,7 +22,7 @@ def certificate_get_all_by_project(context: Context, project_id: str) -> list[ro
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", project_id=project_id))
+    return rows_by(current(context), t, "no", project_id=project_id)
 
 
 @tx.main.reader
@@ -33,7 +31,7 @@ def certificate_get_all_by_user(context: Context, user_id: str) -> list[rows.Cer
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", user_id=user_id))
+    return rows_by(current(context), t, "no", user_id=user_id)
 
 
 @tx.main.reader
@@ -42,7 +40,7 @@ def certificate_get_all_by_user_and_project(context: Context, user_id: str, proj
 
     Cost: 1 statement.
     """
-    return cast("list[rows.Certificate]", rows_by(current(context), t, "no", user_id=user_id, project_id=project_id))
+    return rows_by(current(context), t, "no", user_id=user_id, project_id=project_id)
 
 
 @tx.main.writer
@@ -51,4 +49,4 @@ def certificate_create(context: Context, values: Mapping[str, Any]) -> rows.Cert
 
     Cost: 1 statement.
     """
-    return cast("rows.Certificate", current(context).insert(t, values))
+    return current(context).insert(t, values)

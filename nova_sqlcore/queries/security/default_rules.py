@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
@@ -30,7 +30,7 @@ def security_group_default_rule_get(
     row = row_by_id(current(context), t, context.read_deleted, security_group_rule_default_id)
     if row is None:
         raise exceptions.SecurityGroupDefaultRuleNotFound(rule_id=security_group_rule_default_id)
-    return cast("rows.SecurityGroupDefaultRule", row)
+    return row
 
 
 @require_context
@@ -40,7 +40,7 @@ def security_group_default_rule_list(context: Context) -> list[rows.SecurityGrou
 
     Cost: 1 statement.
     """
-    return cast("list[rows.SecurityGroupDefaultRule]", rows_by(current(context), t, context.read_deleted))
+    return rows_by(current(context), t, context.read_deleted)
 
 
 @tx.main.writer
@@ -49,7 +49,7 @@ def security_group_default_rule_create(context: Context, values: Mapping[str, An
 
     Cost: 1 statement.
     """
-    return cast("rows.SecurityGroupDefaultRule", current(context).insert(t, values))
+    return current(context).insert(t, values)
 
 
 @tx.main.writer

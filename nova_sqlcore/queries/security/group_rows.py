@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
-from nova_sqlcore.queries.common.clauses import Row, arg, columns, split, visible
+from nova_sqlcore.queries.common.clauses import arg, columns, split, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.compute import rows as instance_rows
 from nova_sqlcore.tables import instance_info_caches, instances, row_columns
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
 
 GRANTEE: Final = "grantee_"
@@ -101,7 +102,7 @@ def get(transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: An
     return row
 
 
-def attach(transaction: Transaction, groups: Sequence[Row], wanted: Joins) -> None:
+def attach(transaction: Transaction, groups: Sequence[Any], wanted: Joins) -> None:
     """Put what is wanted into the rows of groups; the same group may be there more than once.
 
     Cost: 1 statement for rules, 1 for instances, 1 for the system metadata of these; none without groups.

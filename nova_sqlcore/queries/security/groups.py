@@ -18,12 +18,12 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.scopes import apart_until_begun, scopes_of
 from nova_sqlcore.queries.common.clauses import (
-    Row,
     arg,
     changes,
-    columns,
+    different,
     now,
     owner,
+    select_statement,
     soft_delete,
     visible,
     warn_if_hidden,
@@ -44,12 +44,13 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
 _RULES: Final = Joins(grantees=True)
 
 _BY_INSTANCE = (
-    sa.select(*columns(t)).where(t.c.id.in_(security_group_rows.IDS_OF_INSTANCE), *visible(t, "no")).order_by(t.c.id)
+    select_statement(t).where(t.c.id.in_(security_group_rows.IDS_OF_INSTANCE), *visible(t, "no")).order_by(t.c.id)
 )
 _IN_USE = sa.select(
     sa.exists()
@@ -151,7 +152,7 @@ def security_group_in_use(context: Context, group_id: int) -> bool:
     return number is not None and bool(current(context).scalar(_IN_USE, group_id=number))
 
 
-def _with_rules(context: Context, groups: list[Row]) -> list[rows.SecurityGroupWithChildren]:
+def _with_rules(context: Context, groups: Sequence[rows.SecurityGroup]) -> list[rows.SecurityGroupWithChildren]:
     security_group_rows.attach(current(context), groups, _RULES)
     return cast("list[rows.SecurityGroupWithChildren]", groups)
 
@@ -185,12 +186,13 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
         raise exceptions.SecurityGroupExists(
             project_id=values.get("project_id"), security_group_name=values.get("name")
         )
-    row["rules"] = []
+    group = cast("rows.SecurityGroupWithChildren", row)
+    group["rules"] = []
     if "instances" in values:
-        row["instances"] = list(values["instances"])
-        members = ({"security_group_id": row["id"], "instance_uuid": one["uuid"]} for one in row["instances"])
+        group["instances"] = list(values["instances"])
+        members = ({"security_group_id": row["id"], "instance_uuid": one["uuid"]} for one in group["instances"])
         transaction.insert_many(memberships, list(members))
-    return cast("rows.SecurityGroupWithChildren", row)
+    return group
 
 
 @require_context
@@ -209,7 +211,7 @@ def security_group_update(
     transaction = current(context)
     row = _get(transaction, context.read_deleted, _joins(columns_to_join or ()), security_group_id)
     given = changes(t, values, transaction)
-    if row is not None and any(row[name] != value for name, value in given.items()):
+    if row is not None and different(row, given):
         given = changes(t, {"updated_at": clock.utcnow()}, transaction) | given
         row = _update(transaction, context.read_deleted, row, given)
     if row is None:
@@ -265,19 +267,19 @@ def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChi
 
 
 @tx.main.reader.named("security_group_ensure_default")
-def _find_default(context: Context) -> Row | None:
+def _find_default(context: Context) -> rows.SecurityGroup | None:
     with contextlib.suppress(exceptions.NotFound):
         return default_group._security_group_get_by_names(context, context.project_id, [default_group.DEFAULT])[0]
     return None
 
 
 @tx.main.writer.named("security_group_ensure_default")
-def _read_default(context: Context) -> Row:
+def _read_default(context: Context) -> rows.SecurityGroup:
     """Read what somebody else has committed meanwhile, perhaps after the snapshot of a reading caller."""
-    return cast("Row", security_group_get_by_name(context, context.project_id, default_group.DEFAULT))
+    return security_group_get_by_name(context, context.project_id, default_group.DEFAULT)
 
 
 @require_context
 @tx.main.writer.named("security_group_ensure_default")
-def _create_default(context: Context) -> Row | None:
+def _create_default(context: Context) -> rows.SecurityGroup | None:
     return default_group.add_default(context)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries.common.clauses import columns, visible
+from nova_sqlcore.queries.common.clauses import select_statement, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, rows_by, shape_of, soft_delete_by
 from nova_sqlcore.tables import key_pairs as t
 from nova_sqlcore.tx import current
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Select
 
 
 @functools.cache
-def _one(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _one(read_deleted: str, shape: Shape) -> Select[rows.KeyPair]:
     """Return the SELECT of a key pair: of several with the name the live one, else the newest."""
     live_first = sa.case((t.c.deleted == 0, 0), else_=1)
     where = (*equal(t, shape), *visible(t, read_deleted))
-    return sa.select(*columns(t)).where(*where).order_by(live_first, t.c.id.desc()).limit(1)
+    return select_statement(t).where(*where).order_by(live_first, t.c.id.desc()).limit(1)
 
 
 @functools.cache
@@ -46,7 +47,7 @@ def key_pair_get(context: Context, user_id: str, name: str) -> rows.KeyPair:
     row = current(context).row(_one(context.read_deleted, shape), **params)
     if row is None:
         raise exceptions.KeypairNotFound(user_id=user_id, name=name)
-    return cast("rows.KeyPair", row)
+    return row
 
 
 @require_context
@@ -56,7 +57,7 @@ def key_pair_get_all_by_user(context: Context, user_id: str) -> list[rows.KeyPai
 
     Cost: 1 statement.
     """
-    return cast("list[rows.KeyPair]", rows_by(current(context), t, "no", user_id=user_id))
+    return rows_by(current(context), t, "no", user_id=user_id)
 
 
 @require_context
@@ -82,7 +83,7 @@ def key_pair_create(context: Context, values: Mapping[str, Any]) -> rows.KeyPair
     row = current(context).insert_absent(t, values)
     if row is None:
         raise exceptions.KeyPairExists(key_name=values["name"])
-    return cast("rows.KeyPair", row)
+    return row
 
 
 @require_context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import tx
 from nova_sqlcore.queries.common.lookups import rows_by, soft_delete_by_id
@@ -22,7 +22,7 @@ def provider_fw_rule_get_all(context: Context) -> list[rows.ProviderFirewallRule
 
     Cost: 1 statement.
     """
-    return cast("list[rows.ProviderFirewallRule]", rows_by(current(context), t, context.read_deleted))
+    return rows_by(current(context), t, context.read_deleted)
 
 
 @tx.main.writer
@@ -31,7 +31,7 @@ def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> rows.P
 
     Cost: 1 statement.
     """
-    return cast("rows.ProviderFirewallRule", current(context).insert(t, rule))
+    return current(context).insert(t, rule)
 
 
 @tx.main.writer

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries.common.clauses import Row, arg, visible
+from nova_sqlcore.queries.common.clauses import arg, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by_id, rows_by, soft_delete_by_id
 from nova_sqlcore.queries.security import group_rows as security_group_rows
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Row
 
 _EVERY_PATH: Final = tuple(security_group_rows.PATHS_OF_RULE)
 #: The keys of new rules that hold a group, and the columns for its id.
@@ -62,7 +63,7 @@ def security_group_rule_get(context: Context, security_group_rule_id: int) -> ro
     row = row_by_id(current(context), t, context.read_deleted, security_group_rule_id)
     if row is None:
         raise exceptions.SecurityGroupNotFoundForRule(rule_id=security_group_rule_id)
-    return cast("rows.SecurityGroupRule", row)
+    return row
 
 
 @require_context
@@ -85,8 +86,8 @@ def security_group_rule_get_by_security_group(
         return []
     transaction = current(context)
     if not wanted.grantees:
-        found = rows_by(transaction, t, context.read_deleted, parent_group_id=number)
-        return cast("list[rows.SecurityGroupRuleWithGroups]", found)
+        bare = rows_by(transaction, t, context.read_deleted, parent_group_id=number)
+        return cast("list[rows.SecurityGroupRuleWithGroups]", bare)
     found = _granted(transaction.rows(_of_group(context.read_deleted), group_id=number))
     grantees = [rule["grantee_group"] for rule in found if rule["grantee_group"] is not None]
     security_group_rows.attach(transaction, grantees, wanted._replace(grantees=False))

@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries.common.clauses import (
-    Row,
     arg,
     arg_list,
     changes,
     columns,
+    different,
     now,
     rows_in,
+    select_statement,
     soft_delete,
     split,
     visible,
@@ -52,21 +53,22 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
+    from nova_sqlcore.core.handles import Row, Select
     from nova_sqlcore.tx import Transaction
 
 _INSTANCE: Final = "instance_of_"
 
 
 @functools.cache
-def _of_instances(read_deleted: str) -> sa.Select[Any]:
+def _of_instances(read_deleted: str) -> Select[rows.BlockDeviceMapping]:
     where = (t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, read_deleted))
-    return sa.select(*columns(t)).where(*where).order_by(t.c.id)
+    return select_statement(t).where(*where).order_by(t.c.id)
 
 
 @functools.lru_cache(maxsize=64)
 def _of_volume(read_deleted: str, shape: Shape, with_instance: bool, only_first: bool) -> sa.Select[Any]:
     """Return the SELECT of the mappings with this key; live ones have their instance, in whatever state that is."""
-    statement = sa.select(*columns(t)).where(*equal(t, shape), *visible(t, read_deleted)).order_by(t.c.id)
+    statement: sa.Select[Any] = select_statement(t).where(*equal(t, shape), *visible(t, read_deleted)).order_by(t.c.id)
     if with_instance:
         owner = sa.and_(instances.c.uuid == t.c.instance_uuid, t.c.deleted == 0)
         statement = statement.select_from(t.outerjoin(instances, owner)).add_columns(*columns(instances, _INSTANCE))
@@ -74,9 +76,9 @@ def _of_volume(read_deleted: str, shape: Shape, with_instance: bool, only_first:
 
 
 @functools.lru_cache(maxsize=64)
-def _locked_device(read_deleted: str, shape: Shape, dialect: Dialect) -> sa.Select[Any]:
+def _locked_device(read_deleted: str, shape: Shape, dialect: Dialect) -> Select[rows.BlockDeviceMapping]:
     where = (*equal(t, shape), *visible(t, read_deleted))
-    return dialect.lock_row(sa.select(*columns(t)).where(*where).order_by(t.c.id).limit(1))
+    return dialect.lock_row(select_statement(t).where(*where).order_by(t.c.id).limit(1))
 
 
 @functools.lru_cache(maxsize=64)
@@ -92,8 +94,7 @@ def block_device_mapping_get_all_by_instance(context: Context, instance_uuid: st
 
     Cost: 1 statement.
     """
-    found = rows_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
-    return cast("list[rows.BlockDeviceMapping]", found)
+    return rows_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
 
 
 @require_context
@@ -108,7 +109,7 @@ def block_device_mapping_get_all_by_instance_uuids(
     uuids = list(dict.fromkeys(instance_uuids or ()))
     found = rows_in(current(context), _of_instances(context.read_deleted), "uuids", uuids)
     found.sort(key=lambda row: row["id"])
-    return cast("list[rows.BlockDeviceMapping]", found)
+    return found
 
 
 @require_context
@@ -165,8 +166,7 @@ def block_device_mapping_create(
     Raises: InvalidBDMFormat(details) for legacy values; DBReferenceError for an instance that doesn't exist, not on
     sqlite.
     """
-    row = current(context).insert(t, _converted(values, always=legacy))
-    return cast("rows.BlockDeviceMapping", row)
+    return current(context).insert(t, _converted(values, always=legacy))
 
 
 @require_context
@@ -183,10 +183,10 @@ def block_device_mapping_update(
     transaction = current(context)
     given = bulk_changes(transaction, t, _converted(values, always=legacy and not is_safe_for_update(values)))
     row = update_by_id(transaction, t, context.read_deleted, bdm_id, given)
-    return cast("rows.BlockDeviceMapping | None", row if row is None or _shows(context, row) else None)
+    return row if row is None or _shows(context, row) else None
 
 
-def _shows(context: Context, row: Row) -> bool:
+def _shows(context: Context, row: rows.BlockDeviceMapping) -> bool:
     return context.read_deleted == "yes" or (context.read_deleted == "only") is (row["deleted"] != 0)
 
 
@@ -218,25 +218,24 @@ def block_device_mapping_update_or_create(
         shape, params = shape_of({"instance_uuid": given["instance_uuid"]}, BY)
         statement = _destroy_other_swap(context.read_deleted, shape)
         transaction.execute(statement, kept_id=row["id"], **params, **now())
-    return cast("rows.BlockDeviceMapping", row)
+    return row
 
 
-def _insert(transaction: Transaction, given: Mapping[str, Any]) -> Row:
+def _insert(transaction: Transaction, given: Mapping[str, Any]) -> rows.BlockDeviceMapping:
     unknown = [str(name) for name in given if name not in t.c]
     if unknown:
         raise TypeError(f"{t.name} has no column {', '.join(unknown)}")
     return transaction.insert(t, given)
 
 
-def _write(transaction: Transaction, row: Row, given: Mapping[str, Any]) -> Row:
+def _write(transaction: Transaction, row: rows.BlockDeviceMapping, given: Mapping[str, Any]) -> rows.BlockDeviceMapping:
     """Write to a locked row what differs from it, and return the row as it is then."""
-    stored = changes(t, given, transaction)
-    different = {name: value for name, value in stored.items() if row[name] != value}
-    if not different:
+    new = different(row, changes(t, given, transaction))
+    if not new:
         return row
-    written = changes(t, {"updated_at": clock.utcnow(), **different}, transaction)
+    written = changes(t, {"updated_at": clock.utcnow(), **new}, transaction)
     count_updated_by_id(transaction, t, "yes", row["id"], written)
-    return row | written
+    return cast("rows.BlockDeviceMapping", row | written)
 
 
 @require_context

@@ -6,7 +6,7 @@ number. Reads see soft-deleted rows too; of several rows with one uuid the first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -40,7 +40,7 @@ def ec2_instance_get_by_id(context: Context, instance_id: int) -> rows.InstanceI
     row = row_by_id(current(context), instance_id_mappings, "yes", instance_id)
     if row is None:
         raise exceptions.InstanceNotFound(instance_id=instance_id)
-    return cast("rows.InstanceIdMapping", row)
+    return row
 
 
 @require_context
@@ -54,7 +54,7 @@ def ec2_instance_get_by_uuid(context: Context, instance_uuid: str) -> rows.Insta
     row = row_by(current(context), instance_id_mappings, "yes", uuid=instance_uuid)
     if row is None:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
-    return cast("rows.InstanceIdMapping", row)
+    return row
 
 
 @require_context
@@ -80,8 +80,7 @@ def ec2_instance_create(context: Context, instance_uuid: str, id: int | None = N
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    row = current(context).insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
-    return cast("rows.InstanceIdMapping", row)
+    return current(context).insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
 
 
 # -- volumes ----------------------------------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def ec2_volume_get_by_id(context: Context, volume_id: int) -> rows.VolumeIdMappi
     row = row_by_id(current(context), volume_id_mappings, "yes", volume_id)
     if row is None:
         raise exceptions.VolumeNotFound(volume_id=volume_id)
-    return cast("rows.VolumeIdMapping", row)
+    return row
 
 
 @require_context
@@ -112,7 +111,7 @@ def ec2_volume_get_by_uuid(context: Context, volume_uuid: str) -> rows.VolumeIdM
     row = row_by(current(context), volume_id_mappings, "yes", uuid=volume_uuid)
     if row is None:
         raise exceptions.VolumeNotFound(volume_id=volume_uuid)
-    return cast("rows.VolumeIdMapping", row)
+    return row
 
 
 @also_named(volume_id="volume_uuid", forced_id="id")
@@ -124,8 +123,7 @@ def ec2_volume_create(context: Context, volume_uuid: str, id: int | None = None)
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    row = current(context).insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
-    return cast("rows.VolumeIdMapping", row)
+    return current(context).insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
 
 
 # -- snapshots --------------------------------------------------------------------------------------------------------
@@ -142,7 +140,7 @@ def ec2_snapshot_get_by_ec2_id(context: Context, ec2_id: int) -> rows.SnapshotId
     row = row_by_id(current(context), snapshot_id_mappings, "yes", ec2_id)
     if row is None:
         raise exceptions.SnapshotNotFound(snapshot_id=ec2_id)
-    return cast("rows.SnapshotIdMapping", row)
+    return row
 
 
 @require_context
@@ -156,7 +154,7 @@ def ec2_snapshot_get_by_uuid(context: Context, snapshot_uuid: str) -> rows.Snaps
     row = row_by(current(context), snapshot_id_mappings, "yes", uuid=snapshot_uuid)
     if row is None:
         raise exceptions.SnapshotNotFound(snapshot_id=snapshot_uuid)
-    return cast("rows.SnapshotIdMapping", row)
+    return row
 
 
 @also_named(snapshot_id="snapshot_uuid", forced_id="id")
@@ -168,8 +166,7 @@ def ec2_snapshot_create(context: Context, snapshot_uuid: str, id: int | None = N
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    row = current(context).insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
-    return cast("rows.SnapshotIdMapping", row)
+    return current(context).insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
 
 
 # -- images -----------------------------------------------------------------------------------------------------------
@@ -185,7 +182,7 @@ def s3_image_get(context: Context, image_id: int) -> rows.S3Image:
     row = row_by_id(current(context), s3_images, "yes", image_id)
     if row is None:
         raise exceptions.ImageNotFound(image_id=image_id)
-    return cast("rows.S3Image", row)
+    return row
 
 
 @tx.main.reader
@@ -198,7 +195,7 @@ def s3_image_get_by_uuid(context: Context, image_uuid: str) -> rows.S3Image:
     row = row_by(current(context), s3_images, "yes", uuid=image_uuid)
     if row is None:
         raise exceptions.ImageNotFound(image_id=image_uuid)
-    return cast("rows.S3Image", row)
+    return row
 
 
 @tx.main.writer
@@ -209,7 +206,7 @@ def s3_image_create(context: Context, image_uuid: str) -> rows.S3Image:
     Raises: DBError, and no class below it but for conflicts and lost connections, for whatever goes wrong.
     """
     try:
-        return cast("rows.S3Image", current(context).insert(s3_images, {"uuid": image_uuid}))
+        return current(context).insert(s3_images, {"uuid": image_uuid})
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except Exception as error:

@@ -1,1 +1,0 @@
-"""Tests on a primary with a replica: ``make test-replicas``."""
