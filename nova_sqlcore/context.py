@@ -14,10 +14,10 @@ from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.core.scopes import (
     HOLDER,
     Context,
-    Scopes,
     by_name,
     check_context,
     current,
+    new_scopes,
     scopes_of,
     with_attributes,
 )
@@ -86,7 +86,7 @@ class RequestContext:
         """
         if kwargs:
             warnings.warn(f"RequestContext drops unknown arguments: {', '.join(sorted(kwargs))}", stacklevel=2)
-        setattr(self, HOLDER, Scopes())
+        setattr(self, HOLDER, new_scopes())
         self.user_id = user_id
         self.project_id = project_id
         self.read_deleted = read_deleted
@@ -152,7 +152,7 @@ class RequestContext:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        setattr(self, HOLDER, Scopes())
+        setattr(self, HOLDER, new_scopes())
 
     def __copy__(self) -> RequestContext:
         """Return a copy that shares the open transactions."""

@@ -53,6 +53,7 @@ __all__ = [
     "main",
     "observe",
     "observe_statements",
+    "position",
     "reader",
     "wrap_db_retry",
     "writer",
@@ -83,18 +84,25 @@ class Scope(Generic[Given_co]):
     _gives_connection: bool = False
     _retry_on: tuple[type[Exception], ...] = ()
     _name: str | None = None
+    _not_before: str | None = None
 
     @overload
     def __call__(self, target: Callable[P, R]) -> Callable[P, R]: ...
 
     @overload
-    def __call__(self, target: Context, replica: bool = False) -> Block[Given_co]: ...
+    def __call__(self, target: Context, replica: bool = False, not_before: str | None = None) -> Block[Given_co]: ...
 
-    def __call__(self, target: Any, replica: bool = False) -> Any:
-        """Decorate a function, or return ``with`` block for a context; ``replica`` lets a reader lag behind."""
+    def __call__(self, target: Any, replica: bool = False, not_before: str | None = None) -> Any:
+        """Decorate a function, or return ``with`` block for a context.
+
+        ``replica`` lets a reader lag behind, but not behind the ``position`` that is given as ``not_before``.
+        """
         if inspect.isroutine(target) or isinstance(target, functools.partial):
             return self._decorate(target)
-        return (self.async_ if replica else self).using(target)
+        if not isinstance(not_before, str | None):
+            raise TypeError(f"not_before is a text that tx.position() has given, not {not_before!r}")
+        scope = self.async_ if replica else self
+        return (scope if not_before is None else dataclasses.replace(scope, _not_before=not_before)).using(target)
 
     def using(self, context: Any) -> Block[Given_co]:
         """Return a ``with`` block that opens or joins a transaction of ``context`` and gives it."""
@@ -183,7 +191,7 @@ class Scope(Generic[Given_co]):
     def _decorate(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return ``function`` so that it runs in this scope, on its first argument as the context."""
         name = self._name or function.__name__
-        run = self._write if self.mode == "writer" else self._read
+        run: Callable[..., R] = self._run
         wanted = containers(function)
 
         @functools.wraps(function)
@@ -222,6 +230,8 @@ class Scope(Generic[Given_co]):
             raise TypeError(f"{outer.name} is open as a reader; a writer can't join it")
         if outer.mode == "async" and self.mode == "reader" and not self._may_join_async:
             raise TypeError(f"{outer.name} is open as a reader of the replica; a reader of the primary can't join it")
+        if outer.mode == "async" and self._not_before not in (None, outer.not_before):
+            raise TypeError(f"{outer.name} is open as a reader of the replica; it does not wait for another position")
 
     def open(
         self, database: connections.Connections, outer: Transaction | None, name: str, scopes: Scopes
@@ -230,7 +240,14 @@ class Scope(Generic[Given_co]):
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
             mode = "reader"  # the replica may lack what this context has just written
-        return Transaction(database, mode, name, running_task(), snapshot=self._snapshot, outer=outer)
+        task = running_task()
+        return Transaction(
+            database, mode, name, task, snapshot=self._snapshot, outer=outer, not_before=self._not_before
+        )
+
+    @property
+    def _run(self) -> Callable[..., Any]:
+        return {"writer": self._write, "reader": self._read, "async": self._read_replica}[self.mode]
 
     def _join(self, outer: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """Run inside ``outer``; its owner meets conflicts, but a RetryRequest is met in place.
@@ -277,6 +294,22 @@ class Scope(Generic[Given_co]):
         finally:
             if scopes.open or transaction.state is not State.ENDED:
                 _see_to_the_end(transaction, scopes.open)
+
+    def _read_replica(
+        self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any
+    ) -> R:
+        """Read; what the replica breaks off in the midst, for it dies or has to go on replaying, the primary reads."""
+        try:
+            return self._read(transaction, scopes, function, args, kwargs)
+        except exceptions.DBError as error:
+            is_broken_off = type(error) in (exceptions.DBConnectionError, exceptions.DBDeadlock)
+            if not (is_broken_off and transaction.mode == "async" and transaction.database.has_replica):
+                raise
+            logger.debug("%s: the replica has broken it off, the primary is read", transaction.name, exc_info=True)
+        again = dataclasses.replace(self, mode="reader")
+        transaction = again.open(transaction.database, transaction.outer, transaction.name, scopes)
+        transaction.attempt = 2
+        return self._read(transaction, scopes, function, args, kwargs)
 
     def _write(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         retry: Retry | None = None
@@ -545,6 +578,26 @@ def database_of(context: Any) -> Database:
 def forget_writes(context: Any) -> None:
     """Let the readers of ``context`` use replicas again, although it has written."""
     scopes_of(context).wrote.clear()
+
+
+def position(context: Any = None) -> str:
+    """Return how far the log of the context's primary has come, a text for ``not_before`` of readers of the replica.
+
+    All that has been committed is before it, here or in other processes, and any process may be told it: GTIDs of the
+    MySQL family, an LSN of PostgreSQL. It is empty where the server has no such log; ``not_before=""`` reads the
+    primary.
+
+    Cost: 1 statement.
+    """
+    database = main if context is None else database_of(context)
+    statement = database.dialect.position
+    if statement is None:
+        return ""
+    transaction = Transaction(database, "reader", "position")
+    try:
+        return "".join((transaction.scalar(statement) or "").split())
+    finally:
+        transaction.end_read()
 
 
 def configure(connection: str | sa.URL, replica: str | sa.URL | None = None, **options: Any) -> None:

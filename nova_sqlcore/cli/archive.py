@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,7 +14,7 @@ from nova_sqlcore.cli.arguments import Count, Moment
 from nova_sqlcore.cli.interrupts import Interrupted, interruptible
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.core.types import MAX_INT
-from nova_sqlcore.queries.maintenance.archive import archive_deleted_rows
+from nova_sqlcore.queries.maintenance.archive import archive_blocked_rows, archive_deleted_rows
 from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.cli.options import Setup
     from nova_sqlcore.cli.output import Output
+    from nova_sqlcore.queries.maintenance.archive import Blocked
 
 #: Rows per round where no number is given, as nova-manage has it.
 MAX_ROWS: Final = 1000
@@ -39,14 +40,26 @@ class Job:
     max_rows: int
     before: datetime.datetime | None
     sleep: float
+    task_log: bool = False
+    live_children: bool = False
     moved: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     purged: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    #: what stays, as the latest round has met it
+    blocked: dict[str, Blocked] = dataclasses.field(default_factory=dict)
     began: float = dataclasses.field(default_factory=time.monotonic)
 
     def archive(self) -> int:
         """Move at most ``max_rows`` rows and return how many have moved."""
         before = self.moved.total()
-        archive_deleted_rows(self.max_rows, before=self.before, pause=self.sleep, progress=self._note_moved)
+        archive_deleted_rows(
+            self.max_rows,
+            before=self.before,
+            task_log=self.task_log,
+            include_live_children=self.live_children,
+            on_blocked=self.blocked.__setitem__,
+            pause=self.sleep,
+            progress=self._note_moved,
+        )
         return self.moved.total() - before
 
     def purge(self) -> None:
@@ -54,12 +67,13 @@ class Job:
         purge_archived_rows(self.before, pause=self.sleep, progress=self._note_purged)
 
     def show(self) -> None:
-        """Print what has moved and gone."""
+        """Print what has moved, gone and stayed."""
         for counts, done in ((self.moved, "Archived"), (self.purged, "Purged")):
             if counts:
                 self.output.table(("Table", f"Number of Rows {done}"), sorted(counts.items()))
         if not self.moved:
             self.output.line("Nothing was archived.")
+        show_blocked(self.output, self.blocked)
 
     def _note_moved(self, table: str, count: int) -> None:
         self.moved[table] += count
@@ -69,6 +83,29 @@ class Job:
     def _note_purged(self, table: str, count: int) -> None:
         self.purged[table] += count
         self.output.progress(f"{self.purged.total()} rows purged")
+
+
+def show_blocked(output: Output, blocked: dict[str, Blocked]) -> None:
+    """Print which soft-deleted rows stay, and what keeps them."""
+    if not blocked:
+        return
+    output.line("Soft-deleted rows that stay, with all that hangs on them:")
+    titles = ("Table", "Rows", "Kept By Rows of", "Rows Kept, the First of Them")
+    output.table(titles, ((table, found.rows, _keepers(found), _names(found)) for table, found in blocked.items()))
+
+
+def _keepers(found: Blocked) -> str:
+    return ", ".join(f"{table} ({count})" for table, count in found.by.items())
+
+
+def _names(found: Blocked) -> str:
+    rest = found.rows - len(found.names)
+    return ", ".join(map(str, found.names)) + (f" and {rest} more" if rest else "")
+
+
+def _told(blocked: dict[str, Blocked]) -> dict[str, Any]:
+    """Return what stays for programs."""
+    return {table: dataclasses.asdict(found) for table, found in blocked.items()}
 
 
 def _refuse_all_cells(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -85,41 +122,53 @@ def _refuse_all_cells(ctx: click.Context, param: click.Parameter, value: bool) -
 @click.option("--before", type=Moment(BAD_TIME), metavar="TIME", help="Only rows deleted before this time (UTC).")
 @click.option("--purge", is_flag=True, help="Then delete archived rows for good; with --before only those of that age.")
 @click.option("--sleep", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Rest after each batch.")
+@click.option("--task-log", is_flag=True, help="The task log too: all of it, or periods that ended before --before.")
+@click.option(
+    "--include-live-children",
+    "live_children",
+    is_flag=True,
+    help="Live block devices and virtual interfaces go with their instance; without this they keep it.",
+)
+@click.option("--show-blocked", is_flag=True, help="Move nothing; show which soft-deleted rows can't go, and why.")
 @click.option("--all-cells", is_flag=True, expose_value=False, callback=_refuse_all_cells, help=ALL_CELLS)
-def command(
-    setup: Setup,
-    max_rows: int,
-    until_complete: bool,
-    before: datetime.datetime | None,
-    purge: bool,
-    sleep: float,
-) -> int:
+def command(setup: Setup, until_complete: bool, purge: bool, show_blocked: bool, **options: Any) -> int:
     """Move soft-deleted rows to the shadow tables.
 
-    It may be cut short at any time and started again, and several runs share the work. Ends with 0 if there was
-    nothing to do, 1 if rows have moved, 2 for a bad --max-rows, 4 for a time that is not understood, 255 after an
-    unexpected error.
+    A row goes with all that hangs on it, or stays with it; what stays is named, with the tables that keep it, in the
+    log and with --verbose. The run may be cut short at any time and started again, and several runs share the work.
+    Ends with 0 if there was nothing to do, 1 if rows have moved, 2 for a bad --max-rows, 4 for a time that is not
+    understood, 255 after an unexpected error.
     """
-    output = setup.output
-    job = Job(output, max_rows, before, sleep)
-    if before is not None:
-        output.remark(f"Rows deleted before {before} UTC.")
+    job = Job(setup.output, **options)
+    if job.before is not None:
+        job.output.remark(f"Rows deleted before {job.before} UTC.")
     with setup.database():
-        try:
-            with interruptible():
-                _run(job, until_complete=until_complete, purge=purge)
-        except Interrupted as error:
-            job.show()
-            output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
-            return error.code
-    if output.is_verbose:
+        return _look(job) if show_blocked else _work(job, until_complete=until_complete, purge=purge)
+
+
+def _look(job: Job) -> int:
+    """Print what would stay, and return the exit code."""
+    job.blocked = archive_blocked_rows(before=job.before, include_live_children=job.live_children)
+    job.output.document({"blocked": _told(job.blocked)})
+    if not job.blocked:
+        job.output.line("Every soft-deleted row can go.")
+    show_blocked(job.output, job.blocked)
+    return 0
+
+
+def _work(job: Job, *, until_complete: bool, purge: bool) -> int:
+    """Move and purge, print what has become of it, and return the exit code."""
+    try:
+        with interruptible():
+            while job.archive() and until_complete:
+                time.sleep(job.sleep)
+            if purge:
+                job.purge()
+    except Interrupted as error:
         job.show()
-    output.document({"archived": dict(job.moved), "purged": dict(job.purged)})
+        job.output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
+        return error.code
+    if job.output.is_verbose:
+        job.show()
+    job.output.document({"archived": dict(job.moved), "purged": dict(job.purged), "blocked": _told(job.blocked)})
     return SOME_MOVED if job.moved else 0
-
-
-def _run(job: Job, *, until_complete: bool, purge: bool) -> None:
-    while job.archive() and until_complete:
-        time.sleep(job.sleep)
-    if purge:
-        job.purge()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import logging
@@ -71,7 +72,27 @@ class Setup:
         """Write the library's log to standard error, from the level that was asked for."""
         steps = {0: "warning", 1: "warning", 2: "info", 3: "debug"}
         level = self.log_level or ("error" if self.verbosity < 0 else steps[min(self.verbosity, 3)])
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=level.upper())
+        handler = logging.StreamHandler()
+        handler.addFilter(_EachWarningOnce())
+        form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        logging.basicConfig(handlers=[handler], format=form, level=level.upper())
+
+
+class _EachWarningOnce(logging.Filter):
+    """Keeps a warning that every round of long work repeats from filling the screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: collections.deque[str] = collections.deque(maxlen=1000)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record is new, or no warning."""
+        if record.levelno != logging.WARNING:
+            return True
+        text = record.getMessage()
+        is_new = text not in self._told
+        self._told.append(text)
+        return is_new
 
 
 _setup = click.make_pass_decorator(Setup, ensure=True)

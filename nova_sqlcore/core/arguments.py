@@ -21,7 +21,7 @@ def walked(args: Sequence[Any]) -> list[Any]:
 
     The first one is the context and stays as it is. So is what a dict argument holds under its keys.
     """
-    return [args[0], *(_walked(value) for value in args[1:])] if args else []
+    return [args[0], *[_walked(value) for value in args[1:]]] if args else []
 
 
 def walked_by_name(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.core import dialects, internals
 from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
+from nova_sqlcore.core.replica import Health
 from nova_sqlcore.core.statements import Cache
 
 if TYPE_CHECKING:
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Idle reading connections that a database keeps at hand besides its pool; a checkout from the pool costs as much as a
-#: whole one-row read from sqlite.
-KEPT_READERS = 8
+#: Idle connections of each role that a database keeps at hand, checked out of its pool: another checkout costs as much
+#: as a whole one-row read from sqlite.
+KEPT = 8
 
 #: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
 _LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
 
+#: Seconds that a replica is asked to wait at a time.
+_TURN = 0.25
 
 #: For tools that change the schema: that takes as long as it takes.
 UNLIMITED = EngineOptions(statement_timeout=0, lock_timeout=None, read_timeout=None)
@@ -52,8 +55,9 @@ class Connections:
         self._caches: dict[str, Cache] = {}
         self._ears = _new_ears()
         self._dialect: dialects.Dialect | None = None
-        self._readers: dict[str, list[Link]] = {}
+        self._kept: dict[str, list[Link]] = {}
         self._looked = 0.0
+        self._replica_health = Health()
         #: one connection for everybody: transactions of different threads take turns
         self.shared_lock: threading.RLock | None = None
         #: the writing transaction that holds that connection
@@ -84,10 +88,11 @@ class Connections:
     def close(self) -> None:
         """Close every connection and forget the engines; the database may be configured anew."""
         with self._lock:
-            self._empty_readers(Link.close)
+            self._let_go_of_kept(Link.close)
             engines, self._engines, self._caches, self._ears = self._engines, {}, {}, _new_ears()
             self.shared_owner = None
             self._dialect = None
+            self._replica_health = Health()
             for engine in engines.values():
                 engine.dispose()
 
@@ -139,42 +144,108 @@ class Connections:
         return self._engine("replica") if self.has_replica else self.engine
 
     def link_writer(self) -> Link:
-        """Return a connection for a writing transaction; ``Link.close`` gives it back."""
-        engine = self._engine("writer")
-        return self._link(engine, "writer")
+        """Return a connection for a writing transaction; ``take_back`` takes it back."""
+        return self._kept_link("writer")
 
-    def link_reader(self, replica: bool = False) -> Link:
-        """Return a connection in autocommit mode; ``keep_reader`` gives it back."""
-        role = "replica" if replica and self.has_replica else "reader"
+    def link_reader(self, replica: bool = False, not_before: str | None = None) -> Link:
+        """Return a connection in autocommit mode; ``take_back`` takes it back.
+
+        The primary stands in for a replica that can't be reached, and for one that lacks what had been committed at the
+        position ``not_before`` and doesn't get it within ``replica_wait`` seconds.
+        """
+        link = self._link_replica(not_before) if replica and self.has_replica and not_before != "" else None
+        return link or self._kept_link("reader")
+
+    def _link_replica(self, not_before: str | None) -> Link | None:
+        pause = self._options.replica_pause
+        if not self._replica_health.may_be_tried(pause):
+            return None
+        try:
+            link = self._link_at(not_before)
+        except exceptions.DBPoolExhausted:
+            raise
+        except exceptions.DBConnectionError as error:
+            self._replica_health.failed(pause, self.label, error)
+            return None
+        self._replica_health.answered(self.label)
+        return link
+
+    def _link_at(self, position: str | None) -> Link | None:
+        """Return a connection to the replica as soon as that has come to a position; None if that takes too long."""
+        for is_last in (False, True):  # an idle connection may be dead although the replica lives
+            link = self._kept_link("replica")
+            try:
+                if position is None or self._comes_to(link, position):
+                    return link
+            except exceptions.DBConnectionError:
+                self.lost(link)
+                if is_last:
+                    raise
+            except BaseException:
+                link.discard()
+                raise
+            else:
+                self.take_back(link)
+                return None
+        raise AssertionError("unreachable")
+
+    def _comes_to(self, link: Link, position: str) -> bool:
+        """Wait for the replica; in short turns, so that no limit of time ends the connection."""
+        dialect, deadline = link.dialect, time.monotonic() + self._options.replica_wait
+        while True:
+            left = deadline - time.monotonic()
+            turn = min(max(left, 0.001), _TURN)  # MySQL takes 0 for ever
+            try:
+                reached = link.ask(dialect.has_reached, {"position": position, "seconds": turn})
+            except link.errors as error:
+                raise dialect.translate(error, link.engine.url) from error
+            if reached or reached is None or left <= 0:
+                return bool(reached)
+            time.sleep(dialect.replica_look)
+
+    def _kept_link(self, role: str) -> Link:
         engine = self._engine(role)
-        while (link := _popped(self._readers.setdefault(role, []))) is not None:
+        kept = self._kept.get(role)
+        while kept and (link := _popped(kept)) is not None:
             now = time.monotonic()
-            if link.engine is engine and now - link.since < self._options.pool_recycle and self._is_current(link, now):
+            if (
+                link.pool is engine.pool
+                and now - link.since < self._options.pool_recycle
+                and self._is_current(link, now)
+            ):
                 internals.heed_log_level(link.connection)
                 return link
             link.close()
         return self._link(engine, role)
 
     def _is_current(self, link: Link, now: float) -> bool:
-        """Tell whether the link leads where its URL does; it is looked at once a second, for a look costs a bit."""
-        if now - self._looked < 1:
+        """Tell whether the link leads where its URL does; for a reader that is looked at once a second.
+
+        A look costs a bit; but what is written to a file that has been removed would be lost.
+        """
+        if link.role != "writer" and now - self._looked < 1:
             return True
-        if dialects.family(link.engine.url).is_current(link.raw):
+        if link.dialect.is_current(link.raw):
             self._looked = now
             return True
         return False
 
-    def keep_reader(self, link: Link) -> None:
-        """Take a connection of ``link_reader`` back."""
-        role = "replica" if link.engine is self._engines.get("replica") else "reader"
-        links = self._readers.setdefault(role, [])
-        is_current = link.engine is self._engines.get(role) and link.usable
-        if len(links) < KEPT_READERS and is_current:
-            links.append(link)
-        elif link.usable:
-            link.close()
-        else:
+    def take_back(self, link: Link, *, keep: bool = True) -> None:
+        """Take a connection back, and ``keep`` it at hand if there is room."""
+        if not link.usable:
             link.discard()
+            return
+        kept = self._kept.setdefault(link.role, [])
+        if keep and len(kept) < self._most_kept and link.engine is self._engines.get(link.role):
+            kept.append(link)
+        else:
+            link.close()
+
+    @property
+    def _most_kept(self) -> int:
+        """Return how many idle connections of a role are kept: their places in the pool are taken."""
+        options = self._options
+        return 0 if options.pool_pre_ping else min(KEPT, options.pool_size)
 
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""
@@ -185,7 +256,7 @@ class Connections:
         """Let go of all idle connections: new ones may lead to another server."""
         if self.shared_lock is None:
             engine.dispose()
-        self._empty_readers(Link.discard)
+        self._let_go_of_kept(Link.discard)
 
     def outgrown(self, failure: Exception, params: Any) -> Exception:
         """Return the error that fits ``failure`` of a statement: the server breaks the line at values too large for it.
@@ -222,15 +293,15 @@ class Connections:
         finally:
             pool.dispose()
 
-    def _empty_readers(self, end: Callable[[Link], None]) -> None:
-        for links in list(self._readers.values()):
+    def _let_go_of_kept(self, end: Callable[[Link], None]) -> None:
+        for links in list(self._kept.values()):
             while (link := _popped(links)) is not None:
                 end(link)
 
     def _link(self, engine: sa.Engine, role: str) -> Link:
         family, is_shared = dialects.family(engine.url), self.shared_lock is not None
         with translated(family, engine):
-            link = Link(engine, self._caches[role], self._ears_of(role), family, is_shared)
+            link = Link(engine, role, self._caches[role], self._ears_of(role), family, is_shared)
             if self._dialect is None:
                 self._dialect = dialects.of_server(link.connection)
         link.dialect = self._dialect
@@ -252,11 +323,24 @@ class Connections:
                 engine = _make_engine(url, "writer" if writes else "reader", self._options)
                 if self.shared_lock is None:
                     watch(engine, dialects.family(url))
+                    self._give_way(engine, role)
                 self._ears_of(role).add(engine)
-                _wait_for_server(engine, self._options)
+                if role != "replica":  # the primary stands in for that
+                    _wait_for_server(engine, self._options)
             self._caches[role] = Cache(engine.dialect)
             self._engines[role] = engine
             return engine
+
+    def _give_way(self, engine: sa.Engine, role: str) -> None:
+        """Let the kept connections go when somebody would have to wait for a place in the engine's pool."""
+        kept, pool = self._kept.setdefault(role, []), engine.pool
+
+        def let_go() -> None:
+            while (link := _popped(kept)) is not None:
+                link.close()
+
+        if isinstance(pool, internals.CountingPool):
+            pool.let_go_of_kept = let_go
 
     def _ears_of(self, role: str) -> internals.Ears:
         """Return who listens to the engines of one server; the primary has two engines, to read and to write."""
@@ -458,7 +542,9 @@ def _forget_connections() -> None:
         if database.shared_lock is not None:
             database.shared_lock = threading.RLock()
         database.shared_owner = None
-        database._readers = {}
+        for kept in database._kept.values():
+            kept.clear()
+        database._replica_health = Health()
         for engine in database._engines.values():
             engine.dispose(close=False)
 

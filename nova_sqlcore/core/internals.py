@@ -6,9 +6,12 @@ A test names the versions of SQLAlchemy that these were tried with.
 from __future__ import annotations
 
 import weakref
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Versions that the whole suite has passed with.
 TRIED: Final = ("2.1.9",)
@@ -55,6 +58,10 @@ class Ears:
                 return False
         return self._ask(connection)
 
+    def are_open(self, connection: sa.Connection) -> bool:
+        """Tell whether somebody may listen to anything, the end of transactions among it, or it shall be logged."""
+        return connection._echo or connection._has_events or any(one._has_events for one in self._marked)
+
     def _ask(self, connection: sa.Connection) -> bool:
         dispatch, of_dialect = connection.dispatch, connection.dialect.dispatch
         heard = any(getattr(dispatch, name) for name in _OF_CONNECTIONS)
@@ -82,14 +89,24 @@ class CountingPool(sa.QueuePool):
     """A pool that a signal in the midst of its own work costs no place for ever.
 
     SQLAlchemy counts connections up and down; one that is lost in between is closed, but its place stays taken. Before
-    a call has to wait, the pool counts the connections that there really are.
+    a call has to wait, the pool counts the connections that there really are, and asks for those that are idle.
     """
+
+    #: lets go of idle connections that the library keeps at hand
+    let_go_of_kept: Callable[[], None] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As ``QueuePool``."""
         super().__init__(*args, **kwargs)
         self._records: weakref.WeakSet[Any] = weakref.WeakSet()
         self._in_the_making = 0
+
+    def recreate(self) -> CountingPool:
+        """As ``QueuePool``; that is what disposing of an engine does."""
+        pool: Any = super().recreate()
+        pool.let_go_of_kept = self.let_go_of_kept
+        new: CountingPool = pool
+        return new
 
     def _create_connection(self) -> sa.pool.ConnectionPoolEntry:
         self._in_the_making += 1
@@ -102,6 +119,8 @@ class CountingPool(sa.QueuePool):
 
     def _do_get(self) -> sa.pool.ConnectionPoolEntry:
         if -1 < self._max_overflow <= self._overflow and not self.checkedin():
+            if self.let_go_of_kept is not None:
+                self.let_go_of_kept()
             with self._overflow_lock:
                 there_are = len(self._records) + self._in_the_making - self.size()
                 self._overflow = min(self._overflow, there_are)

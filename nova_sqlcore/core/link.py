@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from nova_sqlcore.core import internals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.statements import Cache
 
@@ -58,13 +60,15 @@ class Link:
         "engine",
         "errors",
         "inherited",
+        "pool",
         "raw",
+        "role",
         "since",
         "unsure",
     )
 
     def __init__(
-        self, engine: sa.Engine, cache: Cache, ears: internals.Ears, family: Dialect, shared: bool = False
+        self, engine: sa.Engine, role: str, cache: Cache, ears: internals.Ears, family: Dialect, shared: bool = False
     ) -> None:
         """Check a connection out of the engine's pool.
 
@@ -72,6 +76,10 @@ class Link:
         Raises: sqlalchemy.exc.DBAPIError if the server can't be reached.
         """
         self.engine = engine
+        #: the engine gets another one when it is disposed of
+        self.pool = engine.pool
+        #: which of the database's engines that is
+        self.role = role
         self.cache = cache
         self.ears = ears
         self.dialect = family
@@ -105,30 +113,48 @@ class Link:
         self.cursor.execute(text)
         self.unsure = False
 
+    def ask(self, text: str, params: Mapping[str, Any]) -> Any:
+        """Return the first value of a statement's first row; engine events don't see it."""
+        self.unsure = True
+        self.cursor.execute(text, params)
+        value = self.cursor.fetchone()[0]
+        self.unsure = False
+        return value
+
     def begin(self, text: str) -> None:
-        """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement."""
+        """Begin a writing transaction; ``text`` is empty where the driver begins with the first statement.
+
+        SQLAlchemy need not know of it, which costs 5 µs, before it has a part in it or somebody listens.
+        """
         if text:
             self.command(text)
-        self.connection.begin()
+        if self.ears.are_open(self.connection):
+            self.connection.begin()
 
     def commit(self) -> None:
         """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
         self.unsure = True
         try:
-            self.connection.commit()
-        except sa.exc.DBAPIError:
+            if self.connection.in_transaction():
+                self.connection.commit()
+                if self._shared:
+                    self.raw.commit()
+            else:
+                self.raw.commit()
+        except (sa.exc.DBAPIError, self.errors):
             with contextlib.suppress(Exception):
                 self.raw.rollback()
             raise
-        if self._shared:
-            self.raw.commit()
         self.unsure = False
 
     def rollback(self) -> None:
         """Roll back."""
         self.unsure = True
-        self.connection.rollback()
-        if self._shared:
+        if self.connection.in_transaction():
+            self.connection.rollback()
+            if self._shared:
+                self.raw.rollback()
+        else:
             self.raw.rollback()
         self.unsure = False
 

@@ -18,6 +18,8 @@ _DURATIONS = (
     "retry_interval",
     "keepalives_idle",
     "tcp_user_timeout",
+    "replica_wait",
+    "replica_pause",
 )
 
 
@@ -70,6 +72,10 @@ class EngineOptions:
     prepare_threshold: int | None = 2
     #: PyMySQL: read results by the library's own reader, which takes half the time
     fast_reader: bool = True
+    #: how long a reader waits for a replica to come to its position, and how long a replica that can't be reached is
+    #: left alone; the primary is read then
+    replica_wait: float = 1
+    replica_pause: float = 10
     #: log every statement
     echo: bool = False
 

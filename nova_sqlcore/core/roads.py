@@ -182,7 +182,7 @@ _DRIVER, _CORE = DriverRoad(), CoreRoad()
 
 def road_of(link: Link) -> Road:
     """Return the road for the next statement on ``link``."""
-    return _CORE if ROAD == "core" or link.ears.hear(link.connection) else _DRIVER
+    return _CORE if link.ears.hear(link.connection) or ROAD == "core" else _DRIVER
 
 
 def text_of(link: Link, statement: Any) -> str:

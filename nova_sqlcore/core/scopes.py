@@ -12,7 +12,7 @@ from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nova_sqlcore.core.connections import Connections
     from nova_sqlcore.core.transaction import Transaction
@@ -50,12 +50,13 @@ class Scopes(threading.local):
     """The transactions that are open for one context in the current thread, innermost last.
 
     Every copy of a context shares this object, so a function called with an elevated copy joins the open transaction.
+    Which databases have been written is known in all threads.
     """
 
-    def __init__(self) -> None:
-        """Start without any open transaction."""
+    def __init__(self, wrote: set[Connections]) -> None:
+        """Start without any open transaction; this runs in each thread, with the same arguments."""
         self.open: list[Transaction] = []
-        self.wrote: set[Connections] = set()
+        self.wrote = wrote
 
     def innermost(self, database: Connections) -> Transaction | None:
         """Return the innermost open transaction on ``database``."""
@@ -68,9 +69,14 @@ class Scopes(threading.local):
         """Return the object itself: a deep copy of a context still joins."""
         return self
 
-    def __reduce__(self) -> tuple[type[Scopes], tuple[()]]:
+    def __reduce__(self) -> tuple[Callable[[], Scopes], tuple[()]]:
         """Pickle as a holder without any open transaction."""
-        return Scopes, ()
+        return new_scopes, ()
+
+
+def new_scopes() -> Scopes:
+    """Return the holder of a context that has done nothing yet."""
+    return Scopes(set())
 
 
 def leave(transactions: list[Transaction], transaction: Transaction) -> None:
@@ -131,7 +137,7 @@ def scopes_of(context: Any) -> Scopes:
     if known is not None:
         return known
     check_context(context)
-    holder = Scopes()
+    holder = new_scopes()
     try:
         setattr(context, HOLDER, holder)
     except _TAKES_NONE:
@@ -177,9 +183,7 @@ def _apart(context: Any) -> Any:
 
     What it writes keeps the context off the replicas all the same.
     """
-    holder = Scopes()
-    holder.wrote = scopes_of(context).wrote
-    return with_attributes(copy.copy(context), {HOLDER: holder})
+    return with_attributes(copy.copy(context), {HOLDER: Scopes(scopes_of(context).wrote)})
 
 
 def with_attributes(copied: Any, attributes: Mapping[str, Any]) -> Any:
@@ -214,15 +218,15 @@ class _Always(set[Any]):
 class _Closed(threading.local):
     """The scopes of contexts that take no attributes, such as frozen dataclasses and named tuples, by identity.
 
-    A context that takes no weak reference either is known for as long as it has an open transaction; its readers never
-    use a replica, which may lack what it has written before.
+    A context that takes no weak reference either is known for as long as it has an open transaction, in each thread by
+    itself; its readers never use a replica, which may lack what it has written before.
     """
 
     #: Contexts without weak references that may be kept at a time.
     MOST = 256
 
-    def __init__(self) -> None:
-        self._weak: dict[int, tuple[weakref.ref[Any], Scopes]] = {}
+    def __init__(self, weak: dict[int, tuple[weakref.ref[Any], Scopes]]) -> None:
+        self._weak = weak  # of all threads
         self._strong: dict[int, tuple[Any, Scopes]] = {}
 
     def known(self, context: Any) -> Scopes | None:
@@ -236,15 +240,16 @@ class _Closed(threading.local):
 
     def add(self, context: Any) -> Scopes:
         """Return new scopes for a context."""
-        key, scopes, weak = id(context), Scopes(), self._weak  # it may end in another thread
+        key, weak = id(context), self._weak
         try:
-            weak[key] = weakref.ref(context, lambda _: weak.pop(key, None)), scopes
+            reference = weakref.ref(context, lambda _: weak.pop(key, None))
         except TypeError:
             if len(self._strong) >= self.MOST:
                 self._strong = {key: kept for key, kept in self._strong.items() if kept[1].open}
-            scopes.wrote = _Always()
+            scopes = Scopes(_Always())
             self._strong[key] = context, scopes
-        return scopes
+            return scopes
+        return weak.setdefault(key, (reference, new_scopes()))[1]  # another thread may have come first
 
 
-_closed: Final = _Closed()
+_closed: Final = _Closed({})

@@ -98,6 +98,7 @@ class Transaction:
         "database",
         "mode",
         "name",
+        "not_before",
         "opened",
         "outer",
         "state",
@@ -116,16 +117,19 @@ class Transaction:
         *,
         snapshot: bool = False,
         outer: Transaction | None = None,
+        not_before: str | None = None,
     ) -> None:
         """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
 
-        ``task`` stands for the asyncio task that opens it.
+        ``task`` stands for the asyncio task that opens it, ``not_before`` for the position that a replica must have
+        come to.
         """
         self.database = database
         self.mode = mode
         self.name = name
         self.outer = outer
         self.task = task
+        self.not_before = not_before
         self.state = State.NEW
         #: whether its reads shall see one state of the database
         self._snapshot = snapshot
@@ -522,12 +526,7 @@ class Transaction:
                 link.unsure = True
             if link is None or self._host is not None:
                 return
-            if self.mode != "writer":
-                self.database.keep_reader(link)
-            elif link.usable:
-                link.close()
-            else:
-                link.discard()
+            self.database.take_back(link, keep=not self._exposed)
         finally:
             self._pass_turn()
 
@@ -594,7 +593,7 @@ class Transaction:
         try:
             if self.mode == "writer":
                 return self.database.link_writer()
-            return self.database.link_reader(replica=self.mode == "async")
+            return self.database.link_reader(self.mode == "async", self.not_before)
         finally:
             self.waited += time.perf_counter() - began
 
@@ -629,6 +628,8 @@ class Transaction:
                 self._replace(link)
                 return self._expose()
             self._move(State.OPEN)
+        if not self._exposed and self.mode == "writer" and not link.connection.in_transaction():
+            link.connection.begin()  # so that SQLAlchemy ends what the caller does on it
         self._exposed = True
         return link
 

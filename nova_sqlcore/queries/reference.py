@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import tx
 from nova_sqlcore.context import is_user_context
+from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.scopes import check_context
 from nova_sqlcore.queries.common.clauses import columns, visible
 from nova_sqlcore.queries.compute.instances import instance_get_by_uuid
@@ -112,14 +113,17 @@ def select_db_reader_mode(f: Callable[P, R]) -> Callable[P, R]:
     The reader is one of the replica if the parameter ``use_slave`` is true; only functions that may lag run in it.
     """
     parameters = inspect.signature(f)
+    on_primary, on_replica = (
+        scope.snapshot.named(f.__name__)(lambda context, call: call()) for scope in (tx.reader, tx.reader.async_)
+    )
 
     @functools.wraps(f)
     def selected(*args: P.args, **kwargs: P.kwargs) -> R:
         given = parameters.bind(*args, **kwargs)
         given.apply_defaults()
-        scope = tx.reader.async_ if given.arguments.get("use_slave") else tx.reader
-        with scope.named(f.__name__).using(given.arguments["context"]):
-            return f(*args, **kwargs)
+        run = on_replica if given.arguments.get("use_slave") else on_primary
+        result: R = run(given.arguments["context"], functools.partial(f, *walked(args), **walked_by_name(kwargs)))
+        return result
 
     return selected
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from nova_sqlcore import tables
+from nova_sqlcore import exceptions, tables
 from nova_sqlcore.core import types
 from nova_sqlcore.schema import ddl
 
@@ -43,6 +43,22 @@ class Comparison(NamedTuple):
 
     differences: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def refusal(what: str, comparison: Comparison) -> exceptions.SchemaDiffers:
+    """Return the error, whose text begins with ``what``, for a database that differs."""
+    count = len(comparison.differences)
+    return exceptions.SchemaDiffers(f"{what}: {count} difference{'s' if count > 1 else ''}", *comparison)
+
+
+def require_same(connection: sa.Connection, present: Collection[sa.Table]) -> None:
+    """See that the tables that are there are the library's.
+
+    Raises: SchemaDiffers(text, differences, notes).
+    """
+    comparison = compare(connection, only=present) if present else Comparison((), ())
+    if comparison.differences:
+        raise refusal("the database has tables with the names of Nova's that are not the same", comparison)
 
 
 class _Key(NamedTuple):

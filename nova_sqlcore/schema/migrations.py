@@ -113,7 +113,7 @@ def adopt(url: str | sa.URL) -> list[str]:
                 raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
             comparison = schema_check.compare(database.connection, ignored=BOOKKEEPING)
         if comparison.differences:
-            raise _differs("the database is not what the reference makes", comparison)
+            raise schema_check.refusal("the database is not what the reference makes", comparison)
         with database.locked() as backend:
             if not backend.is_applied(database.first):
                 backend.mark_migrations([database.first])
@@ -182,9 +182,7 @@ class _Database:
                     f"the database has tables of Nova's already, {here[0].name} among them; "
                     "adopt it: nova-sqlcore migrate --adopt"
                 )
-            comparison = schema_check.compare(self.connection, only=here)
-        if comparison.differences:
-            raise _differs("the database has tables with the names of Nova's that are not the same", comparison)
+            schema_check.require_same(self.connection, here)
 
     def require_no_rows(self) -> None:
         """See that no row is lost with the tables, but for the flavors that came with them.
@@ -252,11 +250,6 @@ def _told(what: str, url: sa.URL) -> Iterator[None]:
         raise exceptions.DBMigrationError(f"{what}: {dialects.family(url).translate(error)}") from error
 
 
-def _differs(what: str, comparison: schema_check.Comparison) -> exceptions.SchemaDiffers:
-    count = len(comparison.differences)
-    return exceptions.SchemaDiffers(f"{what}: {count} difference{'s' if count > 1 else ''}", *comparison)
-
-
 def _directory() -> Path:
     """Return where the SQL is: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
@@ -269,6 +262,7 @@ def _import_yoyo() -> ModuleType:
         from nova_sqlcore.schema import yoyo
     except ModuleNotFoundError as error:
         raise exceptions.DBMigrationError(
-            f"{error.name} is not installed, and migrations need it: pip install 'nova-sqlcore[cli]'"
+            f"{error.name} is not installed, and migrations need it: pip install 'nova-sqlcore[cli]'; "
+            "to make the tables without it: nova_sqlcore.schema.create(URL)"
         ) from error
     return yoyo

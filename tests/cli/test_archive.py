@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import signal
@@ -84,7 +85,7 @@ def test_verbose(engine: sa.Engine) -> None:
 
 def test_json(engine: sa.Engine) -> None:
     result = run(engine, "archive_deleted_rows", "--format", "json", "--purge")
-    assert json.loads(result.stdout) == {"archived": {"s3_images": 3}, "purged": {"s3_images": 3}}
+    assert json.loads(result.stdout) == {"archived": {"s3_images": 3}, "purged": {"s3_images": 3}, "blocked": {}}
 
 
 def test_a_round_moves_a_thousand_rows_at_most_and_until_complete_all(engine: sa.Engine) -> None:
@@ -142,6 +143,62 @@ def test_a_database_without_tables(backend: Backend) -> None:
     assert result.exit_code == 255
     assert result.stderr.count("\n") == 1
     assert "Error: " in result.stderr
+
+
+def test_the_task_log_goes_if_it_is_asked_for(engine: sa.Engine) -> None:
+    period = {"task_name": "audit", "state": "DONE", "host": "h", "message": ""}
+    days = [datetime.datetime(2016, 1, day) for day in (1, 2, 3)]
+    rows = [period | {"period_beginning": one, "period_ending": other} for one, other in itertools.pairwise(days)]
+    with engine.begin() as connection:
+        connection.execute(tables.task_log.insert(), rows)
+    run(engine, "archive_deleted_rows", "--before", "2016-01-03")
+    assert count(engine, tables.task_log) == 2
+    run(engine, "archive_deleted_rows", "--task_log", "--before", "2016-01-03")
+    assert count(engine, tables.task_log) == 1
+    run(engine, "archive_deleted_rows", "--task-log")
+    assert count(engine, tables.task_log) == 0
+
+
+class TestBlocked:
+    """A soft-deleted instance with a live block device, and one without."""
+
+    @pytest.fixture(autouse=True)
+    def instances(self, engine: sa.Engine) -> None:
+        dead = [{"uuid": name, "deleted": number} for number, name in enumerate(("kept", "free"), 1)]
+        with engine.begin() as connection:
+            connection.execute(tables.instances.insert(), dead)
+            connection.execute(tables.block_device_mapping.insert(), {"instance_uuid": "kept", "deleted": 0})
+
+    def test_what_stays_is_named_with_what_keeps_it(self, engine: sa.Engine) -> None:
+        result = run(engine, "archive_deleted_rows", "--verbose", "--until-complete")
+        assert result.exit_code == 1
+        row = next(line for line in result.stdout.splitlines() if "kept" in line and "block" in line)
+        assert [cell.strip() for cell in row.split("|")[1:-1]] == ["instances", "1", "block_device_mapping (1)", "kept"]
+        assert count(engine, tables.instances) == 1
+        told = json.loads(run(engine, "archive_deleted_rows", "--format", "json").stdout)["blocked"]
+        assert told == {"instances": {"rows": 1, "by": {"block_device_mapping": 1}, "names": ["kept"]}}
+
+    def test_it_may_be_looked_at_without_moving_anything(self, engine: sa.Engine) -> None:
+        result = run(engine, "archive_deleted_rows", "--show-blocked")
+        assert result.exit_code == 0
+        assert "block_device_mapping (1)" in result.stdout
+        assert count(engine, tables.instances) == 2
+        result = run(engine, "archive_deleted_rows", "--show-blocked", "--include-live-children")
+        assert result.stdout == "Every soft-deleted row can go.\n"
+
+    def test_live_children_go_along_if_that_is_asked_for(self, engine: sa.Engine) -> None:
+        run(engine, "archive_deleted_rows", "--include_live_children")
+        assert (count(engine, tables.instances), count(engine, tables.block_device_mapping)) == (0, 0)
+
+    def test_rounds_do_not_repeat_the_warning(self, engine: sa.Engine) -> None:
+        fill(engine, *range(4, 20))
+        arguments = ["db", "archive_deleted_rows", "--max-rows", "5", "--until-complete"]
+        url = engine.url.render_as_string(hide_password=False)
+        command = [sys.executable, "-m", "nova_sqlcore", *arguments]
+        environment = os.environ | {"NOVA_SQLCORE_URL": url}
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.count("kept by rows of block_device_mapping (1): kept") == 1
 
 
 class TestPurge:

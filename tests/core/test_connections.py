@@ -65,7 +65,7 @@ def test_a_reader_that_is_of_no_use_is_not_kept(database: Make, spoil: str) -> N
         link.unsure = True
     else:
         link.connection.invalidate()
-    made.keep_reader(link)
+    made.take_back(link)
     assert used(made.reader) is not raw
 
 
@@ -73,19 +73,46 @@ def test_with_a_lost_connection_go_the_idle_readers(database: Make) -> None:
     made = database()
     idle, lost = made.link_reader(), made.link_reader()
     raw = idle.raw
-    made.keep_reader(idle)
+    made.take_back(idle)
     made.lost(lost)
     assert not idle.usable
     assert not lost.usable
     assert used(made.reader) is not raw
 
 
-def test_so_many_idle_readers_are_kept(database: Make) -> None:
-    made = database()
-    links = [made.link_reader() for _ in range(10)]
+@pytest.mark.parametrize(("size", "most"), [(3, 3), (10, 8)])
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+def test_so_many_idle_connections_are_kept(database: Make, mode: str, size: int, most: int) -> None:
+    made = database(pool_size=size)
+    links = [getattr(made, f"link_{mode}")() for _ in range(10)]
     for link in links:
-        made.keep_reader(link)
-    assert [link.usable for link in links] == [True] * 8 + [False] * 2
+        made.take_back(link)
+    assert [link.usable for link in links] == [True] * most + [False] * (10 - most)
+
+
+def test_none_is_kept_where_each_use_asks_the_server_first(database: Make) -> None:
+    made = database(pool_pre_ping=True)
+    link = made.link_writer()
+    made.take_back(link)
+    assert not link.usable
+
+
+def test_kept_connections_give_way_to_the_plain_engine(database: Make) -> None:
+    made = database(pool_size=1, max_overflow=0, pool_timeout=0.1)
+    for _ in range(2):
+        raw = used(made.writer)
+        with made.engine.connect() as connection:
+            assert connection.connection.dbapi_connection is raw
+        made.engine.dispose()
+
+
+def test_a_connection_that_a_caller_has_had_is_not_kept(database: Make) -> None:
+    made = database()
+    with made.writer(get_admin_context()) as t:
+        t.connection.execution_options(logging_token="mine")
+        link = t._link
+    assert link is not None
+    assert not link.usable
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])

@@ -134,7 +134,7 @@ def check(context: RequestContext, number: int) -> None:
 def check_places() -> None:
     """See that every place in the pools can still be had."""
     with contextlib.ExitStack() as stack:
-        for _ in range(PLACES - len(tx.main._readers.get("reader", []))):
+        for _ in range(PLACES - len(tx.main._kept.get("reader", []))):
             stack.callback(tx.main.link_reader().discard)
         for _ in range(PLACES):
             stack.callback(tx.main.link_writer().close)

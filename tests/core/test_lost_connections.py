@@ -126,7 +126,7 @@ def test_a_dead_reader_is_not_kept(kill_all: KillAll) -> None:
         read_twice(get_admin_context())
     link = tx.main.link_reader()
     assert not link.connection.invalidated
-    tx.main.keep_reader(link)
+    tx.main.take_back(link)
 
 
 @pytest.mark.parametrize("scope", [tx.writer, tx.reader])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+import dataclasses
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core.scopes import HOLDER, new_scopes
 from nova_sqlcore.queries.hosts import services
 from nova_sqlcore.queries.security import certificates
 
@@ -137,16 +142,114 @@ def test_the_replica_is_not_written(context: RequestContext) -> None:
     assert tx.reader.async_(names)(context) == ["replica"]
 
 
-def test_a_replica_that_is_gone(backend: Backend, database: tx.Database) -> None:
+@pytest.mark.parametrize("pause", [0, 10])
+def test_a_replica_that_is_gone(
+    backend: Backend, database: tx.Database, pause: float, caplog: pytest.LogCaptureFixture
+) -> None:
     if backend.family == "sqlite":
         return  # it makes the file
     lonely = tx.Database("without replica")
-    lonely.configure(backend.url, backend.url.set(database="nova_that_is_not_there"))
+    lonely.configure(backend.url, backend.url.set(database="nova_that_is_not_there"), replica_pause=pause)
     context = get_admin_context()
     context.db_connection = lonely
     try:
-        assert tx.reader(names)(context) == ["primary"]
-        with pytest.raises(exceptions.DBConnectionError):
-            tx.reader.async_(names)(context)
+        for _ in range(3):
+            assert tx.reader.async_(names)(context) == ["primary"]
+            with tx.reader(context, replica=True, not_before="0/1") as transaction:
+                assert transaction.scalars(_NAMES) == ["primary"]
     finally:
         lonely.close()
+    (warning,) = caplog.records
+    assert "without replica: the replica can't be reached" in warning.getMessage()
+
+
+def test_a_replica_whose_pool_is_exhausted(database: tx.Database, context: RequestContext) -> None:
+    if database.engine.dialect.name == "sqlite":
+        return  # it has no pool
+    url, replica = database.url, database.replica_url
+    assert url is not None
+    database.close()
+    database.configure(url, replica, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    other = copy.copy(context)
+    setattr(other, HOLDER, new_scopes())
+    with tx.reader(context, replica=True) as transaction:
+        assert transaction.scalars(_NAMES) == ["replica"]
+        with pytest.raises(exceptions.DBPoolExhausted):
+            tx.reader.async_(names)(other)
+    assert tx.reader.async_(names)(other) == ["replica"]
+
+
+def test_a_server_that_follows_no_other_one_has_come_to_no_position(
+    context: RequestContext, database: tx.Database, backend: Backend
+) -> None:
+    position = tx.position(context)
+    assert bool(position) == (backend.family == "postgresql")  # the others have no log
+    made_up = {"mariadb": "0-1-1000000", "mysql": f"{uuid.uuid4()}:1"}.get(backend.name, position)
+    database.close()
+    assert database.url is not None
+    database.configure(database.url, database.replica_url, replica_wait=0.05)
+    for not_before, found in ((None, "replica"), (position, "primary"), (made_up, "primary"), (None, "replica")):
+        with tx.reader(context, replica=True, not_before=not_before) as transaction:
+            assert transaction.scalars(_NAMES) == [found]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """A context that takes no attributes."""
+
+    db_connection: tx.Database
+    user_id: str | None = "u"
+    project_id: str | None = "p"
+    is_admin: bool = True
+    read_deleted: str = "no"
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_other_threads_know_what_has_been_written(context: RequestContext, database: tx.Database, frozen: bool) -> None:
+    context = cast("RequestContext", Frozen(database)) if frozen else context
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(tx.reader.async_(names), context).result() == ["replica"]
+        tx.writer(lambda context: tx.current(context).insert(T, {"file_name": "new"}))(context)
+        assert thread.submit(tx.reader.async_(names), context).result() == ["primary", "new"]
+        tx.forget_writes(context)
+        assert thread.submit(tx.reader.async_(names), context).result() == ["replica"]
+        thread.submit(tx.writer(lambda context: tx.current(context).insert(T, {"file_name": "x"})), context).result()
+    assert tx.reader.async_(names)(context) == ["primary", "new", "x"]
+
+
+def test_no_position_of_what_is_no_text(context: RequestContext) -> None:
+    with pytest.raises(TypeError, match="not_before"):
+        tx.reader(context, replica=True, not_before=5)  # type: ignore[call-overload]  # what is tested
+
+
+def breaking_off(error: type[Exception], seen: list[str]) -> Callable[..., list[str]]:
+    """Return a function that reads, and fails at the first call."""
+
+    def function(context: Any, use_slave: bool = True) -> list[str]:
+        seen.extend(names(context))
+        if len(seen) == 1:
+            raise error("broken off")
+        return seen
+
+    return function
+
+
+@pytest.mark.parametrize("error", [exceptions.DBConnectionError, exceptions.DBDeadlock])
+def test_what_the_replica_breaks_off_the_primary_reads(context: RequestContext, error: type[Exception]) -> None:
+    for decorate in (tx.reader.async_, api.select_db_reader_mode):
+        assert decorate(breaking_off(error, []))(context) == ["replica", "primary"]
+
+
+@pytest.mark.parametrize("error", [exceptions.DBCommitUncertain, exceptions.DBDataError, ValueError])
+def test_other_errors_end_a_call(context: RequestContext, error: type[Exception]) -> None:
+    seen: list[str] = []
+    with pytest.raises(error):
+        tx.reader.async_(breaking_off(error, seen))(context)
+    assert seen == ["replica"]
+
+
+def test_whoever_joins_is_not_run_again(context: RequestContext) -> None:
+    seen: list[str] = []
+    with pytest.raises(exceptions.DBConnectionError), tx.reader(context, replica=True):
+        tx.reader.async_(breaking_off(exceptions.DBConnectionError, seen))(context)
+    assert seen == ["replica"]

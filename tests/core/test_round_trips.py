@@ -46,7 +46,7 @@ class _MySQLSessions:
             link.cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")
             total += int((link.cursor.fetchone() or (0, 0))[1])
             self._looks += 1
-        tx.main.keep_reader(reader)
+        tx.main.take_back(reader)
         writer.close()
         return total
 

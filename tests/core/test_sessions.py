@@ -151,7 +151,7 @@ class TestPostgreSQL:
     def test_encodings(self, backend: Backend, encoding: str) -> None:
         server = servers.PRODUCTS[backend.name].from_environment()
         name = f"nova_{encoding.lower()}_{secrets.token_hex(4)}"
-        server._command(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        server.command(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
         try:
             migrations.migrate(server.url(name))
             use(server.url(name))

@@ -124,7 +124,7 @@ def test_idle_connections_are_taken_by_one(admin: RequestContext) -> None:
             link = tx.main.link_reader()
             assert users.setdefault(id(link), threading.get_ident()) == threading.get_ident()
             del users[id(link)]
-            tx.main.keep_reader(link)
+            tx.main.take_back(link)
 
     threads.at_once([work] * THREADS)
 

@@ -116,17 +116,29 @@ class Server(abc.ABC):
             shutil.rmtree(self.directory, ignore_errors=True)
             self.directory = Path()
 
-    def restart(self) -> None:
-        """Kill the server as a power cut would, and start it again on its data and port.
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the server as a power cut would, or let it end by another signal; its data stay."""
+        assert self._process is not None, "only a private server that runs can be killed"
+        os.kill(self._pid, number)
+        self._process.wait()  # before its input ends, which would tell the guard to remove the data
+        end(self._process)
+        self._process = None
+
+    def revive(self) -> None:
+        """Start a killed server again on its data and port.
 
         Raises: ServerError(text).
         """
-        assert self._process is not None, "only a private server that runs can be restarted"
-        os.kill(self._pid, signal.SIGKILL)
-        self._process.wait()  # before its input ends, which would tell the guard to remove the data
-        end(self._process)
         if not self._run():
             raise ServerError(f"{self.name}: port {self.port} has been taken meanwhile")
+
+    def restart(self) -> None:
+        """Kill the server and start it again.
+
+        Raises: ServerError(text).
+        """
+        self.kill()
+        self.revive()
 
     def url(self, database: str = "") -> sa.URL:
         """Return the address of a database, or of the server."""
@@ -136,8 +148,18 @@ class Server(abc.ABC):
 
     def create_database(self, name: str) -> sa.URL:
         """Make an empty database and return its address."""
-        self._command(f"CREATE DATABASE {name}")
+        self.command(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def command(self, text: str) -> None:
+        """Run a statement in a session of its own."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(text)
+
+    def answer(self, query: str) -> Any:
+        """Return the first value that a query gives in a session of its own."""
+        with self._engine.connect() as connection:
+            return connection.exec_driver_sql(query).scalar()
 
     @abc.abstractmethod
     def drop_database(self, name: str) -> None:
@@ -185,13 +207,9 @@ class Server(abc.ABC):
             self.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=dict(arguments)
         )
 
-    def _command(self, text: str) -> None:
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql(text)
-
     def _ask_given(self) -> None:
         try:
-            self._command("SELECT 1")
+            self.command("SELECT 1")
         except sa.exc.DBAPIError as error:
             raise ServerError(f"the server of {self.variable} doesn't answer: {error.orig}") from error
 
@@ -214,7 +232,7 @@ class Server(abc.ABC):
                     return False
                 raise ServerError(f"{self.name} ended at its start; its log ends with\n{self.log()}")
             with contextlib.suppress(sa.exc.DBAPIError):
-                self._command("SELECT 1")
+                self.command("SELECT 1")
                 return True
             time.sleep(0.02)
         raise ServerError(f"{self.name} doesn't answer after {PATIENCE} s; its log ends with\n{self.log()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -52,7 +51,7 @@ class Node(MariaDB):
     def prepare(self) -> None:
         """Make the node's data, with the account of the tests in it, before there is a cluster."""
         self.start()
-        self._shut_down()
+        self.kill(signal.SIGTERM)
 
     def copy(self, other: Node) -> None:
         """Begin with the account of another node that is prepared, and with its data as it is now."""
@@ -67,14 +66,6 @@ class Node(MariaDB):
         base.own(self.directory, self._user)
         self._start_on_free_port()
 
-    def kill(self) -> None:
-        """Kill the node as a power cut would."""
-        assert self._process is not None
-        os.kill(self._pid, signal.SIGKILL)
-        self._process.wait()
-        base.end(self._process)
-        self._process = None
-
     def rejoin(self, addresses: Iterable[str]) -> None:
         """Start a killed node again and wait until it has what the others have committed meanwhile."""
         self._joined = [address for address in addresses if address != self.address]
@@ -82,16 +73,7 @@ class Node(MariaDB):
         self.run_tool([*self._server_command(), "--wsrep-recover"])
         found = re.findall(r"Recovered position: (\S+)", (self.directory / "log").read_text(errors="replace"))
         self._position = found[-1]
-        if not self._run():
-            raise base.ServerError(f"port {self.port} has been taken meanwhile")
-
-    def _shut_down(self) -> None:
-        """Stop in good order, and keep the data."""
-        assert self._process is not None
-        os.kill(self._pid, signal.SIGTERM)
-        self._process.wait()
-        base.end(self._process)
-        self._process = None
+        self.revive()
 
     def _server_command(self) -> list[str]:
         command = super()._server_command()

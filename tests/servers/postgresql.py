@@ -41,7 +41,7 @@ class PostgreSQL(base.Server):
 
     def drop_database(self, name: str) -> None:
         """Remove a database and the connections to it."""
-        self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _product(self, answer: str) -> str:
         return f"PostgreSQL {answer.split(maxsplit=1)[0]}"

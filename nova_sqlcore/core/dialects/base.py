@@ -63,6 +63,12 @@ class Dialect:
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode
     begin_snapshot: ClassVar[str] = "BEGIN"
+    #: asks a primary how far its log has come: all that has been committed is before that; empty where there is no log
+    position: ClassVar[sa.Select[tuple[str]] | None] = None
+    #: tells whether a replica has come to ``position``, NULL if it is none; waits ``seconds`` for that where it can
+    has_reached: ClassVar[str] = ""
+    #: seconds between two such questions where it can't
+    replica_look: ClassVar[float] = 0
     #: compiles statements in place of SQLAlchemy's own compiler
     statement_compiler: ClassVar[type[sa.sql.compiler.SQLCompiler] | None] = None
 
@@ -166,6 +172,10 @@ class Dialect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
         return statement
 
+    def prefer_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
+        """Return ``statement`` as one that reads ``table``, a named alias, by this index of ours where there is one."""
+        return statement
+
     def update_by_index(self, update: sa.Update, name: str) -> sa.Update:
         """Return ``update`` as one that finds its rows by this index of the reference's schema."""
         return update
@@ -177,6 +187,17 @@ class Dialect:
         other, and each sees what those before it have committed.
         """
         return ()
+
+    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
+        """Hold the lock called ``name`` until the connection's transaction ends; False if others do for ``seconds``.
+
+        Who waits for it has not begun a transaction yet.
+        """
+        raise NotImplementedError(self.name)
+
+    def count_ids_from(self, table: sa.Table, number: int) -> tuple[sa.sql.expression.Executable, ...]:
+        """Return the statements that make ``number`` the next id, after rows with lower ids were inserted."""
+        return ()  # counts itself by the ids that there are
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """Return an aggregate that gives the grouped rows as the text of a JSON list of lists, in ``columns`` order."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import re
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -71,6 +73,10 @@ class PostgreSQL(Dialect):
     statement_compiler = _Compiler
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    # what is inserted, for with synchronous_commit off it is written to the file later
+    position = sa.select(sa.cast(sa.func.pg_current_wal_insert_lsn(), sa.Text).label("position"))
+    has_reached = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() >= %(position)s::pg_lsn END"
+    replica_look = 0.01
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Prepare statements early, put reading connections into autocommit mode, and notice a peer that is gone.
@@ -158,6 +164,22 @@ class PostgreSQL(Dialect):
     def guard(self) -> tuple[sa.sql.expression.Executable, ...]:
         """An advisory lock, which the end of the transaction releases."""
         return (_ADVISORY_LOCK,)
+
+    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
+        """Hold a lock of the transaction, which a pooler of transactions keeps with it."""
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        deadline = time.monotonic() + seconds
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(number))):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def count_ids_from(self, table: sa.Table, number: int) -> tuple[sa.sql.expression.Executable, ...]:
+        """Set the sequence, which explicit ids do not move."""
+        (column,) = table.primary_key
+        sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+        return (sa.select(sa.func.setval(sequence, number, sa.false())),)
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_agg(json_build_array(...)) as text."""

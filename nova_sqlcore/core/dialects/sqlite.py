@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import threading
@@ -180,6 +181,17 @@ class Sqlite(Dialect):
     def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Put a plus sign before it."""
         return vague(column)
+
+    def hold(self, connection: sa.Connection, name: str, seconds: float) -> bool:
+        """Begin to write: there is one writer at a time, whatever for."""
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {math.ceil(seconds * 1000)}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except sa.exc.OperationalError as error:
+            if isinstance(self.translate(error.orig or error), exceptions.DBDeadlock):
+                return False
+            raise
+        return True
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_group_array(json_array(...))."""

@@ -102,10 +102,10 @@ def default_group(context: Any, number: int) -> Any:
     return default_group_without_project(context, number)
 
 
+@tx.main.writer
 def default_group_without_project(context: Any, number: int) -> Any:
-    with tx.writer(context) as transaction:
-        transaction.rows(tables.certificates.select())  # it has begun, so that the group is made in it
-        return security_groups.security_group_ensure_default(context)["id"]
+    tx.current(context).rows(tables.certificates.select())  # it has begun, so that the group is made in it
+    return security_groups.security_group_ensure_default(context)["id"]
 
 
 def reservation(context: Any, number: int) -> Any:

@@ -1,0 +1,1 @@
+"""Tests on a primary with a replica: ``make test-replicas``."""
