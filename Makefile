@@ -9,7 +9,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-odd-servers bench bench-pools bench-archive lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers bench bench-pools bench-archive lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three Mari
 
 test-replicas: $(VENV)/installed  ## Run the tests of a primary with a replica, on MariaDB, MySQL and PostgreSQL
 	CI= $(PYTHON_IN_VENV) -m pytest tests/replicas $(ARGS)
+
+test-stress: $(VENV)/installed  ## Let eight processes claim, count and merge the same things, on every server and on Galera
+	$(PYTHON_IN_VENV) -m tests.stress $(ARGS)
 
 mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a time, and list those that no test notices
 	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)

@@ -79,7 +79,7 @@ class _Databases:
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
         self._backends: dict[str, Backend] = {}
-        self._cleaners: dict[str, _Cleaner] = {}
+        self._cleaners: dict[str, Cleaner] = {}
 
     @functools.cached_property
     def directory(self) -> Path:
@@ -92,7 +92,7 @@ class _Databases:
             engine = sa.create_engine(url, poolclass=sa.NullPool)
             tables.metadata.create_all(engine)
             self._backends[name] = Backend(name, url, self.directory)
-            self._cleaners[name] = _Cleaner(engine)
+            self._cleaners[name] = Cleaner(engine)
         return self._backends[name]
 
     def clean(self, name: str) -> None:
@@ -102,7 +102,7 @@ class _Databases:
         self._open.close()
 
 
-class _Cleaner:
+class Cleaner:
     """Empties the tables that a test has filled: one look at all of them, then a DELETE each."""
 
     _CHECKS_OFF: ClassVar = {
