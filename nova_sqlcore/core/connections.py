@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Idle connections of each role that a database keeps at hand, checked out of its pool: another checkout costs as much
-#: as a whole one-row read from sqlite.
-KEPT = 8
-
 #: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
 _LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
 
@@ -231,21 +227,29 @@ class Connections:
         return False
 
     def take_back(self, link: Link, *, keep: bool = True) -> None:
-        """Take a connection back, and ``keep`` it at hand if there is room."""
+        """Take a connection back, and ``keep`` it at hand, checked out of its pool.
+
+        Another checkout costs as much as a whole one-row read from sqlite, and the pool closes what comes back above
+        its size: 64 threads would connect at every other call.
+        """
         if not link.usable:
             link.discard()
             return
         kept = self._kept.setdefault(link.role, [])
-        if keep and len(kept) < self._most_kept and link.engine is self._engines.get(link.role):
-            kept.append(link)
-        else:
+        if not keep or self._options.pool_pre_ping or link.engine is not self._engines.get(link.role):
             link.close()
+            return
+        link.idle_since = time.monotonic()
+        kept.append(link)
+        if len(kept) > self._options.pool_size:
+            self._shrink(kept, link.idle_since - self._options.pool_idle)
 
-    @property
-    def _most_kept(self) -> int:
-        """Return how many idle connections of a role are kept: their places in the pool are taken."""
-        options = self._options
-        return 0 if options.pool_pre_ping else min(KEPT, options.pool_size)
+    @staticmethod
+    def _shrink(kept: list[Link], limit: float) -> None:
+        """Close the connection that was left alone for the longest time if nobody has used it since ``limit``."""
+        with contextlib.suppress(IndexError):
+            if kept[0].idle_since < limit:
+                kept.pop(0).discard()  # or another one that came in between: no harm is done
 
     def lost(self, link: Link) -> None:
         """Throw away a connection that the server has closed, and all others of its age with it."""

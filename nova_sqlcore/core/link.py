@@ -59,6 +59,7 @@ class Link:
         "ears",
         "engine",
         "errors",
+        "idle_since",
         "inherited",
         "pool",
         "raw",
@@ -86,7 +87,7 @@ class Link:
         self._shared = shared
         self.inherited = False
         self.unsure = False
-        self.since = time.monotonic()
+        self.since = self.idle_since = time.monotonic()
         self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         #: None before the connection is taken, and when it is given back or thrown away
         self._watch: weakref.ref[Link] | None = None

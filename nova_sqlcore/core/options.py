@@ -9,6 +9,7 @@ from nova_sqlcore import exceptions
 #: Options that may not be negative.
 _DURATIONS = (
     "pool_timeout",
+    "pool_idle",
     "connect_timeout",
     "read_timeout",
     "statement_timeout",
@@ -30,9 +31,11 @@ class EngineOptions:
     Raises: DBError naming the option whose value makes no sense.
     """
 
-    #: connections that stay open, and how many more may be opened under load
-    pool_size: int = 5
+    #: connections of each role, to read and to write, that stay open, and how many more may be opened under load;
+    #: these are closed when nobody has used them for ``pool_idle`` seconds
+    pool_size: int = 20
     max_overflow: int = 50
+    pool_idle: float = 60
     #: how long to wait for a free connection
     pool_timeout: float = 30
     #: age at which a connection is replaced by a new one

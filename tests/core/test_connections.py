@@ -80,14 +80,25 @@ def test_with_a_lost_connection_go_the_idle_readers(database: Make) -> None:
     assert used(made.reader) is not raw
 
 
-@pytest.mark.parametrize(("size", "most"), [(3, 3), (10, 8)])
 @pytest.mark.parametrize("mode", ["reader", "writer"])
-def test_so_many_idle_connections_are_kept(database: Make, mode: str, size: int, most: int) -> None:
-    made = database(pool_size=size)
+def test_connections_of_a_rush_are_kept(database: Make, mode: str) -> None:
+    made = database(pool_size=3)
     links = [getattr(made, f"link_{mode}")() for _ in range(10)]
     for link in links:
         made.take_back(link)
-    assert [link.usable for link in links] == [True] * most + [False] * (10 - most)
+    assert all(link.usable for link in links)
+    assert {getattr(made, f"link_{mode}")() for _ in links} == set(links)
+
+
+def test_what_nobody_uses_after_the_rush_is_closed(database: Make) -> None:
+    made = database(pool_size=3, pool_idle=0.05)
+    links = [made.link_reader() for _ in range(6)]
+    for link in links:
+        made.take_back(link)
+    time.sleep(0.06)
+    for _ in range(10):
+        made.take_back(made.link_reader())
+    assert [link.usable for link in links] == [False] * 3 + [True] * 3
 
 
 def test_none_is_kept_where_each_use_asks_the_server_first(database: Make) -> None:
