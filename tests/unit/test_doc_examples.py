@@ -24,7 +24,7 @@ DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGES: Final = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.rst") if "_build" not in path.parts)
 #: A directive with its content: what is indented below it.
 BLOCK: Final = re.compile(
-    r"^( *)\.\. (code-block:: (?:python|console)|testsetup::)\n((?:\1   :.*\n)*)\n((?:\1   .*\n|[ \t]*\n)+)",
+    r"^( *)\.\. (code-block:: (?:python|console))\n((?:\1   :.*\n)*)\n((?:\1   .*\n|[ \t]*\n)+)",
     re.MULTILINE,
 )
 URL: Final = "sqlite:///nova.sqlite"
@@ -72,7 +72,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     yield tmp_path
     tx.close()
     tx.observe(None)
-    for name in Settings.__slots__:  # type: ignore[attr-defined]  # it is a dataclass with slots
+    for name in Settings.__slots__:
         setattr(settings, name, getattr(Settings(), name))
 
 
