@@ -260,7 +260,7 @@ def require_admin_context(context: Any) -> None:
     Raises: AdminRequired().
     """
     if not context.is_admin:
-        raise exceptions.AdminRequired(f"only an admin may do this; {_asker(context)} is none")
+        raise exceptions.AdminRequired(f"only an admin may do this, and {_asker(context)} is not an admin")
 
 
 def _asker(context: Any) -> str:

@@ -9,7 +9,7 @@ Rules that hold everywhere, and are not repeated at each table:
 - foreign keys are enforced by the MySQL family and PostgreSQL, not by sqlite.
 
 The names of tables, columns, keys and indexes are the reference's own, odd ones included, so that a database that it
-made is the database that these tables describe, but for indexes that this library adds: those stand at the end.
+made is the database that these tables describe, except indexes that this library adds: those stand at the end.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def _orphans(context: Any) -> Found:
     for table, column, parent, count in orphans_count(context, COUNTED + 1):
         number = f"more than {COUNTED}" if count > COUNTED else str(count)
         remedy = f"look at them, then delete them or bring the rows of {parent} back"
-        yield Severity.WARNING, f"{number} rows of {table} whose {column} is no row of {parent}", remedy
+        yield Severity.WARNING, f"{number} rows of {table} whose {column} names no row of {parent}", remedy
 
 
 def _duplicates(context: Any) -> Found:

@@ -2,8 +2,8 @@ r"""Patterns of text: the part of regular expressions that all servers understan
 
 Accepted are: characters, ``.``, ``^``, ``$``, sets (``[a-z0-9]``, ``[^x]``), groups, ``|``, the quantifiers ``*``,
 ``+``, ``?``, ``{n}``, ``{n,}``, ``{n,m}`` and their lazy forms, ``\d``, ``\w``, ``\s`` and their opposites, and any
-other character that is no letter or digit behind a backslash. Nothing else is: no back-references, no look-around, no
-options, no names in sets.
+other character that is not a letter or digit behind a backslash. Nothing else is: no back-references, no look-around,
+no options, no names in sets.
 
 What takes servers for ever is refused too: a quantifier over a group that has one itself, and more than a few that
 leave much open. sqlite has no engine of its own: ``matcher`` follows all ways through a pattern at once, so its time
@@ -169,7 +169,7 @@ class _Reader:
         self.rest = self.rest[1:]
         last = self._member()
         if any(one[0] == "\\" and one[1:] in _CLASSES for one in (first, last)):
-            raise ValueError(f"the range {first}-{last} is none")
+            raise ValueError(f"the range {first}-{last} is empty")
         if first[-1] > last[-1]:
             raise ValueError(f"the range {first}-{last} runs backwards")
         return f"{first}-{last}"

@@ -41,7 +41,7 @@ class Retry:
         self._moved = False
 
     def pause_or_raise(self, error: Exception) -> None:
-        """Sleep until the next attempt, or raise ``error`` if there is to be none; RetryRequest gives what it carries.
+        """Sleep until the next attempt, or raise ``error`` if there is no other; RetryRequest gives what it carries.
 
         The pause is random. It grows with the attempts, and shrinks again as the deadline comes near: who has waited
         for long tries more often than a newcomer.

@@ -228,14 +228,14 @@ class Transaction:
     def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Any:
         """Insert one row and return it as a later read shows it.
 
-        Columns that are missing or None take their default; other keys warn, but for those in ``ignore``.
+        Columns that are missing or None take their default; other keys warn, except those in ``ignore``.
         """
         self._refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_statement(table, with_id="id" in row, returning=self.dialect.id_by_returning)
         identity = self._perform("insert", statement, row)
         self.writes += 1
-        # an id of 0 is none to the MySQL family, which makes one
+        # the MySQL family takes an id of 0 for a missing one, and makes one
         return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
 
     @overload

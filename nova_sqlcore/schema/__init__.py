@@ -19,7 +19,7 @@ __all__ = ["create"]
 def create(database: str | sa.URL | Connections) -> list[str]:
     """Make all tables, with the five flavors of a new database; return the names of those that were missing.
 
-    It needs SQLAlchemy alone, and makes what all migrations make, but for the marks by which they know that they were
+    It needs SQLAlchemy alone, and makes what all migrations make, except the marks by which they know that they were
     run: ``migrate --adopt`` adds those one day. ``database`` is a URL, or a database of ``tx`` such as ``tx.main``,
     which may be one in memory. What is there already stays as it is, and several processes may call this at once. The
     flavors come if there is none, not even a soft-deleted one.

@@ -91,7 +91,7 @@ def compare(connection: sa.Connection, only: Collection[sa.Table] = (), ignored:
     dialect = connection.dialect
     found = _found(connection)
     own = found.keys() - tables.metadata.tables.keys() - {*ignored}
-    notes = [f"table {name} is none of the reference's" for name in sorted(own)]
+    notes = [f"table {name} is not in the reference's schema" for name in sorted(own)]
     differences: list[str] = []
     for table in only or tables.metadata.tables.values():
         name = table.name
@@ -143,7 +143,7 @@ def _differences(table: sa.Table, found: _Table, dialect: sa.Dialect) -> Iterato
     for missing in sorted(wanted.foreign_keys - found.foreign_keys):
         yield f"foreign key {missing} is missing"
     for extra in sorted(found.foreign_keys - wanted.foreign_keys):
-        yield f"foreign key {extra} is none of the reference's"
+        yield f"foreign key {extra} is not in the reference's schema"
 
 
 def _compared(kind: str, wanted: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _compared(kind: str, wanted: Mapping[str, object], found: Mapping[str, objec
             yield f"{kind} {name} is {found[name]}, not {description}"
     for name in found:
         if name not in wanted:
-            yield f"{kind} {name} is none of the reference's: {found[name]}"
+            yield f"{kind} {name} is not in the reference's schema: {found[name]}"
 
 
 def _required(table: sa.Table, wanted: Mapping[str, _Key], found: _Table) -> dict[str, _Key]:
@@ -169,7 +169,7 @@ def _notes(table: sa.Table, found: _Table, dialect: sa.Dialect) -> Iterator[str]
     known = {*wanted.keys, *(index.name for index in table.indexes)}
     for name, key in found.keys.items():
         if name not in known and not key.unique:
-            yield f"index {name} is none of the reference's: {key}"
+            yield f"index {name} is not in the reference's schema: {key}"
     if wanted.collation != found.collation:
         yield f"the collation is {found.collation}, not {wanted.collation}"
 

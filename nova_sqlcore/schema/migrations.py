@@ -185,7 +185,7 @@ class _Database:
             schema_check.require_same(self.connection, here)
 
     def require_no_rows(self) -> None:
-        """See that no row is lost with the tables, but for the flavors that came with them.
+        """See that no row is lost with the tables, except the flavors that came with them.
 
         Raises: DBMigrationError(text).
         """

@@ -121,9 +121,9 @@ def test_orphans_by_key_and_by_value(engine: sa.Engine) -> None:
     inventory = {"resource_class_id": 1, "total": 1, "reserved": 0, "min_unit": 1, "max_unit": 1, "step_size": 1}
     store(engine, tables.inventories, {"resource_provider_id": 7, "allocation_ratio": 1.0, **inventory})
     assert found(engine, 1) == [
-        ("orphans", "warning", "1 rows of instance_faults whose instance_uuid is no row of instances"),
-        ("orphans", "warning", "1 rows of tags whose resource_id is no row of instances"),
-        ("orphans", "warning", "1 rows of inventories whose resource_provider_id is no row of resource_providers"),
+        ("orphans", "warning", "1 rows of instance_faults whose instance_uuid names no row of instances"),
+        ("orphans", "warning", "1 rows of tags whose resource_id names no row of instances"),
+        ("orphans", "warning", "1 rows of inventories whose resource_provider_id names no row of resource_providers"),
     ]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CALLS = 5
 
-pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
+pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is not a server")
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ POSTGRESQL: dict[type[DBError], tuple[str, ...]] = {
     DBConstraintError: ("23514",),
     DBDataError: ("22001", "22003", "22007", "22021", "22P02", "22P05", "42804", "42846", "54000"),
     DatabaseNotMigrated: ("42P01", "42703"),
-    # of class 53 the server's own trouble: disk, memory, temporary space; 57000 and 54001 are no lost lines either
+    # of class 53 the server's own trouble: disk, memory, temporary space; 57000 and 54001 are not lost lines either
     DBError: ("23502", "25P02", "42501", "42601", "53000", "53100", "53200", "53400", "54001", "55006", "XX000"),
     DBConnectionError: (
         *("08000", "08001", "08003", "08004", "08006", "08P01", "28000", "28P01", "3D000", "53300"),

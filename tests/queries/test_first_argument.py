@@ -1,4 +1,4 @@
-"""The first argument of every function is the request context; what is none is refused in so many words."""
+"""The first argument of every function is the request context; anything else is refused, and the error says so."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Replay:
                 return error
 
     def _check(self, record: dict[str, Any], outcome: Any) -> str:
-        """Return why the outcome is none of the accepted answers; empty if it is one."""
+        """Return why the outcome is not among the accepted answers; empty if it is one."""
         if record.get("known_difference") and "required_result" not in record:
             return ""
         wanted = [record]

@@ -1,6 +1,6 @@
 """A schema as data: read back from a server, or taken from what is known of the reference's.
 
-This is no part of the library's own comparison, which it serves to check.
+This is not a part of the library's own comparison, which it serves to check.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ def test_an_adopted_database_is_migrated_further_and_adopted_again(url: sa.URL, 
 def test_tables_and_indexes_of_the_operators_own_are_noted_and_tolerated(url: sa.URL) -> None:
     run(url, "CREATE TABLE cern_quota_sync (id INTEGER)", "CREATE INDEX cern_hosts ON instances (hostname, host)")
     assert migrations.adopt(url) == [
-        "table cern_quota_sync is none of the reference's",
-        "instances: index cern_hosts is none of the reference's: (hostname, host)",
+        "table cern_quota_sync is not in the reference's schema",
+        "instances: index cern_hosts is not in the reference's schema: (hostname, host)",
     ]
     assert applied(url) == [FIRST]
 
@@ -123,7 +123,7 @@ def test_an_index_that_innodb_has_dropped_for_a_better_one_is_not_missed(url: sa
         "CREATE INDEX better ON consoles (pool_id, port)",
         "DROP INDEX pool_id ON consoles",
     )
-    assert migrations.adopt(url) == ["consoles: index better is none of the reference's: (pool_id, port)"]
+    assert migrations.adopt(url) == ["consoles: index better is not in the reference's schema: (pool_id, port)"]
 
 
 #: A change to the reference's database, by dialect where the SQL differs, and what is said about it.
@@ -135,7 +135,7 @@ CHANGES: dict[str, tuple[str | dict[str, str], str]] = {
     ),
     "column extra": (
         "ALTER TABLE certificates ADD COLUMN serial INTEGER",
-        "certificates: column serial is none of the reference's: INTEGER NULL",
+        "certificates: column serial is not in the reference's schema: INTEGER NULL",
     ),
     "column type": (
         {
@@ -172,7 +172,7 @@ CHANGES: dict[str, tuple[str | dict[str, str], str]] = {
     ),
     "unique extra": (
         "CREATE UNIQUE INDEX strict ON agent_builds (id, url)",
-        "agent_builds: key strict is none of the reference's: unique (id, url)",
+        "agent_builds: key strict is not in the reference's schema: unique (id, url)",
     ),
 }
 
@@ -190,7 +190,7 @@ SERVER_CHANGES: dict[str, tuple[str | dict[str, str], str]] = {
             "": "UPDATE fixed_ips SET network_id = NULL; "
             "ALTER TABLE fixed_ips ADD CONSTRAINT x FOREIGN KEY (network_id) REFERENCES networks (id)",
         },
-        "fixed_ips: foreign key (network_id) -> networks (id) is none of the reference's",
+        "fixed_ips: foreign key (network_id) -> networks (id) is not in the reference's schema",
     ),
     "primary key": (
         {

@@ -286,7 +286,7 @@ def test_a_lock_of_our_own_is_told_in_utc(url: sa.URL) -> None:
     assert holder[1].year >= 2024
 
 
-# -- addresses that are no good ---------------------------------------------------------------------------------------
+# -- addresses that can't be used -------------------------------------------------------------------------------------
 
 CALLS = [migrations.migrate, migrations.status, migrations.rollback, migrations.adopt, migrations.break_lock]
 NOWHERE = {

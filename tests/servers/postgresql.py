@@ -17,7 +17,7 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # parallel plans need shared memory that a container may not have, and are no help on two cores
+    # parallel plans need shared memory that a container may not have, and do not help on two cores
     "max_parallel_workers_per_gather": "0",
     # tests delete all they write; dead rows would slow down every later look at a table
     "autovacuum_naptime": "5s",

@@ -65,7 +65,8 @@ class Dialect:
     begin_snapshot: ClassVar[str] = "BEGIN"
     #: asks a primary how far its log has come: all that has been committed is before that; empty where there is no log
     position: ClassVar[sa.Select[tuple[str]] | None] = None
-    #: tells whether a replica has come to ``position``, NULL if it is none; waits ``seconds`` for that where it can
+    #: tells whether a replica has come to ``position``, NULL if that is not a position; where it can it waits
+    #: ``seconds`` for that
     has_reached: ClassVar[str] = ""
     #: seconds between two such questions where it can't
     replica_look: ClassVar[float] = 0

@@ -212,7 +212,7 @@ class MySQL(Dialect):
     ) -> sa.Insert:
         """ON DUPLICATE KEY UPDATE, with IF(condition, new, old) for a conditional one.
 
-        A row whose key is equal to the collation alone is no row of that key: it makes the statement fail.
+        A row whose key is equal only by the collation is another row: it makes the statement fail.
         """
         insert = filled(mysql.insert(table), values)
         changes = assigned(assignments, insert.inserted)

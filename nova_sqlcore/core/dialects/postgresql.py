@@ -81,7 +81,7 @@ class PostgreSQL(Dialect):
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Prepare statements early, put reading connections into autocommit mode, and notice a peer that is gone.
 
-        What the URL says of the line goes first. A database in SQL_ASCII would give bytes but for the encoding. The
+        What the URL says of the line goes first. A database in SQL_ASCII would give bytes except for the encoding. The
         parameter ``options`` is the URL's alone: PgBouncer before 1.20 refuses it.
         """
         wanted = {

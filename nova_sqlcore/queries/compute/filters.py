@@ -171,7 +171,7 @@ def _check_length(name: str, values: Sized) -> None:
 
 
 def _texts(column: sa.Column[Any], values: Iterable[Any], dialect: Any) -> tuple[list[Any], int]:
-    """Return the values in stored form, each once, but for None; and how many of them no row can have.
+    """Return the values in stored form, each once, except None; and how many of them no row can have.
 
     Raises: DBDataError for what is not text.
     """

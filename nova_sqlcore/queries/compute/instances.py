@@ -470,7 +470,7 @@ def _manual_join_columns(columns_to_join: Sequence[str]) -> tuple[list[str], lis
 def _instance_get_all_query(
     context: Context, project_only: bool = False, joins: Sequence[str] | None = None, **values: Any
 ) -> list[Row]:
-    """Return the visible instances with these values in their columns, by id, but for their metadata.
+    """Return the visible instances with these values in their columns, by id, without their metadata.
 
     Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to their project.
     """

@@ -327,7 +327,7 @@ def _insert(transaction: Transaction, values: Mapping[str, Any]) -> Row:
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Let database errors leave as plain ``DBError``, but for those that are met by running the transaction again."""
+    """Let database errors leave as plain ``DBError``, except those that are met by running the transaction again."""
     try:
         yield
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):

@@ -30,7 +30,7 @@ class Step:
 
 
 def is_whole(value: object) -> bool:
-    """Tell whether ``value`` is an int; True and False are none."""
+    """Tell whether ``value`` is an int; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

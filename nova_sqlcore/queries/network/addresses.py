@@ -48,7 +48,7 @@ def find(
 ) -> list[Row]:
     """Return the rows that ``statement`` finds for the key ``address``.
 
-    Raises: ``invalid`` with a text that names the address, if it is none or the lookup fails.
+    Raises: ``invalid`` with a text that names the address, if it is not an address or the lookup fails.
     """
     shape, key = shape_of({"address": address})
     if not is_inet(address):

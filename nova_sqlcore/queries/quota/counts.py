@@ -75,7 +75,7 @@ def _count_floating_ips(shape: Shape) -> sa.Select[Any]:
 
 @tx.main.reader
 def _floating_ip_count_by_project(context: Context, project_id: str) -> int:
-    """Return the number of live floating IPs that the project holds, but for those assigned automatically.
+    """Return the number of live floating IPs that the project holds, except those assigned automatically.
 
     Cost: 1 statement.
     Raises: Forbidden() to users of another project.
@@ -122,7 +122,7 @@ def _sync_instances(context: Context, project_id: str, user_id: str | None) -> d
 
 
 def _sync_floating_ips(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:
-    """Count the project's floating IPs, but for those assigned automatically.
+    """Count the project's floating IPs, except those assigned automatically.
 
     Cost: 1 statement.
     Raises: Forbidden() to users of another project.

@@ -256,8 +256,8 @@ def quota_reserve(
     """Reserve ``deltas`` for the project and the user, by default the context's; return a uuid for each of them.
 
     First a usage is counted anew that is missing, below zero, or ``until_refresh`` reservations or ``max_age`` seconds
-    old, whatever held when it was made. Limits below zero are none; deltas below zero are not checked, and count when
-    they are committed.
+    old, whatever held when it was made. Limits below zero do not limit; deltas below zero are not checked, and
+    count when they are committed.
     Cost: 2 statements; 1 more to change usages, 1 to make some, 1 per count; to keep others away 1 on PostgreSQL, 2 on
     Galera, and on other servers of the MySQL family 3 if usages are made.
     Lock: the name of the project's usages, but on the MySQL family, as long as none is made and rows are locked for

@@ -203,7 +203,7 @@ def s3_image_create(context: Context, image_uuid: str) -> rows.S3Image:
     """Give the image a number and return the mapping.
 
     Cost: 1 statement.
-    Raises: DBError, and no class below it but for conflicts and lost connections, for whatever goes wrong.
+    Raises: DBError, and no class below it except for conflicts and lost connections, for whatever goes wrong.
     """
     try:
         return current(context).insert(s3_images, {"uuid": image_uuid})

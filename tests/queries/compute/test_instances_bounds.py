@@ -1,4 +1,4 @@
-"""Filters of instances that a tenant may send: patterns, many values, names that are none (docs/filters.rst)."""
+"""Filters of instances that a tenant may send: patterns, many values, unknown names (docs/filters.rst)."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class TestParents:
         assert stored("pci_devices")[:4] == before
         assert stored("pci_devices")[4]["id"] == devices_later["id"]
 
-    #: What looks like a hidden parent and is none.
+    #: What looks like a hidden parent and is not.
     BROKEN = (
         "phys_function",
         '{"phys_function": "p"',

@@ -698,7 +698,7 @@ class TestHelpers:
 
 
 class StandIn:
-    """A row that is no dict: items can be got and set."""
+    """A row that is not a dict: items can be got and set."""
 
     def __init__(self, **items: Any) -> None:
         self.items = items
