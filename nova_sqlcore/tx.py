@@ -53,6 +53,7 @@ __all__ = [
     "main",
     "observe",
     "observe_statements",
+    "on_statement",
     "position",
     "reader",
     "wrap_db_retry",
@@ -402,6 +403,10 @@ def observe(callback: Callable[[Report], Any] | None, *, joined: bool = False) -
 def observe_statements(callback: Callable[[StatementReport], Any]) -> Callable[[], None]:
     """Call ``callback`` with a StatementReport after every statement; return a function that ends that."""
     return reports.add(reports.statements, callback)
+
+
+#: The same, by its short name.
+on_statement = observe_statements
 
 
 class Block(Generic[Given_co]):

@@ -37,6 +37,19 @@ _TURN = 0.25
 UNLIMITED = EngineOptions(statement_timeout=0, lock_timeout=None, read_timeout=None)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class PoolState:
+    """How many connections one engine of a database has."""
+
+    #: "writer", "reader" or "replica"
+    role: str
+    in_use: int
+    #: open, and free for the next call
+    idle: int
+    #: that there may be; None: as many as are asked for
+    most: int | None
+
+
 class Connections:
     """How a database is reached: a primary and perhaps a replica; engines are made at the first use."""
 
@@ -138,6 +151,14 @@ class Connections:
     def replica_engine(self) -> sa.Engine:
         """The engine of the replica, or of the primary where there is none."""
         return self._engine("replica") if self.has_replica else self.engine
+
+    def pools(self) -> list[PoolState]:
+        """Return how many connections there are, for each engine that has been used and has a pool."""
+        return [
+            _state(role, engine.pool, len(self._kept.get(role, ())))
+            for role, engine in list(self._engines.items())
+            if isinstance(engine.pool, sa.QueuePool)
+        ]
 
     def link_writer(self) -> Link:
         """Return a connection for a writing transaction; ``take_back`` takes it back."""
@@ -357,6 +378,17 @@ class Connections:
                 f"the {self.label} has no connection URL: call tx.configure('sqlite:///nova.sqlite') or the like first"
             )
         return url
+
+
+def _state(role: str, pool: sa.QueuePool, kept: int) -> PoolState:
+    """Return the state of a pool; what is kept at hand is checked out of it, but idle."""
+    most = None if pool._max_overflow < 0 else pool.size() + pool._max_overflow
+    return PoolState(role, max(0, pool.checkedout() - kept), pool.checkedin() + kept, most)
+
+
+def all_databases() -> list[Connections]:
+    """Return every database of this process that has an address."""
+    return [database for database in list(_ALL) if database.url is not None]
 
 
 def _new_ears() -> dict[str, internals.Ears]:

@@ -6,22 +6,38 @@ Whoever wants to know adds an observer; as long as there is none, nothing is mea
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
     from types import TracebackType
     from typing import Self
+
+    import sqlalchemy as sa
 
 
 logger = logging.getLogger(__name__)
 
 Mode = Literal["writer", "reader", "async"]
 Outcome = Literal["done", "conflict", "refused", "failed"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where a database is; user and password are no part of it."""
+
+    #: "sqlite", "mysql", "mariadb" or "postgresql"
+    system: str
+    #: the name of the database, of sqlite the file's
+    name: str | None = None
+    host: str | None = None
+    port: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +63,12 @@ class Report:
     waited: float = 0.0
     #: a call inside a transaction that its caller has opened; the statements are part of that one's too
     joined: bool = False
+    #: when it was opened, by ``time.perf_counter``
+    began: float = 0.0
+    #: the same number in all that is told about one transaction, its statements and the calls that joined it
+    transaction: int = 0
+    #: the server that it went to
+    address: Address | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +82,14 @@ class StatementReport:
     seconds: float
     #: the class of the error that it met
     error: str | None = None
+    #: which database, as in ``Report``
+    database: str = ""
+    #: when it was sent, by ``time.perf_counter``
+    began: float = 0.0
+    #: the number of its transaction, as in ``Report``
+    transaction: int = 0
+    #: the server that it went to
+    address: Address | None = None
 
 
 class Reported(Protocol):
@@ -69,10 +99,17 @@ class Reported(Protocol):
     calling: str
     mode: Mode
     database: Any
+    engine: sa.Engine | None
     statements: int
     opened: float
     attempt: int
     waited: float
+
+
+_numbers: Final = itertools.count(1)
+#: The numbers of the transactions that something has been told about.
+_numbered: Final[MutableMapping[Reported, int]] = weakref.WeakKeyDictionary()
+_addresses: Final[MutableMapping[sa.Engine, Address]] = weakref.WeakKeyDictionary()
 
 
 #: Those who see transactions, those who see joined calls too, and those who see statements.
@@ -107,16 +144,25 @@ def of_transaction(transaction: Reported, error: BaseException | None) -> None:
         told(transactions, _report(transaction, transaction.name, error))
 
 
-def of_statement(name: str, text: str, began: float, error: BaseException | None) -> None:
+def of_statement(transaction: Reported, text: str, began: float, error: BaseException | None) -> None:
     """Tell of a statement that was sent at ``began``."""
-    seconds = time.perf_counter() - began
-    told(statements, StatementReport(name, text, seconds, None if error is None else type(error).__name__))
+    report = StatementReport(
+        transaction.calling,
+        text,
+        time.perf_counter() - began,
+        None if error is None else type(error).__name__,
+        transaction.database.label,
+        began,
+        _number(transaction),
+        _address(transaction),
+    )
+    told(statements, report)
 
 
 class JoinedCall:
     """A call inside a transaction that its caller has opened."""
 
-    __slots__ = ("_began", "_name", "_outer", "_statements", "_transaction")
+    __slots__ = ("_began", "_name", "_outer", "_statements", "_transaction", "_waited")
 
     def __init__(self, transaction: Reported, name: str) -> None:
         """Take the transaction that is joined, and the name of the function that joins it."""
@@ -126,7 +172,7 @@ class JoinedCall:
     def __enter__(self) -> Self:
         """Let statements be told under the function's name."""
         self._outer, self._transaction.calling = self._transaction.calling, self._name
-        self._statements = self._transaction.statements
+        self._statements, self._waited = self._transaction.statements, self._transaction.waited
         self._began = time.perf_counter()
         return self
 
@@ -143,8 +189,9 @@ class JoinedCall:
                     report,
                     statements=report.statements - self._statements,
                     seconds=time.perf_counter() - self._began,
-                    waited=0.0,
+                    waited=report.waited - self._waited,
                     joined=True,
+                    began=self._began,
                 ),
             )
 
@@ -160,7 +207,38 @@ def _report(transaction: Reported, name: str, error: BaseException | None) -> Re
         None if error is None else type(error).__name__,
         transaction.attempt,
         transaction.waited,
+        began=transaction.opened,
+        transaction=_number(transaction),
+        address=_address(transaction),
     )
+
+
+def _number(transaction: Reported) -> int:
+    number = _numbered.get(transaction)
+    if number is None:
+        number = _numbered[transaction] = next(_numbers)
+    return number
+
+
+def _address(transaction: Reported) -> Address | None:
+    """Return where the transaction's connection leads; where it would, if it has taken none."""
+    engine = transaction.engine
+    if engine is None:
+        url = transaction.database.url
+        return None if url is None else _of_url(url.get_backend_name(), url)
+    address = _addresses.get(engine)
+    if address is None:
+        address = _addresses[engine] = _of_url(_system(engine), engine.url)
+    return address
+
+
+def _system(engine: sa.Engine) -> str:
+    """Return the name of the server's kind: MariaDB shows itself only when connected."""
+    return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else engine.dialect.name
+
+
+def _of_url(system: str, url: sa.URL) -> Address:
+    return Address(system, url.database, url.host, url.port)
 
 
 def _outcome(error: BaseException | None) -> Outcome:

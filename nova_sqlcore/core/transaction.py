@@ -96,6 +96,7 @@ class Transaction:
         "attempt",
         "calling",
         "database",
+        "engine",
         "mode",
         "name",
         "not_before",
@@ -140,6 +141,8 @@ class Transaction:
         self._turn: threading.RLock | None = None
         self.statements = 0
         self.opened = time.perf_counter()
+        #: the engine of its connection, once it has had one
+        self.engine: sa.Engine | None = None
         #: the function that is at work in it
         self.calling = name
         #: how many of its statements have changed rows
@@ -537,7 +540,9 @@ class Transaction:
     def _take_turn(self) -> None:
         lock = self.database.shared_lock
         if lock is not None and self._turn is None:
+            began = time.perf_counter()
             lock.acquire()
+            self.waited += time.perf_counter() - began
             self._turn = lock
 
     def _pass_turn(self) -> None:
@@ -556,6 +561,7 @@ class Transaction:
             link = self._connect()
             self._begin(link)
             self._link = link
+            self.engine = link.engine
         except BaseException as error:
             failure = error if link is None or not isinstance(error, Exception) else self._failure(link, error)
             again = link is not None and self._may_replace(failure)
@@ -657,7 +663,7 @@ class Transaction:
             held = self._held(link, statement, params, failure)
             try:
                 if began:
-                    reports.of_statement(self.calling, roads.text_of(link, statement), began, failure)
+                    reports.of_statement(self, roads.text_of(link, statement), began, failure)
                 if held is None and not self._may_replace(failure):
                     raise_in_place_of(error, failure)
             finally:
@@ -665,7 +671,7 @@ class Transaction:
         else:
             self.statements += 1
             if began:
-                reports.of_statement(self.calling, roads.text_of(link, statement), began, None)
+                reports.of_statement(self, roads.text_of(link, statement), began, None)
             return result
         if held is not None:
             return self._perform(operation, statement, held)

@@ -90,3 +90,13 @@ def test_packages_say_what_lives_there() -> None:
             text = ast.get_docstring(ast.parse(path.read_text()))
             assert text is not None
             assert len(text.split(". ")) + text.count(".\n") >= 2, name
+
+
+def test_what_joins_us_to_others_is_imported_by_nobody() -> None:
+    contrib = {name for name in MODULES if name.startswith("nova_sqlcore.contrib")}
+    assert contrib
+    for name in MODULES.keys() - contrib:
+        assert not imported(name) & contrib, f"{name} imports {imported(name) & contrib}"
+    for name in contrib:
+        others = {one for one in imported(name) if one.startswith(("nova_sqlcore.cli", "nova_sqlcore.demo"))}
+        assert not others | (imported(name) & contrib), f"{name} imports {others}"
