@@ -61,7 +61,7 @@ class Prepared:
         self._compiled = compiled if self.expands else None
         self._statement: Any = compiled.statement
         self._dialect = dialect
-        self._shape: Shape | None = None
+        self._shape: RowShape | None = None
         self._defaults = _defaults(compiled)
         self._needed: dict[str, Process | None] = {}
         #: what a value goes through before SQLAlchemy or the driver sees it
@@ -149,7 +149,7 @@ class Prepared:
             case _:
                 return _NOTHING if _is_beyond(value, greatest) else value
 
-    def shape(self, cursor: Any) -> Shape:
+    def shape(self, cursor: Any) -> RowShape:
         """Return how the rows on ``cursor`` become dicts.
 
         Its description is read the first time only: psycopg makes it anew at each look, which takes 40 microseconds.
@@ -157,7 +157,7 @@ class Prepared:
         if self._shape is None:
             # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
             columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
-            self._shape = Shape(columns, cursor.description, self._dialect)
+            self._shape = RowShape(columns, cursor.description, self._dialect)
         return self._shape
 
     def _default(self, name: str) -> Any:
@@ -287,7 +287,7 @@ def _defaults(compiled: SQLCompiler) -> dict[str, Any]:
     return {column.key: column.default for column in inserted} | {column.key: column.onupdate for column in updated}
 
 
-class Shape:
+class RowShape:
     """How the rows of one statement become dicts: names once, and the columns that need a conversion."""
 
     __slots__ = ("names", "processors")

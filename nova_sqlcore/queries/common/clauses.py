@@ -32,7 +32,7 @@ arg_list = ListParameter
 CHUNK: Final = 500
 
 #: What ``deleted`` is in a live row where it is not a number: in DNS domains and volume snapshots.
-_LIVE: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
+_LIVE_VALUES: Final[dict[type, Any]] = {types.Boolean: sa.false(), types.String: ""}
 
 
 def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -43,7 +43,7 @@ def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[b
     """
     if "deleted" not in table.c:
         raise ValueError(f"{table} has no soft delete")
-    live = _LIVE.get(type(table.c.deleted.type), 0)
+    live = _LIVE_VALUES.get(type(table.c.deleted.type), 0)
     source = table if isinstance(table, sa.Table) else table.element  # type: ignore[attr-defined]  # an alias has one
     deleted = vague(table.c.deleted) if _leads_an_index(source) else table.c.deleted
     match read_deleted:
@@ -61,14 +61,14 @@ def _leads_an_index(table: sa.Table) -> bool:
     return any(index.columns[0] is table.c.deleted for index in table.indexes)
 
 
-def owner(context: Any) -> str | None:
+def own_project(context: Any) -> str | None:
     """Return the project that a user is confined to; None for admins and incomplete contexts, who see every project."""
     return context.project_id if is_user_context(context) else None
 
 
 def warn_if_hidden(context: Any, row: str, project_id: str | None) -> None:
     """Warn of a row, named with its article, that the user who stores it for this project will not see."""
-    own = owner(context)
+    own = own_project(context)
     if own is not None and project_id != own:
         whose = "without project_id" if project_id is None else f"of project {project_id!r}"
         text = f"{row} {whose} is stored by a user of project {own!r}, where nobody but admins will see it"
@@ -128,12 +128,12 @@ def rows_in(
 
 
 @functools.lru_cache(maxsize=1024)
-def soft_delete(table: sa.Table) -> sa.Update:
+def soft_delete_statement(table: sa.Table) -> sa.Update:
     """Return the start of a soft delete: ``deleted = id, deleted_at = :deleted_at``; ``updated_at`` stays as it is."""
     return sa.update(table).values(deleted=table.c.id, deleted_at=arg("deleted_at"), updated_at=table.c.updated_at)
 
 
-def now() -> dict[str, Any]:
+def deleted_now() -> dict[str, Any]:
     """Return the parameter of a soft delete."""
     return {"deleted_at": clock.utcnow()}
 

@@ -119,10 +119,10 @@ class Term(NamedTuple):
 
 
 #: What a constraint adds to the shape of a statement.
-Shape = tuple[Term, ...]
+Terms = tuple[Term, ...]
 
 
-def shape_of(conditions: Mapping[str, Condition]) -> tuple[Shape, dict[str, Any]]:
+def terms_of(conditions: Mapping[str, Condition]) -> tuple[Terms, dict[str, Any]]:
     """Return the shape of conditions on columns, and the parameters for it."""
     terms: list[Term] = []
     params: dict[str, Any] = {}
@@ -136,13 +136,13 @@ def shape_of(conditions: Mapping[str, Condition]) -> tuple[Shape, dict[str, Any]
     return tuple(terms), params
 
 
-def where(table: sa.Table, shape: Shape) -> list[sa.ColumnElement[bool]]:
+def where_clauses(table: sa.Table, terms: Terms) -> list[sa.ColumnElement[bool]]:
     """Return the clauses for conditions of this shape.
 
     Raises: KeyError for a name that is not a column.
     """
     clauses: list[sa.ColumnElement[bool]] = []
-    for term in shape:
+    for term in terms:
         value: dict[str, Any] = {}
         if term.number == "one":
             value["one"] = sa.bindparam(term.param)

@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock
 from nova_sqlcore.core.values import refuse_unknown
-from nova_sqlcore.queries.common.clauses import arg, assigned, changes, now, select_statement, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    assigned,
+    changes,
+    deleted_now,
+    select_statement,
+    soft_delete_statement,
+    visible,
+)
 from nova_sqlcore.queries.common.ids import as_id
 
 if TYPE_CHECKING:
@@ -54,45 +62,45 @@ def equal(table: sa.FromClause, shape: Shape, prefix: str = "") -> tuple[sa.Colu
 
 
 @functools.lru_cache(maxsize=1024)
-def _select(table: Table[R], read_deleted: str, shape: Shape, first: bool) -> Select[R]:
+def _select_statement(table: Table[R], read_deleted: str, shape: Shape, first: bool) -> Select[R]:
     where = (*equal(table, shape), *visible(table, read_deleted))
     statement = select_statement(table).where(*where).order_by(table.c.id)
     return statement.limit(1) if first else statement
 
 
 @functools.lru_cache(maxsize=1024)
-def _by_id(table: Table[R], read_deleted: str) -> Select[R]:
+def _by_id_statement(table: Table[R], read_deleted: str) -> Select[R]:
     return select_statement(table).where(table.c.id == arg("by_id"), *visible(table, read_deleted))
 
 
 @functools.lru_cache(maxsize=1024)
-def _update(table: sa.Table, read_deleted: str, shape: Shape, names: tuple[str, ...]) -> sa.Update:
+def _update_statement(table: sa.Table, read_deleted: str, shape: Shape, names: tuple[str, ...]) -> sa.Update:
     where = (*equal(table, shape, BY), *visible(table, read_deleted))
     return sa.update(table).where(*where).values(assigned(table, names))
 
 
 @functools.lru_cache(maxsize=1024)
-def _soft_delete(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
-    return soft_delete(table).where(*equal(table, shape, BY), *visible(table, read_deleted))
+def _soft_delete_statement(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
+    return soft_delete_statement(table).where(*equal(table, shape, BY), *visible(table, read_deleted))
 
 
 def rows_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> list[R]:
     """Return the visible rows with this key, by id."""
     shape, params = shape_of(key)
-    return transaction.rows(_select(table, read_deleted, shape, first=False), **params)
+    return transaction.rows(_select_statement(table, read_deleted, shape, first=False), **params)
 
 
 def row_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> R | None:
     """Return the first visible row with this key, or None."""
     shape, params = shape_of(key)
-    statement: Select[R] = _select(table, read_deleted, shape, first=True)
+    statement: Select[R] = _select_statement(table, read_deleted, shape, first=True)
     return transaction.row(statement, **params)
 
 
 def row_by_id(transaction: Transaction, table: Table[R], read_deleted: str, identity: Any) -> R | None:
     """Return the visible row with this id, or None; nothing is asked for what can't be an id."""
     number = as_id(identity)
-    statement: Select[R] = _by_id(table, read_deleted)
+    statement: Select[R] = _by_id_statement(table, read_deleted)
     return None if number is None else transaction.row(statement, by_id=number)
 
 
@@ -105,8 +113,8 @@ def update_by(
     """
     shape, params = shape_of(key, BY)
     shape_after, params_after = shape_of({name: given.get(name, value) for name, value in key.items()})
-    update = _update(table, read_deleted, shape, tuple(given))
-    again: Select[R] = _select(table, read_deleted, shape_after, first=True)
+    update = _update_statement(table, read_deleted, shape, tuple(given))
+    again: Select[R] = _select_statement(table, read_deleted, shape_after, first=True)
     return transaction.update_row(update, again, params, given, key_after=params_after)
 
 
@@ -128,8 +136,8 @@ def update_by_id(
     if number is None or not given:
         return row_by_id(transaction, table, read_deleted, number)
     names = tuple(given)
-    update = build(read_deleted, names) if build else _update(table, read_deleted, _ID, names)
-    again: Select[R] = _by_id(table, "yes")  # the change may just have hidden the row
+    update = build(read_deleted, names) if build else _update_statement(table, read_deleted, _ID, names)
+    again: Select[R] = _by_id_statement(table, "yes")  # the change may just have hidden the row
     key_after = {"by_id": given.get("id", number)}
     return transaction.update_row(update, again, {"by_id": number}, given, key_after=key_after)
 
@@ -147,7 +155,7 @@ def count_updated_by(
 ) -> int:
     """Write ``given``, in stored form, to the visible rows with this key and return how many there were."""
     shape, params = shape_of(key, BY)
-    return transaction.execute(_update(table, read_deleted, shape, tuple(given)), **params, **given)
+    return transaction.execute(_update_statement(table, read_deleted, shape, tuple(given)), **params, **given)
 
 
 def bulk_changes(transaction: Transaction, table: sa.Table, given: Mapping[str, Any]) -> Row:
@@ -162,7 +170,7 @@ def bulk_changes(transaction: Transaction, table: sa.Table, given: Mapping[str, 
 def soft_delete_by(transaction: Transaction, table: sa.Table, read_deleted: str, /, **key: Any) -> int:
     """Soft-delete the visible rows with this key and return how many there were."""
     shape, params = shape_of(key, BY)
-    return transaction.execute(_soft_delete(table, read_deleted, shape), **params, **now())
+    return transaction.execute(_soft_delete_statement(table, read_deleted, shape), **params, **deleted_now())
 
 
 def soft_delete_by_id(transaction: Transaction, table: sa.Table, read_deleted: str, identity: Any) -> int:

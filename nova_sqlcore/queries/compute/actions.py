@@ -39,7 +39,7 @@ _NEWEST: Final[list[sa.ColumnElement[Any]]] = [t.c.created_at.desc(), t.c.id.des
 
 
 @functools.cache
-def _newest_first(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _newest_first_statement(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Select[Any]:
     where = (*equal(table, shape), *visible(table, read_deleted))
     return sa.select(*columns(table)).where(*where).order_by(table.c.created_at.desc(), table.c.id.desc())
 
@@ -56,13 +56,13 @@ def _meant(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnElement[bool]
 
 
 @functools.cache
-def _action(read_deleted: str, shape: Shape, any_request: bool) -> sa.Select[Any]:
+def _action_statement(read_deleted: str, shape: Shape, any_request: bool) -> sa.Select[Any]:
     where, order = _meant(shape, any_request)
     return sa.select(t.c.id).where(*where, *visible(t, read_deleted)).order_by(*order).limit(1)
 
 
 @functools.cache
-def _event(read_deleted: str, shape: Shape, any_request: bool, named: Shape) -> sa.Select[Any]:
+def _event_statement(read_deleted: str, shape: Shape, any_request: bool, named: Shape) -> sa.Select[Any]:
     """Return the SELECT of the action that is meant with its event of a name: the newest, an unfinished one first.
 
     Of several actions of the request one that has such an event is meant.
@@ -84,12 +84,12 @@ def _event(read_deleted: str, shape: Shape, any_request: bool, named: Shape) -> 
 
 
 @functools.cache
-def _by_request(read_deleted: str, shape: Shape) -> Select[rows.InstanceAction]:
+def _by_request_statement(read_deleted: str, shape: Shape) -> Select[rows.InstanceAction]:
     return select_statement(t).where(*equal(t, shape, BY), *visible(t, read_deleted)).order_by(*_NEWEST).limit(1)
 
 
 @functools.lru_cache(maxsize=256)
-def _finish(read_deleted: str, shape: Shape, names: tuple[str, ...]) -> sa.Update:
+def _finish_statement(read_deleted: str, shape: Shape, names: tuple[str, ...]) -> sa.Update:
     """Write to the newest action of a request.
 
     The key stands twice, for the MySQL family would look for the id in the whole table (measured with 50,000 actions:
@@ -112,7 +112,7 @@ def actions_get(context: Context, instance_uuid: str) -> list[rows.InstanceActio
     Cost: 1 statement.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
-    found = current(context).rows(_newest_first(t, context.read_deleted, shape), **params)
+    found = current(context).rows(_newest_first_statement(t, context.read_deleted, shape), **params)
     return cast("list[rows.InstanceAction]", found)
 
 
@@ -124,7 +124,7 @@ def action_get_by_request_id(context: Context, instance_uuid: str, request_id: s
     Cost: 1 statement.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid, "request_id": request_id}, BY)
-    return current(context).row(_by_request(context.read_deleted, shape), **params)
+    return current(context).row(_by_request_statement(context.read_deleted, shape), **params)
 
 
 @tx.writer
@@ -151,8 +151,8 @@ def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceA
     key = {name: given.pop(name) for name in ("instance_uuid", "request_id")}
     written = bulk_changes(transaction, t, given)
     shape, params = shape_of(key, BY)
-    update = _finish(context.read_deleted, shape, tuple(written))
-    row = transaction.update_row(update, _by_request(context.read_deleted, shape), params, written)
+    update = _finish_statement(context.read_deleted, shape, tuple(written))
+    row = transaction.update_row(update, _by_request_statement(context.read_deleted, shape), params, written)
     if row is None:
         raise exceptions.InstanceActionNotFound(**key)
     return row
@@ -171,7 +171,7 @@ def action_events_get(context: Context, action_id: int) -> list[rows.InstanceAct
     if number is None:
         return []
     shape, params = shape_of({"action_id": number})
-    found = current(context).rows(_newest_first(events, context.read_deleted, shape), **params)
+    found = current(context).rows(_newest_first_statement(events, context.read_deleted, shape), **params)
     return cast("list[rows.InstanceActionEvent]", found)
 
 
@@ -201,7 +201,7 @@ def action_event_start(context: Context, values: Mapping[str, Any]) -> rows.Star
     given = convert_objects_related_datetimes(dict(values), "start_time")
     key, shape, params = _key_of(given)
     stored = changes(events, given, transaction, ignore=_NAMES)
-    action_id = transaction.scalar(_action(context.read_deleted, shape, not context.project_id), **params)
+    action_id = transaction.scalar(_action_statement(context.read_deleted, shape, not context.project_id), **params)
     if action_id is None:
         raise exceptions.InstanceActionNotFound(**key)
     _touch(transaction, action_id)
@@ -224,7 +224,9 @@ def action_event_finish(context: Context, values: Mapping[str, Any]) -> rows.Ins
     given = convert_objects_related_datetimes(dict(values), "start_time", "finish_time")
     key, shape, params = _key_of(given)
     named, name = shape_of({"event": given["event"]})
-    found = transaction.row(_event(context.read_deleted, shape, not context.project_id, named), **params, **name)
+    found = transaction.row(
+        _event_statement(context.read_deleted, shape, not context.project_id, named), **params, **name
+    )
     if found is None:
         raise exceptions.InstanceActionNotFound(**key)
     event = split(found, _EVENT)

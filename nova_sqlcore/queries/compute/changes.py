@@ -24,10 +24,10 @@ from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import (
     arg,
     assigned,
-    now,
-    owner,
+    deleted_now,
+    own_project,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     visible,
     warn_if_hidden,
 )
@@ -67,7 +67,7 @@ logger = logging.getLogger(__name__)
 _METADATA: Final = {"metadata": user_metadata, "system_metadata": instance_system_metadata}
 _TIMES: Final = ("created_at", "deleted_at", "updated_at", "launched_at", "terminated_at")
 #: What is soft-deleted with an instance, in this order: the columns that name it.
-_CHILDREN: Final = (
+_CHILD_KEYS: Final = (
     memberships.c.instance_uuid,
     instance_info_caches.c.instance_uuid,
     user_metadata.c.instance_uuid,
@@ -89,38 +89,38 @@ class _Seen(NamedTuple):
     owned: bool
 
 
-def _named(seen: _Seen) -> tuple[sa.ColumnElement[bool], ...]:
+def _named_clauses(seen: _Seen) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the clauses for the instance ``by_uuid``, if the caller can change it."""
     project = (t.c.project_id == arg("by_project"),) if seen.owned else ()
     return (t.c.uuid == arg("by_uuid"), *project, *visible(t, seen.read_deleted))
 
 
 @functools.lru_cache(maxsize=512)
-def _update(seen: _Seen, names: tuple[str, ...], expected: constraints.Shape) -> sa.Update:
-    return sa.update(t).where(*_named(seen), *constraints.where(t, expected)).values(assigned(t, names))
+def _update_statement(seen: _Seen, names: tuple[str, ...], expected: constraints.Terms) -> sa.Update:
+    return sa.update(t).where(*_named_clauses(seen), *constraints.where_clauses(t, expected)).values(assigned(t, names))
 
 
 @functools.lru_cache(maxsize=512)
-def _update_by_id(names: tuple[str, ...]) -> sa.Update:
+def _update_by_id_statement(names: tuple[str, ...]) -> sa.Update:
     return sa.update(t).where(t.c.id == arg("by_id")).values(assigned(t, names))
 
 
 @functools.lru_cache(maxsize=128)
-def _read(seen: _Seen, names: tuple[str, ...]) -> sa.Select[Any]:
-    return sa.select(*(t.c[name] for name in names)).where(*_named(seen))
+def _read_statement(seen: _Seen, names: tuple[str, ...]) -> sa.Select[Any]:
+    return sa.select(*(t.c[name] for name in names)).where(*_named_clauses(seen))
 
 
 @functools.lru_cache(maxsize=128)
-def _destroy(seen: _Seen, expected: constraints.Shape) -> sa.Update:
-    return soft_delete(t).where(*_named(seen), *constraints.where(t, expected))
+def _destroy_statement(seen: _Seen, expected: constraints.Terms) -> sa.Update:
+    return soft_delete_statement(t).where(*_named_clauses(seen), *constraints.where_clauses(t, expected))
 
 
 @functools.cache
-def _destroy_children(read_deleted: str, dialect: Dialect) -> tuple[sa.Update | sa.Delete, ...]:
+def _destroy_children_statements(read_deleted: str, dialect: Dialect) -> tuple[sa.Update | sa.Delete, ...]:
     """Return the soft deletes; where one statement can hold them all, it erases the tags too."""
     updates = {
-        key.table.name: soft_delete(key.table).where(key == arg("by_uuid"), *visible(key.table, read_deleted))
-        for key in _CHILDREN
+        key.table.name: soft_delete_statement(key.table).where(key == arg("by_uuid"), *visible(key.table, read_deleted))
+        for key in _CHILD_KEYS
     }
     if not dialect.update_in_with:
         return tuple(updates.values())
@@ -128,7 +128,7 @@ def _destroy_children(read_deleted: str, dialect: Dialect) -> tuple[sa.Update | 
 
 
 @functools.cache
-def _host_name_taken(scope: Shape) -> sa.Select[Any]:
+def _host_name_taken_statement(scope: Shape) -> sa.Select[Any]:
     name = sa.func.lower(sa.bindparam("hostname", type_=t.c.hostname.type))
     return sa.select(t.c.id).where(sa.func.lower(t.c.hostname) == name, *equal(t, scope), *visible(t, "no")).limit(1)
 
@@ -242,7 +242,7 @@ def _validate_unique_server_name(context: Context, name: str | None) -> None:
     scope, params = shape_of({"project_id": context.project_id} if where == "project" else {})
     transaction = current(context)
     hold(transaction, "instances.hostname", *params.values(), name)
-    if transaction.row(_host_name_taken(scope), hostname=name, **params) is not None:
+    if transaction.row(_host_name_taken_statement(scope), hostname=name, **params) is not None:
         raise exceptions.InstanceExists(name=str(name).lower())
 
 
@@ -260,7 +260,7 @@ class _Change(NamedTuple):
     metadata: dict[str, Mapping[str, Any]]
 
 
-def _change(context: Context, values: Mapping[str, Any], expected: Mapping[str, Any] | None) -> _Change:
+def _change_of(context: Context, values: Mapping[str, Any], expected: Mapping[str, Any] | None) -> _Change:
     given, wanted = dict(values), dict(expected or {})
     for name in ("task_state", "vm_state"):
         if f"expected_{name}" in given:
@@ -270,12 +270,12 @@ def _change(context: Context, values: Mapping[str, Any], expected: Mapping[str, 
     _prepare(context, given)
     return _Change(
         bulk_changes(current(context), t, given),
-        {name: _listed(value) for name, value in wanted.items()},
+        {name: _as_list(value) for name, value in wanted.items()},
         {kind: pairs for kind, pairs in metadata.items() if pairs is not None},
     )
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
 
 
@@ -301,7 +301,7 @@ def instance_update(
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
     transaction = current(context)
-    change = _change(context, values, expected)
+    change = _change_of(context, values, expected)
     if change.metadata:
         instance_metadata.hold_instance(transaction, instance_uuid)
     row = _compare_and_swap(context, instance_uuid, change)
@@ -312,20 +312,20 @@ def instance_update(
 
 def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> Row:
     """Write the columns if those that are expected are so, and return the instance."""
-    seen, key = _key(context, instance_uuid)
+    seen, key = _key_of_instance(context, instance_uuid)
     row = None
     if all(change.expected.values()):  # no value is among none
         wanted = {name: constraints.equal_any(*values) for name, values in change.expected.items()}
-        shape, params = constraints.shape_of(wanted)
+        shape, params = constraints.terms_of(wanted)
         row = current(context).update_row(
-            _update(seen, tuple(change.given), shape),
+            _update_statement(seen, tuple(change.given), shape),
             _BY_UUID,
             key | params,
             change.given,
             key_after={"by_uuid": change.given.get("uuid", instance_uuid)},
         )
     if row is None:
-        actual = current(context).row(_read(seen, tuple(change.expected)), **key) if change.expected else None
+        actual = current(context).row(_read_statement(seen, tuple(change.expected)), **key) if change.expected else None
         if actual is None:
             raise exceptions.InstanceNotFound(instance_id=instance_uuid)
         raise _conflict(context, instance_uuid, change, actual) or exceptions.UnknownInstanceUpdateConflict(
@@ -334,8 +334,8 @@ def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> 
     return instance_rows.named(row)
 
 
-def _key(context: Context, instance_uuid: str) -> tuple[_Seen, Row]:
-    project = owner(context)
+def _key_of_instance(context: Context, instance_uuid: str) -> tuple[_Seen, Row]:
+    project = own_project(context)
     key = {"by_uuid": instance_uuid} | ({} if project is None else {"by_project": project})
     return _Seen(context.read_deleted, project is not None), key
 
@@ -392,11 +392,11 @@ def instance_update_and_get_original(
     old = instance_rows.get(context, transaction, "uuid", instance_uuid, form)
     if old is None:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
-    change = _change(context, values, expected)
+    change = _change_of(context, values, expected)
     conflict = _conflict(context, instance_uuid, change, old)
     if conflict is not None:
         raise conflict
-    transaction.execute(_update_by_id(tuple(change.given)), by_id=old["id"], **change.given)
+    transaction.execute(_update_by_id_statement(tuple(change.given)), by_id=old["id"], **change.given)
     new = instance_rows.named(_copy(old) | change.given)
     for kind in replaced:
         known, table = old[kind], _METADATA[kind]
@@ -464,18 +464,18 @@ def instance_destroy(
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
     transaction = current(context)
-    seen, key = _key(context, instance_uuid)
-    shape, params = constraints.shape_of(constraint.conditions if constraint else {})
+    seen, key = _key_of_instance(context, instance_uuid)
+    shape, params = constraints.terms_of(constraint.conditions if constraint else {})
     row = transaction.update_row(
-        _destroy(seen, shape), _BY_UUID, key | params, now(), key_after={"by_uuid": instance_uuid}
+        _destroy_statement(seen, shape), _BY_UUID, key | params, deleted_now(), key_after={"by_uuid": instance_uuid}
     )
     if row is None:
-        if shape and transaction.row(_read(seen, ("id",)), **key) is not None:
+        if shape and transaction.row(_read_statement(seen, ("id",)), **key) is not None:
             raise exceptions.ConstraintNotMet
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
-    for statement in _destroy_children(context.read_deleted, transaction.dialect):
+    for statement in _destroy_children_statements(context.read_deleted, transaction.dialect):
         # a statement of its own, so that it sees what was inserted while the instance's row was waited for
-        transaction.execute(statement, by_uuid=row["uuid"], **now())
+        transaction.execute(statement, by_uuid=row["uuid"], **deleted_now())
     if not transaction.dialect.update_in_with:
         transaction.execute(_DELETE_TAGS, by_uuid=row["uuid"])
     return cast("rows.InstanceWithChildren", instance_rows.named(row))

@@ -32,13 +32,13 @@ _DELETE = sa.delete(t).where(t.c.id == arg("by_id"))
 
 
 @functools.cache
-def _with_pool(shape: Shape) -> sa.Select[Any]:
+def _with_pool_statement(shape: Shape) -> sa.Select[Any]:
     joined = t.outerjoin(pools, pools.c.id == t.c.pool_id)
     return sa.select(*columns(t), *columns(pools, _POOL)).select_from(joined).where(*equal(t, shape)).order_by(t.c.id)
 
 
 @functools.cache
-def _pools_with_consoles(shape: Shape) -> sa.Select[Any]:
+def _pools_with_consoles_statement(shape: Shape) -> sa.Select[Any]:
     return (
         sa.select(*columns(pools), *columns(t, _CONSOLE))
         .select_from(pools.outerjoin(t, t.c.pool_id == pools.c.id))
@@ -50,7 +50,7 @@ def _pools_with_consoles(shape: Shape) -> sa.Select[Any]:
 def _consoles(context: Context, **key: Any) -> list[Row]:
     """Return the consoles with this key, each with its ``pool``."""
     shape, params = shape_of(key)
-    rows = current(context).rows(_with_pool(shape), **params)
+    rows = current(context).rows(_with_pool_statement(shape), **params)
     for row in rows:
         row["pool"] = split(row, _POOL)
     return rows
@@ -60,7 +60,7 @@ def _pools(context: Context, **key: Any) -> list[Row]:
     """Return the live pools with this key, each with the list of its ``consoles``."""
     shape, params = shape_of(key)
     found: dict[int, Row] = {}
-    for row in current(context).rows(_pools_with_consoles(shape), **params):
+    for row in current(context).rows(_pools_with_consoles_statement(shape), **params):
         console = split(row, _CONSOLE)
         pool = found.setdefault(row["id"], {**row, "consoles": []})
         if console is not None:

@@ -41,7 +41,7 @@ _COPIED: Final = ("protocol", "from_port", "to_port", "cidr")
 
 
 @functools.cache
-def _by_names(shape: Shape) -> Select[rows.SecurityGroup]:
+def _by_names_statement(shape: Shape) -> Select[rows.SecurityGroup]:
     where = (*equal(t, shape), t.c.name.in_(arg_list("names")), *visible(t, "no"))
     return select_statement(t).where(*where).order_by(t.c.id)
 
@@ -55,7 +55,7 @@ def _security_group_get_by_names(
     Raises: SecurityGroupNotFoundForProject(project_id, security_group_id): the first name that no group has.
     """
     shape, params = shape_of({"project_id": project_id})
-    found = rows_in(current(context), _by_names(shape), "names", list(group_names), **params)
+    found = rows_in(current(context), _by_names_statement(shape), "names", list(group_names), **params)
     known = {group["name"] for group in found}
     for name in group_names:
         if name not in known:
@@ -79,12 +79,12 @@ def add_default(context: Context) -> rows.SecurityGroupWithChildren | None:
         return None
     _add_usage(transaction, whose)
     copied = {"parent_group_id": group["id"], "created_at": clock.utcnow()}
-    transaction.execute(_copy_default_rules(context.read_deleted), **copied)
+    transaction.execute(_copy_default_rules_statement(context.read_deleted), **copied)
     return cast("rows.SecurityGroupWithChildren", group | {"rules": []})
 
 
 @functools.cache
-def _copy_default_rules(read_deleted: str) -> sa.Insert:
+def _copy_default_rules_statement(read_deleted: str) -> sa.Insert:
     """Return the INSERT that gives a group a rule for each visible default rule."""
     fixed = {
         "parent_group_id": sa.bindparam("parent_group_id", type_=rules.c.parent_group_id.type),

@@ -30,7 +30,7 @@ _TEXTS: Final = tuple(column.name for column in columns(t) if isinstance(column.
 
 
 @functools.lru_cache(maxsize=256)
-def _select(read_deleted: str, shape: Shape, texts: tuple[str, ...]) -> sa.Select[Any]:
+def _select_statement(read_deleted: str, shape: Shape, texts: tuple[str, ...]) -> sa.Select[Any]:
     """Return the SELECT of one row: a live one first, then the one with the highest id."""
     wanted = (column for column in columns(t) if column.name not in _TEXTS or column.name in texts)
     is_dead = sa.case((t.c.deleted == 0, 0), else_=1)
@@ -50,7 +50,7 @@ def instance_extra_get_by_instance_uuid(
     Raises: ValueError for a name that is not a column.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
-    statement = _select(context.read_deleted, shape, _TEXTS if columns is None else _texts(columns))
+    statement = _select_statement(context.read_deleted, shape, _TEXTS if columns is None else _texts(columns))
     return cast("rows.InstanceExtra | None", current(context).row(statement, **params))
 
 

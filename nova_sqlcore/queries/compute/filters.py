@@ -296,80 +296,82 @@ def _values_of(block: Mapping[str, Any]) -> list[Any]:
 def _clauses(shape: Iterable[Condition], dialect: Dialect) -> list[Clause]:
     found = []
     for place, (kind, *details) in enumerate(shape):
-        found.append(_pattern(place, dialect, *details) if kind == "pattern" else _CLAUSES[kind](place, *details))
+        found.append(
+            _pattern_clause(place, dialect, *details) if kind == "pattern" else _CLAUSES[kind](place, *details)
+        )
     return found
 
 
-def _since(place: int) -> Clause:
+def _since_clause(place: int) -> Clause:
     return t.c.updated_at >= arg(_parameter(place))
 
 
-def _deleted(place: int, or_soft_deleted: bool) -> Clause:
+def _deleted_clause(place: int, or_soft_deleted: bool) -> Clause:
     """``deleted != 0`` follows from the other condition, and unlike it can use an index."""
     deleted = sa.and_(t.c.deleted == t.c.id, t.c.deleted != 0)
     return sa.or_(deleted, t.c.vm_state == SOFT_DELETED) if or_soft_deleted else deleted
 
 
-def _live(place: int, or_soft_deleted: bool) -> Clause:
+def _live_clause(place: int, or_soft_deleted: bool) -> Clause:
     live = t.c.deleted == 0
     return live if or_soft_deleted else sa.and_(live, sa.or_(t.c.vm_state != SOFT_DELETED, t.c.vm_state.is_(None)))
 
 
-def _cleaned(place: int) -> Clause:
+def _cleaned_clause(place: int) -> Clause:
     return t.c.cleaned == arg(_parameter(place))
 
 
-def _all_tags(place: int) -> Clause:
+def _all_tags_clause(place: int) -> Clause:
     having = sa.func.count() == arg(_parameter(place, 1), type_=sa.Integer())
-    holders = _holders(place).group_by(tags.c.resource_id).having(having)
+    holders = _holders_statement(place).group_by(tags.c.resource_id).having(having)
     return sa.and_(t.c.uuid.in_(holders), t.c.deleted == 0)
 
 
-def _any_tag(place: int) -> Clause:
-    return sa.and_(t.c.uuid.in_(_holders(place)), t.c.deleted == 0)
+def _any_tag_clause(place: int) -> Clause:
+    return sa.and_(t.c.uuid.in_(_holders_statement(place)), t.c.deleted == 0)
 
 
-def _holders(place: int) -> sa.Select[Any]:
+def _holders_statement(place: int) -> sa.Select[Any]:
     return sa.select(tags.c.resource_id).where(tags.c.tag.in_(arg_list(_parameter(place))))
 
 
-def _equal(place: int, name: str) -> Clause:
+def _equal_clause(place: int, name: str) -> Clause:
     return t.c[name] == arg(_parameter(place))
 
 
-def _in(place: int, name: str) -> Clause:
+def _in_clause(place: int, name: str) -> Clause:
     return t.c[name].in_(arg_list(_parameter(place)))
 
 
-def _null(place: int, name: str) -> Clause:
+def _null_clause(place: int, name: str) -> Clause:
     return t.c[name].is_(None)
 
 
-def _not_null(place: int, name: str) -> Clause:
+def _not_null_clause(place: int, name: str) -> Clause:
     return t.c[name].is_not(None)
 
 
-def _differs(place: int, name: str) -> Clause:
+def _differs_clause(place: int, name: str) -> Clause:
     return t.c[name] != arg(_parameter(place))
 
 
-def _visible(place: int, read_deleted: str) -> Clause:
+def _visible_clause(place: int, read_deleted: str) -> Clause:
     return sa.and_(sa.true(), *visible(t, read_deleted))
 
 
-def _ended_after(place: int) -> Clause:
+def _ended_after_clause(place: int) -> Clause:
     return sa.or_(t.c.terminated_at.is_(None), t.c.terminated_at > arg(_parameter(place)))
 
 
-def _launched_before(place: int) -> Clause:
+def _launched_before_clause(place: int) -> Clause:
     return t.c.launched_at < arg(_parameter(place))
 
 
-def _untouched_since(place: int) -> Clause:
+def _untouched_since_clause(place: int) -> Clause:
     return t.c.updated_at <= arg(_parameter(place))
 
 
-def _grantees(place: int) -> Clause:
+def _grantees_clause(place: int) -> Clause:
     """Live, and in a live group with a live rule that names one of the groups as its source."""
     member, group, rule = security_group_instance_association, security_groups, security_group_rules
     members = (
@@ -383,7 +385,7 @@ def _grantees(place: int) -> Clause:
     return sa.and_(t.c.uuid.in_(members), t.c.deleted == 0)
 
 
-def _pairs(place: int, name: str, *with_null: bool) -> Clause:
+def _pairs_clause(place: int, name: str, *with_null: bool) -> Clause:
     """All keys and all values are among the metadata; of system metadata soft-deleted rows count too."""
     table = instance_metadata if name == "metadata" else instance_system_metadata
     wanted: list[Clause] = []
@@ -391,25 +393,27 @@ def _pairs(place: int, name: str, *with_null: bool) -> Clause:
         found = sa.case((item.in_(arg_list(_parameter(place, number))), exactly(item)[-1]))
         wanted.append(sa.func.count(found.distinct()) == arg(_parameter(place, number + 2), type_=sa.Integer()))
         if is_null:
-            wanted.append(_some(item.is_(None)))
-    return _all_of(table, wanted, *visible(table, "no" if name == "metadata" else "yes"))
+            wanted.append(_some_clause(item.is_(None)))
+    return _all_of_clause(table, wanted, *visible(table, "no" if name == "metadata" else "yes"))
 
 
-def _every_tag(place: int, read_deleted: str, count: int) -> Clause:
+def _every_tag_clause(place: int, read_deleted: str, count: int) -> Clause:
     """For each of so many pairs there is a row with its key and one of its values."""
     key, value = instance_metadata.c.key, instance_metadata.c.value
     rows = (
         sa.and_(key == arg(_parameter(place, number)), value.in_(arg_list(_parameter(place, number + 1))))
         for number in range(0, 2 * count, 2)
     )
-    return _all_of(instance_metadata, [_some(row) for row in rows], *visible(instance_metadata, read_deleted))
+    return _all_of_clause(
+        instance_metadata, [_some_clause(row) for row in rows], *visible(instance_metadata, read_deleted)
+    )
 
 
-def _some(row: Clause) -> Clause:
+def _some_clause(row: Clause) -> Clause:
     return sa.func.max(sa.case((row, 1), else_=0)) == 1
 
 
-def _all_of(table: sa.Table, wanted: Sequence[Clause], *shown: Clause) -> Clause:
+def _all_of_clause(table: sa.Table, wanted: Sequence[Clause], *shown: Clause) -> Clause:
     """Return that these aggregates hold over the instance's rows of ``table``.
 
     One subquery, for a clause EXISTS per pair takes servers for ever: 100 pairs took PostgreSQL 14 s to plan.
@@ -418,40 +422,40 @@ def _all_of(table: sa.Table, wanted: Sequence[Clause], *shown: Clause) -> Clause
     return holds.correlate(t).scalar_subquery() == 1
 
 
-def _either(place: int, read_deleted: str, *names: str) -> Clause:
+def _either_clause(place: int, read_deleted: str, *names: str) -> Clause:
     wanted = [instance_metadata.c[name].in_(arg_list(_parameter(place, number))) for number, name in enumerate(names)]
-    return _row_of(instance_metadata, sa.or_(*wanted), *visible(instance_metadata, read_deleted))
+    return _row_of_clause(instance_metadata, sa.or_(*wanted), *visible(instance_metadata, read_deleted))
 
 
-def _row_of(table: sa.Table, *wanted: Clause) -> Clause:
+def _row_of_clause(table: sa.Table, *wanted: Clause) -> Clause:
     return sa.exists().where(table.c.instance_uuid == t.c.uuid, *wanted)
 
 
-def _pattern(place: int, dialect: Dialect, name: str, operator: str) -> Clause:
+def _pattern_clause(place: int, dialect: Dialect, name: str, operator: str) -> Clause:
     text = arg(_parameter(place), type_=sa.Text())
     return dialect.as_text(t.c[name]).bool_op(operator)(text)
 
 
 _CLAUSES: dict[str, Callable[..., Clause]] = {
-    "since": _since,
-    "deleted": _deleted,
-    "live": _live,
-    "cleaned": _cleaned,
-    "tags": _all_tags,
-    "tags-any": _any_tag,
-    "equal": _equal,
-    "in": _in,
-    "null": _null,
-    "pairs": _pairs,
-    "every tag": _every_tag,
-    "either": _either,
-    "not null": _not_null,
-    "differs": _differs,
-    "visible": _visible,
-    "ended after": _ended_after,
-    "launched before": _launched_before,
-    "untouched since": _untouched_since,
-    "grantees": _grantees,
+    "since": _since_clause,
+    "deleted": _deleted_clause,
+    "live": _live_clause,
+    "cleaned": _cleaned_clause,
+    "tags": _all_tags_clause,
+    "tags-any": _any_tag_clause,
+    "equal": _equal_clause,
+    "in": _in_clause,
+    "null": _null_clause,
+    "pairs": _pairs_clause,
+    "every tag": _every_tag_clause,
+    "either": _either_clause,
+    "not null": _not_null_clause,
+    "differs": _differs_clause,
+    "visible": _visible_clause,
+    "ended after": _ended_after_clause,
+    "launched before": _launched_before_clause,
+    "untouched since": _untouched_since_clause,
+    "grantees": _grantees_clause,
 }
 
 
@@ -488,12 +492,12 @@ def fetch(
         params |= {f"marker_{place}": value for place, value in enumerate(values) if value is not None}
     if limit is not None:
         params["limit"] = limit
-    statement = _page(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
+    statement = _page_statement(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
     return instance_rows.assemble(transaction.rows(statement, **params), form)
 
 
 @functools.lru_cache(maxsize=512)
-def _page(
+def _page_statement(
     form: Form,
     shape: tuple[Condition, ...],
     order: Order,
@@ -508,7 +512,7 @@ def _page(
     """
     clauses = _clauses(shape, dialect)
     if nulls is not None:
-        clauses.append(_behind(order, nulls))
+        clauses.append(_behind_clause(order, nulls))
     terms = _order(t, order, dialect, by_index=not _finds_few(shape))
     if not limited:
         return instance_rows.select(form).where(*clauses).order_by(*terms)
@@ -541,7 +545,7 @@ def _order(
     return terms
 
 
-def _behind(order: Order, nulls: Sequence[bool]) -> Clause:
+def _behind_clause(order: Order, nulls: Sequence[bool]) -> Clause:
     """Return the clause for rows strictly behind the marker, in the order of all keys."""
     ties: list[Clause] = []
     alternatives: list[Clause] = []

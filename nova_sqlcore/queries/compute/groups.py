@@ -25,9 +25,9 @@ from nova_sqlcore.queries.common.clauses import (
     changes,
     chunks,
     columns,
-    now,
-    owner,
-    soft_delete,
+    deleted_now,
+    own_project,
+    soft_delete_statement,
     visible,
 )
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, shape_of, soft_delete_by
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.transaction import Transaction
 
 
-def _live(child: sa.Table, name: str, *of: sa.ColumnElement[bool]) -> Relation:
+def _live_children(child: sa.Table, name: str, *of: sa.ColumnElement[bool]) -> Relation:
     """Return the live children of the groups for which the clauses hold."""
     link = (child.c.group_id == t.c.id, *of)
     return Relation({"id": child.c.id, name: child.c[name]}, child, child.c.group_id, link, visible(child, "no"))
@@ -58,8 +58,8 @@ _CHILDREN: Final[Mapping[str, tuple[sa.Table, str]]] = {
     "members": (instance_group_member, "instance_id"),
 }
 #: What live groups show, and what any group holds.
-_SHOWN: Final = {kind: _live(table, name, t.c.deleted == 0) for kind, (table, name) in _CHILDREN.items()}
-_HELD: Final = {kind: _live(table, name) for kind, (table, name) in _CHILDREN.items()}
+_SHOWN: Final = {kind: _live_children(table, name, t.c.deleted == 0) for kind, (table, name) in _CHILDREN.items()}
+_HELD: Final = {kind: _live_children(table, name) for kind, (table, name) in _CHILDREN.items()}
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -67,11 +67,11 @@ _HELD: Final = {kind: _live(table, name) for kind, (table, name) in _CHILDREN.it
 
 def _scope(context: Context) -> tuple[bool, Row]:
     """Return whether the context gets the groups of one project only, and the parameter for that."""
-    project = owner(context)
+    project = own_project(context)
     return project is not None, {} if project is None else {"by_project": project}
 
 
-def _of(owned: bool) -> tuple[sa.ColumnElement[bool], ...]:
+def _project_clauses(owned: bool) -> tuple[sa.ColumnElement[bool], ...]:
     return (t.c.project_id == arg("by_project"),) if owned else ()
 
 
@@ -82,27 +82,27 @@ def _fields(dialect: Dialect) -> list[sa.ColumnElement[Any]]:
 
 
 @functools.cache
-def _all(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
-    return sa.select(*_fields(dialect)).where(*_of(owned), *visible(t, read_deleted)).order_by(t.c.id)
+def _all_statement(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
+    return sa.select(*_fields(dialect)).where(*_project_clauses(owned), *visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.cache
-def _one(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
-    return _all(read_deleted, owned, dialect).where(t.c.uuid == arg("uuid"))
+def _one_statement(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
+    return _all_statement(read_deleted, owned, dialect).where(t.c.uuid == arg("uuid"))
 
 
 @functools.cache
-def _of_project(project: Shape, read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
-    return _all(read_deleted, owned, dialect).where(*equal(t, project))
+def _of_project_statement(project: Shape, read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
+    return _all_statement(read_deleted, owned, dialect).where(*equal(t, project))
 
 
 @functools.cache
-def _by_member(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
+def _by_member_statement(read_deleted: str, owned: bool, dialect: Dialect) -> sa.Select[Any]:
     """Select the id of the group that the first row of a member names, and that group if it is visible."""
     members = instance_group_member
     is_member = (members.c.instance_id == arg("instance_id"), *visible(members, read_deleted))
     first = sa.select(members.c.group_id).where(*is_member).order_by(members.c.id).limit(1).subquery()
-    is_group = sa.and_(t.c.id == first.c.group_id, *_of(owned), *visible(t, read_deleted))
+    is_group = sa.and_(t.c.id == first.c.group_id, *_project_clauses(owned), *visible(t, read_deleted))
     return sa.select(first.c.group_id, *_fields(dialect)).select_from(first.outerjoin(t, is_group))
 
 
@@ -123,7 +123,7 @@ def instance_group_get(context: Context, group_uuid: str) -> rows.InstanceGroupW
     """
     transaction = current(context)
     owned, project = _scope(context)
-    statement = _one(context.read_deleted, owned, transaction.dialect)
+    statement = _one_statement(context.read_deleted, owned, transaction.dialect)
     row = transaction.row(statement, uuid=group_uuid, **project)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
@@ -138,7 +138,7 @@ def instance_group_get_all(context: Context) -> list[rows.InstanceGroupWithChild
     """
     transaction = current(context)
     owned, project = _scope(context)
-    found = transaction.rows(_all(context.read_deleted, owned, transaction.dialect), **project)
+    found = transaction.rows(_all_statement(context.read_deleted, owned, transaction.dialect), **project)
     return [_shown(transaction, row) for row in found]
 
 
@@ -154,7 +154,7 @@ def instance_group_get_all_by_project_id(
     transaction = current(context)
     owned, project = _scope(context)
     shape, params = shape_of({"project_id": project_id})
-    statement = _of_project(shape, context.read_deleted, owned, transaction.dialect)
+    statement = _of_project_statement(shape, context.read_deleted, owned, transaction.dialect)
     return [_shown(transaction, row) for row in transaction.rows(statement, **params, **project)]
 
 
@@ -168,7 +168,7 @@ def instance_group_get_by_instance(context: Context, instance_uuid: str) -> rows
     """
     transaction = current(context)
     owned, project = _scope(context)
-    statement = _by_member(context.read_deleted, owned, transaction.dialect)
+    statement = _by_member_statement(context.read_deleted, owned, transaction.dialect)
     row = transaction.row(statement, instance_id=instance_uuid, **project)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid="")
@@ -220,7 +220,7 @@ def _refuse_foreign(transaction: Transaction, group_uuid: Any) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _update(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
+def _update_statement(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
     """Set the named columns, and ``updated_at`` if one of them changes; MySQL assigns from left to right."""
     values = assigned(t, names)
     differs = sa.or_(sa.false(), *(t.c[name].is_distinct_from(value) for name, value in values.items()))
@@ -248,15 +248,17 @@ def instance_group_update(context: Context, group_uuid: str, values: Mapping[str
     given = changes(t, values, transaction, ignore=tuple(_CHILDREN))
     if lists and not given:
         return
-    statement = _update(context.read_deleted, tuple(given))
+    statement = _update_statement(context.read_deleted, tuple(given))
     moment = {} if "updated_at" in given else {"now": clock.utcnow()}
     if not transaction.execute(statement, by_uuid=group_uuid, **given, **moment):
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
 
 
 @functools.cache
-def _soft_delete(read_deleted: str, owned: bool) -> sa.Update:
-    return soft_delete(t).where(t.c.uuid == arg("by_uuid"), *_of(owned), *visible(t, read_deleted))
+def _soft_delete_statement(read_deleted: str, owned: bool) -> sa.Update:
+    return soft_delete_statement(t).where(
+        t.c.uuid == arg("by_uuid"), *_project_clauses(owned), *visible(t, read_deleted)
+    )
 
 
 #: The id of the group that was deleted last under a uuid.
@@ -274,8 +276,8 @@ def instance_group_delete(context: Context, group_uuid: str) -> None:
     transaction = current(context)
     owned, project = _scope(context)
     key = {"by_uuid": group_uuid}
-    statement = _soft_delete(context.read_deleted, owned)
-    row = transaction.update_row(statement, _LAST_DELETED, key, now() | project, key_after=key)
+    statement = _soft_delete_statement(context.read_deleted, owned)
+    row = transaction.update_row(statement, _LAST_DELETED, key, deleted_now() | project, key_after=key)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     for table, _ in _CHILDREN.values():
@@ -286,7 +288,7 @@ def instance_group_delete(context: Context, group_uuid: str) -> None:
 
 
 @functools.cache
-def _lock(read_deleted: str, kinds: tuple[str, ...], dialect: Dialect) -> sa.Select[Any]:
+def _lock_statement(read_deleted: str, kinds: tuple[str, ...], dialect: Dialect) -> sa.Select[Any]:
     """Lock the group of a uuid and read what it has of these kinds; who changes what a group has does so first."""
     packed = (children.embedded(_HELD[kind], t, dialect).label(kind) for kind in kinds)
     group = sa.select(t.c.id, *packed).where(t.c.uuid == arg("uuid"), *visible(t, read_deleted))
@@ -304,7 +306,7 @@ def _lock_children(context: Context, group_uuid: Any, kinds: tuple[str, ...]) ->
     dialect = transaction.dialect
     hold_in_cluster(transaction, t.name, group_uuid)
     is_fresh = dialect.locking_reads_are_fresh or not dialect.locks_rows
-    row = transaction.row(_lock(context.read_deleted, kinds if is_fresh else (), dialect), uuid=group_uuid)
+    row = transaction.row(_lock_statement(context.read_deleted, kinds if is_fresh else (), dialect), uuid=group_uuid)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     number = row["id"]
@@ -314,9 +316,9 @@ def _lock_children(context: Context, group_uuid: Any, kinds: tuple[str, ...]) ->
 
 
 @functools.cache
-def _drop(kind: str) -> sa.Update:
+def _drop_statement(kind: str) -> sa.Update:
     table, _ = _CHILDREN[kind]
-    return soft_delete(table).where(table.c.id.in_(arg_list("ids")), *visible(table, "no"))
+    return soft_delete_statement(table).where(table.c.id.in_(arg_list("ids")), *visible(table, "no"))
 
 
 def _add(transaction: Transaction, group_id: int, kind: str, wanted: Iterable[str]) -> list[str]:
@@ -345,17 +347,17 @@ def _replace(
     kept = set(values)
     others = [row["id"] for row in found if row[name] not in kept] if drop_others else []
     for ids in chunks(others):
-        transaction.execute(_drop(kind), ids=ids, **now())
+        transaction.execute(_drop_statement(kind), ids=ids, **deleted_now())
     known = {row[name] for row in found}
     _add(transaction, group_id, kind, [value for value in values if value not in known])
 
 
 @functools.cache
-def _drop_member(read_deleted: str) -> sa.Update:
+def _drop_member_statement(read_deleted: str) -> sa.Update:
     members = instance_group_member
     groups = sa.select(t.c.id).where(t.c.uuid == arg("by_uuid"), *visible(t, read_deleted))
     is_member = (members.c.instance_id == arg("by_instance"), *visible(members, "no"))
-    return soft_delete(members).where(members.c.group_id.in_(groups), *is_member)
+    return soft_delete_statement(members).where(members.c.group_id.in_(groups), *is_member)
 
 
 @tx.main.writer
@@ -366,8 +368,8 @@ def instance_group_member_delete(context: Context, group_uuid: str, instance_id:
     Raises: InstanceGroupNotFound(group_uuid); InstanceGroupMemberNotFound(group_uuid, instance_id).
     """
     transaction = current(context)
-    statement = _drop_member(context.read_deleted)
-    if transaction.execute(statement, by_uuid=group_uuid, by_instance=instance_id, **now()):
+    statement = _drop_member_statement(context.read_deleted)
+    if transaction.execute(statement, by_uuid=group_uuid, by_instance=instance_id, **deleted_now()):
         return
     if row_by(transaction, t, context.read_deleted, uuid=group_uuid) is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
@@ -393,7 +395,7 @@ def instance_group_members_add(
 
 
 @functools.cache
-def _members(read_deleted: str) -> sa.Select[Any]:
+def _members_statement(read_deleted: str) -> sa.Select[Any]:
     """Select the members of the first group of a uuid; a row without id says that it has none."""
     members = instance_group_member
     group = sa.select(t.c.id).where(t.c.uuid == arg("uuid"), *visible(t, read_deleted)).order_by(t.c.id).limit(1)
@@ -413,7 +415,7 @@ def instance_group_members_get(context: Context, group_uuid: str) -> list[str]:
     Cost: 1 statement.
     Raises: InstanceGroupNotFound(group_uuid).
     """
-    found = current(context).rows(_members(context.read_deleted), uuid=group_uuid)
+    found = current(context).rows(_members_statement(context.read_deleted), uuid=group_uuid)
     if not found:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     return [row["instance_id"] for row in found if row["id"] is not None]

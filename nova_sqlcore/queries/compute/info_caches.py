@@ -51,7 +51,7 @@ def instance_info_cache_update(
     transaction = current(context)
     row = None
     if context.read_deleted != "only":
-        row = _update(transaction, instance_uuid, given)
+        row = _write_live(transaction, instance_uuid, given)
     if row is None:
         refuse_unknown(t, given)
         row = transaction.insert_absent(t, given | {"instance_uuid": instance_uuid})
@@ -62,7 +62,7 @@ def instance_info_cache_update(
     return row
 
 
-def _update(transaction: Transaction, instance_uuid: str, given: Row) -> rows.InstanceInfoCache | None:
+def _write_live(transaction: Transaction, instance_uuid: str, given: Row) -> rows.InstanceInfoCache | None:
     """Change the live cache and return it, or None if there is none.
 
     An upsert would be one statement for a new cache too, but it takes a number from the sequence of ids each time: a

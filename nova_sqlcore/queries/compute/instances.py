@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.common.clauses import arg, chunks, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, chunks, own_project, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
 from nova_sqlcore.queries.common.paging import check_limit, process_sort_params
 from nova_sqlcore.queries.compute import filters as instance_filters
@@ -49,7 +49,7 @@ _UUIDS_WITHOUT_HOST = sa.select(t.c.uuid).where(t.c.host.is_(None), *visible(t, 
 
 
 @functools.cache
-def _floating_addresses(read_deleted: str) -> sa.Select[Any]:
+def _floating_addresses_statement(read_deleted: str) -> sa.Select[Any]:
     return (
         sa.select(floating_ips.c.address)
         .join(fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id)
@@ -400,7 +400,7 @@ def instance_floating_address_get_all(context: Context, instance_uuid: str) -> l
     """
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
-    return current(context).scalars(_floating_addresses(context.read_deleted), instance_uuid=instance_uuid)
+    return current(context).scalars(_floating_addresses_statement(context.read_deleted), instance_uuid=instance_uuid)
 
 
 # -- what lists are made of -------------------------------------------------------------------------------------------
@@ -475,7 +475,7 @@ def _instance_get_all_query(
     Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to their project.
     """
     form = instance_rows.form(("info_cache", "security_groups") if joins is None else joins)
-    if project_only and owner(context) is not None:
+    if project_only and own_project(context) is not None:
         values["project_id"] = context.project_id
     found = _visible(context, **values)
     fetched = instance_filters.fetch(current(context), form, found)

@@ -51,7 +51,7 @@ _NOT_ENDED = sa.and_(*(t.c.status != word for word in _ENDED))
 _IN_PROGRESS = sa.or_(*(t.c.status == word for word in _RUNNING))
 
 
-def _on_either_side(shape: Shape) -> sa.ColumnElement[bool]:
+def _on_either_side_clause(shape: Shape) -> sa.ColumnElement[bool]:
     """Return the clause for ``host``, and perhaps ``node``, at the source or the destination.
 
     All servers merge two index lookups for the OR if each host leads an index (measured: as fast as a UNION of both).
@@ -65,33 +65,35 @@ def _on_either_side(shape: Shape) -> sa.ColumnElement[bool]:
 
 
 @functools.lru_cache(maxsize=512)
-def _filtered(read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool) -> Select[rows.Migration]:
+def _filtered_statement(
+    read_deleted: str, shape: Shape, host: Shape | None, by_statuses: bool
+) -> Select[rows.Migration]:
     where = [*equal(t, shape), *visible(t, read_deleted)]
     if host is not None:
-        where.append(_on_either_side(host))
+        where.append(_on_either_side_clause(host))
     if by_statuses:
         where.append(t.c.status.in_(arg_list("statuses")))
     return select_statement(t).where(*where).order_by(t.c.id)
 
 
 @functools.cache
-def _in_progress_on_node(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _in_progress_on_node_statement(read_deleted: str, shape: Shape) -> sa.Select[Any]:
     live = sa.and_(instances.c.uuid == t.c.instance_uuid, *visible(instances, "no"))
     return (
         sa.select(*columns(t), *columns(instances, _INSTANCE))
         .select_from(t.outerjoin(instances, live))
-        .where(_on_either_side(shape), _NOT_ENDED, *visible(t, read_deleted))
+        .where(_on_either_side_clause(shape), _NOT_ENDED, *visible(t, read_deleted))
         .order_by(t.c.id)
     )
 
 
 @functools.cache
-def _in_progress(read_deleted: str, shape: Shape) -> Select[rows.Migration]:
+def _in_progress_statement(read_deleted: str, shape: Shape) -> Select[rows.Migration]:
     return select_statement(t).where(*equal(t, shape), _IN_PROGRESS, *visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.cache
-def _unconfirmed(shape: Shape) -> Select[rows.Migration]:
+def _unconfirmed_statement(shape: Shape) -> Select[rows.Migration]:
     where = (*equal(t, shape), t.c.status == "finished", t.c.updated_at <= arg("before"))
     return select_statement(t).where(*where).order_by(t.c.id)
 
@@ -161,7 +163,7 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     if not _is_type(key.get("migration_type")):
         return []
     shape, params = shape_of(key)
-    statement = _filtered(context.read_deleted, shape, host_shape, statuses is not None)
+    statement = _filtered_statement(context.read_deleted, shape, host_shape, statuses is not None)
     if statuses is None:
         return current(context).rows(statement, **params, **host)
     found = rows_in(current(context), statement, "statuses", statuses, **params, **host)
@@ -182,7 +184,7 @@ def migration_get_in_progress_by_instance(
     if not _is_type(migration_type or None):
         return []
     shape, params = shape_of(key)
-    return current(context).rows(_in_progress(context.read_deleted, shape), **params)
+    return current(context).rows(_in_progress_statement(context.read_deleted, shape), **params)
 
 
 @tx.reader.snapshot
@@ -197,7 +199,7 @@ def migration_get_in_progress_by_host_and_node(
     """
     transaction = current(context)
     shape, params = shape_of({"host": host, "node": node})
-    found = transaction.rows(_in_progress_on_node(context.read_deleted, shape), **params)
+    found = transaction.rows(_in_progress_on_node_statement(context.read_deleted, shape), **params)
     for row in found:
         row["instance"] = split(row, _INSTANCE)
     _complete(transaction, [row["instance"] for row in found if row["instance"] is not None])
@@ -224,7 +226,7 @@ def migration_get_unconfirmed_by_dest_compute(
     """
     before = clock.utcnow() - datetime.timedelta(seconds=confirm_window)
     shape, params = shape_of({"dest_compute": dest_compute})
-    return current(context).rows(_unconfirmed(shape), before=before, **params)
+    return current(context).rows(_unconfirmed_statement(shape), before=before, **params)
 
 
 @tx.writer

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from nova_sqlcore.core import types
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
-from nova_sqlcore.queries.common.clauses import arg, columns, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, columns, own_project, visible
 from nova_sqlcore.settings import settings
 from nova_sqlcore.tables import (
     block_device_mapping,
@@ -52,7 +52,7 @@ METADATA: Final = ("metadata", "system_metadata")
 _TEXTS = tuple(column.name for column in row_columns(instance_extra) if isinstance(column.type, types.Text))
 _EXTRA = tuple(column.name for column in row_columns(instance_extra) if column.name not in _TEXTS)
 _CACHE_PREFIX, _EXTRA_PREFIX, _RULE_PREFIX = "info_cache_", "extra_", "rule_"
-_CHILDREN = (
+_CHILD_NAMES = (
     *METADATA,
     "security_groups",
     "security_groups.rules",
@@ -63,7 +63,7 @@ _CHILDREN = (
 )
 #: ``extra`` alone gives the columns that every row has; the long texts come one by one.
 EXTRA_JOINS: Final = ("extra", *(f"extra.{name}" for name in (*_TEXTS, *_EXTRA)))
-_JOINS = (*_CHILDREN, "info_cache", *EXTRA_JOINS)
+_JOINS = (*_CHILD_NAMES, "info_cache", *EXTRA_JOINS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def form_of_one(joins: Iterable[str] | None, only: Iterable[str] | None = None) 
 def _form(joins: tuple[str, ...], only: tuple[str, ...] | None, name_is_number: bool) -> Form:
     for join in joins:
         _check(join, _JOINS, "join")
-    wanted = dict.fromkeys(join for join in joins if join in _CHILDREN)
+    wanted = dict.fromkeys(join for join in joins if join in _CHILD_NAMES)
     if "security_groups.rules" in wanted:
         wanted.pop("security_groups", None)
     texts = [join.partition(".")[2] for join in joins if join.startswith("extra")]
@@ -288,8 +288,8 @@ def get(context: Context, transaction: Transaction, by: str, value: Any, form: F
 
     Cost: 1 statement, whatever the joins.
     """
-    project = owner(context)
-    statement = _one(by, context.read_deleted, project is not None, form, transaction.dialect)
+    project = own_project(context)
+    statement = _one_statement(by, context.read_deleted, project is not None, form, transaction.dialect)
     owned = {} if project is None else {"project": project}
     rows = assemble(transaction.rows(statement, value=value, **owned), form)
     for row in rows:
@@ -304,7 +304,7 @@ def _unpack(transaction: Transaction, row: Row, form: Form) -> None:
 
 
 @functools.lru_cache(maxsize=512)
-def _one(by: str, read_deleted: str, owned: bool, form: Form, dialect: Dialect) -> sa.Select[Any]:
+def _one_statement(by: str, read_deleted: str, owned: bool, form: Form, dialect: Dialect) -> sa.Select[Any]:
     embedded = (children.embedded(relation(join), t, dialect).label(_label(join)) for join in form.children)
     project = (t.c.project_id == arg("project"),) if owned else ()
     return select(form).add_columns(*embedded).where(t.c[by] == arg("value"), *visible(t, read_deleted), *project)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.core.values import stored
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
-from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, owner, visible
+from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, own_project, visible
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instances
 from nova_sqlcore.tables import tags as t
@@ -35,49 +35,53 @@ _TAG = _TAGS.where(t.c.tag == arg("tag"))
 _DELETE_LIST = sa.delete(t).where(t.c.resource_id == arg("uuid"), t.c.tag.in_(arg_list("tags")))
 
 
-def _live(owned: bool) -> tuple[sa.ColumnElement[bool], ...]:
+def _live_clauses(owned: bool) -> tuple[sa.ColumnElement[bool], ...]:
     project = (instances.c.project_id == arg("project_id"),) if owned else ()
     return (instances.c.uuid == arg("uuid"), *visible(instances, "no"), *project)
 
 
 @functools.cache
-def _exists(owned: bool) -> sa.Select[Any]:
-    return sa.select(sa.literal_column("1").label("one")).select_from(instances).where(*_live(owned))
+def _exists_statement(owned: bool) -> sa.Select[Any]:
+    return sa.select(sa.literal_column("1").label("one")).select_from(instances).where(*_live_clauses(owned))
 
 
 @functools.cache
-def _tags_of_live(owned: bool, one: bool = False) -> sa.Select[Any]:
+def _tags_of_live_statement(owned: bool, one: bool = False) -> sa.Select[Any]:
     """Return the SELECT of the instance's tags, or of one: no row without the instance, NULL without a tag."""
     named = (t.c.tag == arg("tag"),) if one else ()
     joined = instances.outerjoin(t, sa.and_(t.c.resource_id == instances.c.uuid, *named))
-    return sa.select(t.c.tag).select_from(joined).where(*_live(owned))
+    return sa.select(t.c.tag).select_from(joined).where(*_live_clauses(owned))
 
 
 @functools.cache
-def _lock(owned: bool, dialect: Dialect) -> sa.Select[Any]:
+def _lock_statement(owned: bool, dialect: Dialect) -> sa.Select[Any]:
     """Return the SELECT of the instance's tags that keeps others who set them waiting."""
-    return dialect.lock_row(_tags_of_live(owned), of=instances)
+    return dialect.lock_row(_tags_of_live_statement(owned), of=instances)
 
 
 @functools.cache
-def _add(owned: bool, dialect: Dialect) -> sa.Insert:
+def _add_statement(owned: bool, dialect: Dialect) -> sa.Insert:
     """Return the INSERT that matches a row, new or old, if the instance is there."""
     new = {"resource_id": arg("uuid", type_=t.c.resource_id.type), "tag": arg("tag", type_=t.c.tag.type)}
-    row = sa.select(*(value.label(name) for name, value in new.items())).select_from(instances).where(*_live(owned))
+    row = (
+        sa.select(*(value.label(name) for name, value in new.items()))
+        .select_from(instances)
+        .where(*_live_clauses(owned))
+    )
     return dialect.upsert(t, row, ["resource_id", "tag"], {"tag": t.c.tag})
 
 
 @functools.cache
-def _insert(dialect: Dialect) -> sa.Insert:
+def _insert_statement(dialect: Dialect) -> sa.Insert:
     """Return the INSERT that another writer of the same tag does not disturb."""
     new = {name: arg(name, type_=t.c[name].type) for name in ("resource_id", "tag")}
     return dialect.upsert(t, new, list(new), {"tag": t.c.tag}).inline()
 
 
 @functools.cache
-def _delete(owned: bool, one: bool) -> sa.Delete:
+def _delete_statement(owned: bool, one: bool) -> sa.Delete:
     named = (t.c.tag == arg("tag"),) if one else ()
-    live = sa.exists().select_from(instances).where(*_live(owned))
+    live = sa.exists().select_from(instances).where(*_live_clauses(owned))
     return sa.delete(t).where(t.c.resource_id == arg("uuid"), *named, live)
 
 
@@ -90,7 +94,7 @@ def instance_tag_get_by_instance_uuid(context: Context, instance_uuid: str) -> l
     """
     transaction = current(context)
     owned, params = _named(context, instance_uuid)
-    found = transaction.scalars(_tags_of_live(owned), **params)
+    found = transaction.scalars(_tags_of_live_statement(owned), **params)
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
         found = transaction.scalars(_TAGS, uuid=instance_uuid)
@@ -106,7 +110,7 @@ def instance_tag_exists(context: Context, instance_uuid: str, tag: str) -> bool:
     """
     transaction = current(context)
     owned, params = _named(context, instance_uuid)
-    found = transaction.scalars(_tags_of_live(owned, one=True), tag=tag, **params)
+    found = transaction.scalars(_tags_of_live_statement(owned, one=True), tag=tag, **params)
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
         found = transaction.scalars(_TAG, uuid=instance_uuid, tag=tag)
@@ -124,9 +128,9 @@ def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag
     owned, params = _named(context, instance_uuid)
     (row,) = _rows(transaction, instance_uuid, [tag])
     with clash_named(t.c.tag, [row["tag"]]):
-        if not transaction.execute(_add(owned, transaction.dialect), tag=tag, **params):
+        if not transaction.execute(_add_statement(owned, transaction.dialect), tag=tag, **params):
             _check_instance_exists_in_project(context, instance_uuid)
-            transaction.execute(_insert(transaction.dialect), **row)
+            transaction.execute(_insert_statement(transaction.dialect), **row)
     return row
 
 
@@ -146,7 +150,9 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
     for chunk in chunks([word for word in known if word not in words]):
         transaction.execute(_DELETE_LIST, uuid=instance_uuid, tags=chunk)
     with clash_named(t.c.tag, words):
-        transaction.execute_many(_insert(transaction.dialect), [row for row in wanted if row["tag"] not in known])
+        transaction.execute_many(
+            _insert_statement(transaction.dialect), [row for row in wanted if row["tag"] not in known]
+        )
     return wanted
 
 
@@ -158,7 +164,7 @@ def instance_tag_delete(context: Context, instance_uuid: str, tag: str) -> None:
     Raises: InstanceNotFound(instance_id); InstanceTagNotFound(instance_id, tag).
     """
     owned, params = _named(context, instance_uuid)
-    if not current(context).execute(_delete(owned, one=True), tag=tag, **params):
+    if not current(context).execute(_delete_statement(owned, one=True), tag=tag, **params):
         _check_instance_exists_in_project(context, instance_uuid)
         raise exceptions.InstanceTagNotFound(instance_id=instance_uuid, tag=tag)
 
@@ -171,7 +177,7 @@ def instance_tag_delete_all(context: Context, instance_uuid: str) -> None:
     Raises: InstanceNotFound(instance_id).
     """
     owned, params = _named(context, instance_uuid)
-    if not current(context).execute(_delete(owned, one=False), **params):
+    if not current(context).execute(_delete_statement(owned, one=False), **params):
         _check_instance_exists_in_project(context, instance_uuid)
 
 
@@ -181,7 +187,7 @@ def _lock_tags(context: Context, instance_uuid: str) -> list[str]:
     hold_in_cluster(transaction, t.name, instance_uuid)
     dialect = transaction.dialect
     owned, params = _named(context, instance_uuid)
-    found = transaction.scalars(_lock(owned, dialect), **params)
+    found = transaction.scalars(_lock_statement(owned, dialect), **params)
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
     if not found or (dialect.locks_rows and not dialect.locking_reads_are_fresh):
@@ -196,13 +202,13 @@ def _check_instance_exists_in_project(context: Context, instance_uuid: str) -> N
     Raises: InstanceNotFound(instance_id).
     """
     owned, params = _named(context, instance_uuid)
-    if current(context).row(_exists(owned), **params) is None:
+    if current(context).row(_exists_statement(owned), **params) is None:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
 
 
 def _named(context: Context, instance_uuid: str) -> tuple[bool, Row]:
     """Return whether the instance must be of the user's project, and the parameters that name it."""
-    project = owner(context)
+    project = own_project(context)
     if project is None:
         return False, {"uuid": instance_uuid}
     return True, {"uuid": instance_uuid, "project_id": project}

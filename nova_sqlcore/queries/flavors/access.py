@@ -9,9 +9,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from nova_sqlcore import exceptions, tx
-from nova_sqlcore.queries.common.clauses import now, select_statement, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import deleted_now, select_statement, soft_delete_statement, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
-from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id
+from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id_statement
 from nova_sqlcore.tables import instance_type_projects as t
 from nova_sqlcore.tx import current
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _of_flavor(flavor: Shape) -> Select[rows.FlavorAccess]:
-    of_flavor = t.c.instance_type_id == live_id(flavor).scalar_subquery()
+def _of_flavor_statement(flavor: Shape) -> Select[rows.FlavorAccess]:
+    of_flavor = t.c.instance_type_id == live_id_statement(flavor).scalar_subquery()
     return select_statement(t).where(of_flavor, *visible(t, "no")).order_by(t.c.id)
 
 
 @functools.cache
-def _remove(flavor: Shape, project: Shape) -> sa.Update:
-    of_flavor = t.c.instance_type_id == live_id(flavor).scalar_subquery()
-    return soft_delete(t).where(of_flavor, *equal(t, project, BY), *visible(t, "no"))
+def _remove_statement(flavor: Shape, project: Shape) -> sa.Update:
+    of_flavor = t.c.instance_type_id == live_id_statement(flavor).scalar_subquery()
+    return soft_delete_statement(t).where(of_flavor, *equal(t, project, BY), *visible(t, "no"))
 
 
 @tx.main.reader
@@ -42,7 +42,7 @@ def flavor_access_get_by_flavor_id(context: Context, flavor_id: str) -> list[row
     Cost: 1 statement.
     """
     flavor, params = shape_of({"flavorid": flavor_id})
-    return current(context).rows(_of_flavor(flavor), **params)
+    return current(context).rows(_of_flavor_statement(flavor), **params)
 
 
 @tx.main.writer
@@ -69,6 +69,6 @@ def flavor_access_remove(context: Context, flavor_id: str, project_id: str) -> N
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     project, named = shape_of({"project_id": project_id}, BY)
-    if not current(context).execute(_remove(flavor, project), **params, **named, **now()):
+    if not current(context).execute(_remove_statement(flavor, project), **params, **named, **deleted_now()):
         _flavor_get_id_from_flavor(context, flavor_id)
         raise exceptions.FlavorAccessNotFound(flavor_id=flavor_id, project_id=project_id)

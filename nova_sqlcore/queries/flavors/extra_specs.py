@@ -15,9 +15,9 @@ from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import columns, deleted_now, soft_delete_statement, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
-from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id
+from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id_statement
 from nova_sqlcore.tables import instance_type_extra_specs as t
 from nova_sqlcore.tx import current
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _of_flavor(flavor: Shape) -> sa.Select[Any]:
-    of_flavor = t.c.instance_type_id == live_id(flavor).scalar_subquery()
+def _of_flavor_statement(flavor: Shape) -> sa.Select[Any]:
+    of_flavor = t.c.instance_type_id == live_id_statement(flavor).scalar_subquery()
     return sa.select(t.c.key, t.c.value).where(of_flavor, *visible(t, "no")).order_by(t.c.id)
 
 
 @functools.cache
-def _delete(flavor: Shape, spec: Shape) -> sa.Update:
-    of_flavor = t.c.instance_type_id == live_id(flavor).scalar_subquery()
-    return soft_delete(t).where(of_flavor, *equal(t, spec, BY), *visible(t, "no"))
+def _delete_statement(flavor: Shape, spec: Shape) -> sa.Update:
+    of_flavor = t.c.instance_type_id == live_id_statement(flavor).scalar_subquery()
+    return soft_delete_statement(t).where(of_flavor, *equal(t, spec, BY), *visible(t, "no"))
 
 
 @functools.cache
-def _upsert(dialect: Dialect) -> sa.Insert:
+def _upsert_statement(dialect: Dialect) -> sa.Insert:
     """Insert a live spec, or write the value of the one that has the key; an equal value leaves its time of change."""
     new = {column.name: sa.bindparam(column.name, type_=column.type) for column in columns(t) if column.name != "id"}
     changes = {"updated_at": _time_of_change, "value": "="}
@@ -60,7 +60,7 @@ def flavor_extra_specs_get(context: Context, flavor_id: str) -> dict[str, str | 
     Cost: 1 statement.
     """
     flavor, params = shape_of({"flavorid": flavor_id})
-    return {row["key"]: row["value"] for row in current(context).rows(_of_flavor(flavor), **params)}
+    return {row["key"]: row["value"] for row in current(context).rows(_of_flavor_statement(flavor), **params)}
 
 
 @also_named(extra_specs="specs")
@@ -93,7 +93,7 @@ def _write(context: Context, flavor_id: str, specs: Mapping[str, str]) -> None:
     rows = [complete(t, {"instance_type_id": number, "key": key, "value": specs[key]}, dialect) for key in specs]
     refuse_alike(transaction, t.c.key, specs)
     with clash_named(t.c.key, specs):
-        transaction.execute_many(_upsert(dialect), sorted(rows, key=_key))
+        transaction.execute_many(_upsert_statement(dialect), sorted(rows, key=_key))
 
 
 def _key(row: Mapping[str, Any]) -> str:
@@ -110,5 +110,5 @@ def flavor_extra_specs_delete(context: Context, flavor_id: str, key: str) -> Non
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     spec, named = shape_of({"key": key}, BY)
-    if not current(context).execute(_delete(flavor, spec), **params, **named, **now()):
+    if not current(context).execute(_delete_statement(flavor, spec), **params, **named, **deleted_now()):
         raise exceptions.FlavorExtraSpecsNotFound(extra_specs_key=key, flavor_id=flavor_id)

@@ -19,7 +19,7 @@ from nova_sqlcore.core.equality import alike
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.alike import refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg, columns, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import arg, columns, deleted_now, soft_delete_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.paging import check_limit
@@ -72,11 +72,11 @@ _DIRECTIONS: Final[dict[str, tuple[bool, bool | None]]] = {
     "desc-nullslast": (True, False),
 }
 
-_DESTROY = soft_delete(t).values(updated_at=arg("deleted_at")).where(*visible(t, "no"))
+_DESTROY = soft_delete_statement(t).values(updated_at=arg("deleted_at")).where(*visible(t, "no"))
 _DESTROY_BY_NAME = _DESTROY.where(t.c.name == arg("by_name")).returning(t.c.id)
 _DESTROY_BY_ID = _DESTROY.where(t.c.id == arg("by_id"))
 _DESTROY_CHILDREN = [
-    soft_delete(table).where(table.c.instance_type_id == arg("by_flavor"), *visible(table, "no"))
+    soft_delete_statement(table).where(table.c.instance_type_id == arg("by_flavor"), *visible(table, "no"))
     for table in (instance_type_extra_specs, instance_type_projects)
 ]
 
@@ -93,26 +93,26 @@ def _fields(dialect: Dialect) -> list[sa.ColumnElement[Any]]:
     return [*columns(t), children.embedded(_SPECS, t, dialect).label(_PACKED)]
 
 
-def _seen(read_deleted: str, confined: bool) -> list[sa.ColumnElement[bool]]:
+def _seen_clauses(read_deleted: str, confined: bool) -> list[sa.ColumnElement[bool]]:
     return [*visible(t, read_deleted), *((_SEEN_BY_USERS,) if confined else ())]
 
 
 @functools.lru_cache(maxsize=256)
-def _one(read_deleted: str, confined: bool, shape: Shape, dialect: Dialect) -> sa.Select[Any]:
+def _one_statement(read_deleted: str, confined: bool, shape: Shape, dialect: Dialect) -> sa.Select[Any]:
     """Return the SELECT of the flavor with this key; a live one comes before its soft-deleted predecessors."""
-    where = (*equal(t, shape), *_seen(read_deleted, confined))
+    where = (*equal(t, shape), *_seen_clauses(read_deleted, confined))
     return sa.select(*_fields(dialect)).where(*where).order_by(t.c.deleted, t.c.id).limit(1)
 
 
 @functools.lru_cache(maxsize=256)
-def _marker(read_deleted: str, confined: bool, key: str) -> sa.Select[Any]:
-    where = (t.c.flavorid == arg("flavorid"), *_seen(read_deleted, confined))
+def _marker_statement(read_deleted: str, confined: bool, key: str) -> sa.Select[Any]:
+    where = (t.c.flavorid == arg("flavorid"), *_seen_clauses(read_deleted, confined))
     fields = (t.c.id, t.c[key].is_(None).label("is_null"))
     return sa.select(*fields).where(*where).order_by(t.c.deleted, t.c.id).limit(1)
 
 
 @functools.lru_cache(maxsize=512)
-def _page(
+def _page_statement(
     read_deleted: str,
     confined: bool,
     wanted: tuple[str, ...],
@@ -122,9 +122,9 @@ def _page(
     dialect: Dialect,
 ) -> sa.Select[Any]:
     """Return the SELECT of a list; with ``behind`` only what follows a marker, whose sort key it says to be NULL."""
-    where = [*_seen(read_deleted, confined), *(_CLAUSES[name] for name in wanted)]
+    where = [*_seen_clauses(read_deleted, confined), *(_CLAUSES[name] for name in wanted)]
     if behind is not None:
-        where.append(_behind(order, behind, dialect))
+        where.append(_behind_clause(order, behind, dialect))
     statement = sa.select(*_fields(dialect)).where(*where).order_by(*_terms(order))
     return statement.limit(arg("limit", type_=sa.BigInteger())) if limited else statement
 
@@ -137,7 +137,7 @@ def _terms(order: _Order) -> Iterator[sa.ColumnElement[Any]]:
         yield one.desc() if order.descending else one.asc()
 
 
-def _behind(order: _Order, is_null: bool, dialect: Dialect) -> sa.ColumnElement[bool]:
+def _behind_clause(order: _Order, is_null: bool, dialect: Dialect) -> sa.ColumnElement[bool]:
     """Return the clause for what follows the marker.
 
     The server compares with the marker's own column: on the MySQL family no Python value equals every FLOAT.
@@ -159,7 +159,7 @@ def _behind(order: _Order, is_null: bool, dialect: Dialect) -> sa.ColumnElement[
 
 
 @functools.cache
-def _locked_by_name(dialect: Dialect) -> sa.Select[Any]:
+def _locked_by_name_statement(dialect: Dialect) -> sa.Select[Any]:
     return dialect.lock_row(sa.select(t.c.id).where(t.c.name == arg("by_name"), *visible(t, "no")))
 
 
@@ -212,7 +212,7 @@ def _get(context: Context, read_deleted: str, **key: Any) -> rows.FlavorWithSpec
     transaction = current(context)
     shape, params = shape_of(key)
     confined, project = _project(context)
-    row = transaction.row(_one(read_deleted, confined, shape, transaction.dialect), **params, **project)
+    row = transaction.row(_one_statement(read_deleted, confined, shape, transaction.dialect), **params, **project)
     return None if row is None else _with_specs(transaction, row)
 
 
@@ -255,14 +255,14 @@ def flavor_get_all(
     wanted, params = _wanted(context, filters or {})
     behind = None
     if marker is not None:
-        found = transaction.row(_marker(read_deleted, confined, sort_key), flavorid=marker, **project)
+        found = transaction.row(_marker_statement(read_deleted, confined, sort_key), flavorid=marker, **project)
         if found is None:
             raise exceptions.MarkerNotFound(marker=marker)
         behind, params["marker"] = found["is_null"], found["id"]
     size = check_limit(limit)
     if size is not None:
         params["limit"] = size
-    statement = _page(read_deleted, confined, wanted, order, behind, size is not None, transaction.dialect)
+    statement = _page_statement(read_deleted, confined, wanted, order, behind, size is not None, transaction.dialect)
     return [_with_specs(transaction, row) for row in transaction.rows(statement, **project | params)]
 
 
@@ -345,7 +345,7 @@ def flavor_destroy(context: Context, name: str) -> None:
     Raises: FlavorNotFoundByName(flavor_name=name).
     """
     transaction = current(context)
-    stamp = now()
+    stamp = deleted_now()
     number = _destroy(transaction, name, stamp)
     if number is None:
         raise exceptions.FlavorNotFoundByName(flavor_name=name)
@@ -359,7 +359,7 @@ def _destroy(transaction: Transaction, name: str, stamp: Row) -> int | None:
     if transaction.dialect.update_returning:
         number = transaction.scalar(_DESTROY_BY_NAME, by_name=name, **stamp)
         return number
-    number = transaction.scalar(_locked_by_name(transaction.dialect), by_name=name)
+    number = transaction.scalar(_locked_by_name_statement(transaction.dialect), by_name=name)
     if number is not None:
         transaction.execute(_DESTROY_BY_ID, by_id=number, **stamp)
     return number

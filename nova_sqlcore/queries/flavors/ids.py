@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def live_id(shape: Shape) -> sa.Select[Any]:
+def live_id_statement(shape: Shape) -> sa.Select[Any]:
     """Return the SELECT of the live flavor's number; ``shape`` is that of the key ``flavorid``."""
     return sa.select(t.c.id).where(*equal(t, shape), *visible(t, "no")).order_by(t.c.id).limit(1)
 
 
 @functools.cache
-def _locked_id(shape: Shape, dialect: Dialect) -> sa.Select[Any]:
-    return dialect.lock_row(live_id(shape))
+def _locked_id_statement(shape: Shape, dialect: Dialect) -> sa.Select[Any]:
+    return dialect.lock_row(live_id_statement(shape))
 
 
 def _flavor_get_id_from_flavor(context: Context, flavor_id: str) -> int:
@@ -38,7 +38,7 @@ def _flavor_get_id_from_flavor(context: Context, flavor_id: str) -> int:
     """
     transaction = current(context)
     shape, params = shape_of({"flavorid": flavor_id})
-    number: int | None = transaction.scalar(_locked_id(shape, transaction.dialect), **params)
+    number: int | None = transaction.scalar(_locked_id_statement(shape, transaction.dialect), **params)
     if number is None:
         raise exceptions.FlavorNotFound(flavor_id=flavor_id)
     return number

@@ -22,10 +22,10 @@ from nova_sqlcore.queries.common.clauses import (
     arg_list,
     changes,
     columns,
+    deleted_now,
     different,
-    now,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     visible,
 )
 from nova_sqlcore.queries.common.ids import as_id
@@ -70,7 +70,7 @@ _ITEMS: Final = _of_live(items, "key", "value")
 
 
 @functools.cache
-def _all(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+def _all_statement(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
     """Select aggregates with all hosts and metadata, embedded: in one statement, so of one moment."""
     kinds = {"hosts": _HOSTS, "metadetails": _ITEMS}
     packed = (children.embedded(relation, t, dialect).label(name) for name, relation in kinds.items())
@@ -78,8 +78,8 @@ def _all(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
 
 
 @functools.cache
-def _one(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
-    return _all(read_deleted, dialect).where(t.c.id == arg("by_id"))
+def _one_statement(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+    return _all_statement(read_deleted, dialect).where(t.c.id == arg("by_id"))
 
 
 def _has_host() -> sa.Exists:
@@ -87,9 +87,9 @@ def _has_host() -> sa.Exists:
 
 
 @functools.cache
-def _of_host(read_deleted: str, with_key: bool, dialect: Dialect) -> sa.Select[Any]:
+def _of_host_statement(read_deleted: str, with_key: bool, dialect: Dialect) -> sa.Select[Any]:
     """Select live aggregates, for others have no hosts; 'only' finds nothing."""
-    found = _all(read_deleted, dialect).where(t.c.deleted == 0, _has_host())
+    found = _all_statement(read_deleted, dialect).where(t.c.deleted == 0, _has_host())
     if not with_key:
         return found
     return found.where(
@@ -98,7 +98,7 @@ def _of_host(read_deleted: str, with_key: bool, dialect: Dialect) -> sa.Select[A
 
 
 @functools.cache
-def _with_key(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
+def _with_key_statement(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
     """Select live aggregates with hosts and one item of their metadata."""
     packed = children.embedded(_HOSTS, t, dialect).label("hosts")
     is_item = sa.and_(items.c.aggregate_id == t.c.id, *visible(items, "no"))
@@ -111,7 +111,7 @@ def _with_key(read_deleted: str, dialect: Dialect) -> sa.Select[Any]:
 
 
 def _shown(transaction: Transaction, row: Row) -> rows.AggregateWithChildren:
-    """Return a row of ``_all`` as callers see it."""
+    """Return a row of ``_all_statement`` as callers see it."""
     identity = row["id"]
     found = children.take(transaction, _ITEMS, row, "metadetails", identity)
     names = _host_names(transaction, row)
@@ -128,7 +128,7 @@ def _with_children(row: rows.Aggregate, names: list[str], metadata: dict[str, st
 
 def _get(transaction: Transaction, read_deleted: str, aggregate_id: Any) -> rows.AggregateWithChildren | None:
     number = as_id(aggregate_id)
-    row = None if number is None else transaction.row(_one(read_deleted, transaction.dialect), by_id=number)
+    row = None if number is None else transaction.row(_one_statement(read_deleted, transaction.dialect), by_id=number)
     return None if row is None else _shown(transaction, row)
 
 
@@ -152,7 +152,7 @@ def aggregate_get_all(context: Context) -> list[rows.AggregateWithChildren]:
     Cost: 1 statement.
     """
     transaction = current(context)
-    found = transaction.rows(_all(context.read_deleted, transaction.dialect))
+    found = transaction.rows(_all_statement(context.read_deleted, transaction.dialect))
     return [_shown(transaction, row) for row in found]
 
 
@@ -163,7 +163,7 @@ def aggregate_get_by_host(context: Context, host: str, key: str | None = None) -
     Cost: 1 statement.
     """
     transaction = current(context)
-    statement = _of_host(context.read_deleted, bool(key), transaction.dialect)
+    statement = _of_host_statement(context.read_deleted, bool(key), transaction.dialect)
     found = transaction.rows(statement, host=host, **({"key": key} if key else {}))
     return [_shown(transaction, row) for row in found]
 
@@ -175,7 +175,7 @@ def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.Aggre
     Cost: 1 statement.
     """
     transaction = current(context)
-    found = transaction.rows(_with_key(context.read_deleted, transaction.dialect), key=key)
+    found = transaction.rows(_with_key_statement(context.read_deleted, transaction.dialect), key=key)
     return [
         _with_children(cast("rows.Aggregate", row), _host_names(transaction, row), {row.pop("key"): row.pop("value")})
         for row in found
@@ -186,7 +186,7 @@ def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.Aggre
 
 
 @functools.cache
-def _lock(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> Select[rows.Aggregate]:
+def _lock_statement(read_deleted: str, or_namesakes: bool, dialect: Dialect) -> Select[rows.Aggregate]:
     """Lock an aggregate, and perhaps the live ones of a name too."""
     wanted = sa.and_(t.c.id == arg("by_id"), *visible(t, read_deleted))
     if or_namesakes:
@@ -258,7 +258,7 @@ def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, An
     name = given.get("name")
     if name is not None:
         hold(transaction, t.name, name)
-    statement = _lock(context.read_deleted, name is not None, transaction.dialect)
+    statement = _lock_statement(context.read_deleted, name is not None, transaction.dialect)
     found = transaction.rows(statement, by_id=number, **({} if name is None else {"name": name}))
     if any(row["id"] != number for row in found):
         raise exceptions.AggregateNameExists(aggregate_name=name)
@@ -286,7 +286,7 @@ def aggregate_delete(context: Context, aggregate_id: int) -> None:
 
 
 @functools.cache
-def _values_of(child: sa.Table, names: tuple[str, ...], read_deleted: str) -> sa.Select[Any]:
+def _values_of_statement(child: sa.Table, names: tuple[str, ...], read_deleted: str) -> sa.Select[Any]:
     """Select columns of the children of an aggregate; a row without id says that it has none."""
     is_child = sa.and_(child.c.aggregate_id == t.c.id, *visible(child, read_deleted))
     return (
@@ -303,7 +303,7 @@ def _children_of(context: Context, aggregate_id: Any, child: sa.Table, *names: s
     Cost: 1 statement.
     Raises: AggregateNotFound(aggregate_id).
     """
-    statement = _values_of(child, names, context.read_deleted)
+    statement = _values_of_statement(child, names, context.read_deleted)
     number = as_id(aggregate_id)
     found = [] if number is None else current(context).rows(statement, by_id=number)
     if not found:
@@ -312,11 +312,11 @@ def _children_of(context: Context, aggregate_id: Any, child: sa.Table, *names: s
 
 
 @functools.cache
-def _soft_delete_of(child: sa.Table, name: str, read_deleted: str) -> sa.Update:
+def _soft_delete_of_statement(child: sa.Table, name: str, read_deleted: str) -> sa.Update:
     """Soft-delete the children with this value of a column, if their aggregate is there."""
     is_there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted))
     mine = (child.c.aggregate_id == arg("by_id"), child.c[name] == arg("by_value"), *visible(child, read_deleted))
-    return soft_delete(child).where(*mine, is_there)
+    return soft_delete_statement(child).where(*mine, is_there)
 
 
 def _delete_child(context: Context, aggregate_id: Any, child: sa.Table, name: str, value: Any) -> int:
@@ -326,8 +326,8 @@ def _delete_child(context: Context, aggregate_id: Any, child: sa.Table, name: st
     Raises: AggregateNotFound(aggregate_id).
     """
     number = as_id(aggregate_id)
-    statement = _soft_delete_of(child, name, context.read_deleted)
-    count = 0 if number is None else current(context).execute(statement, by_id=number, by_value=value, **now())
+    statement = _soft_delete_of_statement(child, name, context.read_deleted)
+    count = 0 if number is None else current(context).execute(statement, by_id=number, by_value=value, **deleted_now())
     if not count:
         _require(context, aggregate_id)
     return count
@@ -394,7 +394,7 @@ def aggregate_host_delete(context: Context, aggregate_id: int, host: str) -> Non
 
 
 @functools.cache
-def _pairs_of_host(read_deleted: str, with_key: bool) -> sa.Select[Any]:
+def _pairs_of_host_statement(read_deleted: str, with_key: bool) -> sa.Select[Any]:
     """Select the different pairs of key and value of the live aggregates of a host; 'only' finds nothing."""
     is_item = sa.and_(items.c.aggregate_id == t.c.id, *visible(items, "no"))
     key = (items.c.key == arg("key"),) if with_key else ()
@@ -408,7 +408,7 @@ def _pairs_of_host(read_deleted: str, with_key: bool) -> sa.Select[Any]:
 
 
 @functools.cache
-def _upsert_item(dialect: Dialect) -> sa.Insert:
+def _upsert_item_statement(dialect: Dialect) -> sa.Insert:
     """Insert an item or give a live one of the same key its value, with ``updated_at`` if that is another one."""
     new = {column.name: arg(column.name, type_=column.type) for column in columns(items) if column.name != "id"}
     assignments = {"updated_at": _touched, "value": "="}
@@ -419,7 +419,7 @@ def _touched(new: Any) -> sa.ColumnElement[Any]:
     return sa.case((items.c.value != new["value"], new["created_at"]), else_=items.c.updated_at)
 
 
-_DROP_OTHERS = soft_delete(items).where(
+_DROP_OTHERS = soft_delete_statement(items).where(
     items.c.aggregate_id == arg("by_id"), items.c.key.not_in(arg_list("keys")), *visible(items, "no")
 )
 
@@ -437,9 +437,9 @@ def _write_items(
     given = [{"aggregate_id": number, "key": key, "value": value} for key, value in metadata.items()]
     stored = [complete(items, item, transaction.dialect) for item in given]
     if set_delete:
-        transaction.execute(_DROP_OTHERS, by_id=number, keys=[item["key"] for item in stored], **now())
+        transaction.execute(_DROP_OTHERS, by_id=number, keys=[item["key"] for item in stored], **deleted_now())
     with clash_named(items.c.key, metadata):
-        transaction.execute_many(_upsert_item(transaction.dialect), stored)
+        transaction.execute_many(_upsert_item_statement(transaction.dialect), stored)
     return {item["key"]: item["value"] for item in stored}
 
 
@@ -460,7 +460,7 @@ def aggregate_metadata_get_by_host(context: Context, host: str, key: str | None 
 
     Cost: 1 statement.
     """
-    statement = _pairs_of_host(context.read_deleted, bool(key))
+    statement = _pairs_of_host_statement(context.read_deleted, bool(key))
     values: dict[str, set[str]] = {}
     for pair in current(context).rows(statement, host=host, **({"key": key} if key else {})):
         values.setdefault(pair["key"], set()).add(pair["value"])
@@ -482,7 +482,7 @@ def aggregate_metadata_add(
     number = as_id(aggregate_id)
     if set_delete:
         hold_in_cluster(transaction, items.name, number)
-    statement = _lock(context.read_deleted, False, transaction.dialect)
+    statement = _lock_statement(context.read_deleted, False, transaction.dialect)
     if number is None or transaction.row(statement, by_id=number) is None:
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
     _write_items(transaction, number, metadata, set_delete=set_delete)

@@ -100,13 +100,13 @@ _STATISTICS = sa.select(
 
 
 @functools.cache
-def _by_hypervisor(read_deleted: str) -> Select[rows.ComputeNode]:
+def _by_hypervisor_statement(read_deleted: str) -> Select[rows.ComputeNode]:
     matching = t.c.hypervisor_hostname.like(arg("pattern"))
     return select_statement(t).where(matching, *visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.lru_cache(maxsize=256)
-def _inventory_view(only_live: bool, shape: Shape, limited: bool, dialect: Dialect) -> sa.Select[Any]:
+def _inventory_view_statement(only_live: bool, shape: Shape, limited: bool, dialect: Dialect) -> sa.Select[Any]:
     """Return the SELECT of nodes in inventory view, cut after ``limit`` of them if ``limited``.
 
     Each sum of allocations is a lookup in their covering index, for all nodes too: grouping the whole table in one pass
@@ -157,7 +157,7 @@ def _compute_node_select(
                 return []
     transaction = current(context)
     shape, params = shape_of(key)
-    statement = _inventory_view(context.read_deleted == "no", shape, bool(limit), transaction.dialect)
+    statement = _inventory_view_statement(context.read_deleted == "no", shape, bool(limit), transaction.dialect)
     return cast("list[rows.ComputeNodeWithInventory]", transaction.rows(statement, **params, **limit))
 
 
@@ -243,7 +243,7 @@ def compute_node_search_by_hypervisor(context: Context, hypervisor_match: str) -
     Cost: 1 statement.
     """
     pattern = f"%{hypervisor_match}%"
-    return current(context).rows(_by_hypervisor(context.read_deleted), pattern=pattern)
+    return current(context).rows(_by_hypervisor_statement(context.read_deleted), pattern=pattern)
 
 
 @tx.reader

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.core.equality import alike
-from nova_sqlcore.queries.common.clauses import arg, assigned, changes, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import arg, assigned, changes, deleted_now, soft_delete_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
 from nova_sqlcore.settings import settings
@@ -35,7 +35,7 @@ _SAME_BINARY = sa.select(t.c.id).where(alike(t.c.host, "host"), alike(t.c.binary
 
 
 @functools.lru_cache(maxsize=256)
-def _heartbeat(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
+def _heartbeat_statement(read_deleted: str, names: tuple[str, ...]) -> sa.Update:
     """Set the named columns, but ``last_seen_up`` only if the report count grows.
 
     The CASE stands before the assignment of ``report_count``: MySQL assigns from left to right.
@@ -55,7 +55,7 @@ def _destroy_nodes_statement(read_deleted: str) -> sa.Update:
     """Return the soft delete of a compute service's nodes; it meets no node if the service is of another binary."""
     is_its_compute = (t.c.id == arg("by_id"), t.c.binary == _COMPUTE)
     identity, host = (sa.select(column).where(*is_its_compute).scalar_subquery() for column in (t.c.id, t.c.host))
-    return soft_delete(compute_nodes).where(
+    return soft_delete_statement(compute_nodes).where(
         sa.or_(compute_nodes.c.service_id == identity, compute_nodes.c.host == host),
         *visible(compute_nodes, read_deleted),
     )
@@ -194,7 +194,7 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     given = changes(t, values, transaction, ignore=("availability_zone",))
     build = None
     if "report_count" in given and "last_seen_up" not in given:
-        build, given = _heartbeat, given | {"last_seen_up": clock.utcnow()}
+        build, given = _heartbeat_statement, given | {"last_seen_up": clock.utcnow()}
     row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
@@ -212,4 +212,4 @@ def service_destroy(context: Context, service_id: int) -> None:
     transaction = current(context)
     if not soft_delete_by_id(transaction, t, context.read_deleted, service_id):
         raise exceptions.ServiceNotFound(service_id=service_id)
-    transaction.execute(_destroy_nodes_statement(context.read_deleted), by_id=as_id(service_id), **now())
+    transaction.execute(_destroy_nodes_statement(context.read_deleted), by_id=as_id(service_id), **deleted_now())

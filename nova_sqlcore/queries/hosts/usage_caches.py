@@ -54,13 +54,13 @@ _VOLUMES_SINCE = (
 
 
 @functools.cache
-def _bandwidth(shape: Shape) -> sa.Select[Any]:
+def _bandwidth_statement(shape: Shape) -> sa.Select[Any]:
     t = bw_usage_cache
     return sa.select(*columns(t)).where(*equal(t, shape, BY)).order_by(t.c.id).limit(1)
 
 
 @functools.cache
-def _update_bandwidth(shape: Shape, names: tuple[str, ...]) -> sa.Update:
+def _update_bandwidth_statement(shape: Shape, names: tuple[str, ...]) -> sa.Update:
     """Write to the first row; its key stands twice, for the MySQL family would look for the id in the whole table."""
     t = bw_usage_cache
     key = equal(t, shape, BY)
@@ -140,7 +140,7 @@ def bw_usage_update(
     usage = {name: value for name, value in given.items() if name not in _BANDWIDTH_KEY}
     written = changes(bw_usage_cache, {"updated_at": now, **usage}, transaction)
     shape, params = shape_of({name: given[name] for name in _BANDWIDTH_KEY}, BY)
-    update, again = _update_bandwidth(shape, tuple(written)), _bandwidth(shape)
+    update, again = _update_bandwidth_statement(shape, tuple(written)), _bandwidth_statement(shape)
     row = change_or_insert(
         lambda: transaction.update_row(update, again, params, written),
         lambda: insert_only(transaction, bw_usage_cache, given, _BANDWIDTH_KEY),

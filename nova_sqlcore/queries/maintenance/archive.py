@@ -74,7 +74,7 @@ class Blocked:
 @functools.cache
 def _filled_statement() -> sa.CompoundSelect[Any]:
     """Select the names of the tables that have soft-deleted rows."""
-    return trees.names_where(lambda table: sa.exists().where(dead_clause(table)))
+    return trees.names_statement(lambda table: sa.exists().where(dead_clause(table)))
 
 
 @tx.main.reader.named("archive_deleted_rows")

@@ -42,7 +42,7 @@ def _shared_names(table: sa.Table) -> list[str]:
     return [column.name for column in table.columns if column.name in tables.shadows[table.name].c]
 
 
-def _copied(table: sa.Table, source: sa.FromClause, dialect: Dialect, **replaced: Any) -> sa.Select[Any]:
+def _copied_statement(table: sa.Table, source: sa.FromClause, dialect: Dialect, **replaced: Any) -> sa.Select[Any]:
     """Select from ``source`` what the shadow table takes; some columns may be ``replaced`` by expressions."""
     shadow = tables.shadows[table.name]
     found = (
@@ -52,7 +52,7 @@ def _copied(table: sa.Table, source: sa.FromClause, dialect: Dialect, **replaced
     return sa.select(*found).select_from(source)
 
 
-def _into_shadow(table: sa.Table, rows: sa.Select[Any]) -> sa.Insert:
+def _into_shadow_statement(table: sa.Table, rows: sa.Select[Any]) -> sa.Insert:
     shadow = tables.shadows[table.name]
     return sa.insert(shadow).from_select(_shared_names(table), rows, include_defaults=False).inline()
 
@@ -69,7 +69,7 @@ def _lock_statement(column: sa.Column[Any], dialect: Dialect) -> sa.Select[Any]:
 @functools.cache
 def _copy_statement(column: sa.Column[Any], dialect: Dialect) -> sa.Insert:
     table = column.table
-    return _into_shadow(table, _copied(table, table, dialect).where(among_clause(column, "values")))
+    return _into_shadow_statement(table, _copied_statement(table, table, dialect).where(among_clause(column, "values")))
 
 
 @functools.cache
@@ -89,7 +89,11 @@ def move_clause(table: sa.Table, clause: sa.ColumnElement[bool], dialect: Dialec
     """Return the part of a statement that deletes and copies rows, and gives their keys."""
     columns = (table.c[name] for name in _shared_names(table))
     gone = sa.delete(table).where(clause).returning(*columns).cte("gone")
-    return _into_shadow(table, _copied(table, gone, dialect)).returning(key_of(tables.shadows[table.name])).cte("moved")
+    return (
+        _into_shadow_statement(table, _copied_statement(table, gone, dialect))
+        .returning(key_of(tables.shadows[table.name]))
+        .cte("moved")
+    )
 
 
 def move_rows(transaction: tx.Transaction, column: sa.Column[Any], values: Sequence[Any], *, locked: bool) -> int:
@@ -205,7 +209,9 @@ def _copy_anew_statement(table: sa.Table, parent: sa.Table | None, dialect: Dial
     for relation in above(table):
         if parent is not None and relation.parent is key_of(parent):
             replaced[relation.column.name] = _changed_key(relation.column, relation.parent.type, "parent")
-    return _into_shadow(table, _copied(table, table, dialect, **replaced).where(key.in_(arg_list("values"))))
+    return _into_shadow_statement(
+        table, _copied_statement(table, table, dialect, **replaced).where(key.in_(arg_list("values")))
+    )
 
 
 @functools.cache

@@ -16,7 +16,15 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import get_admin_context
-from nova_sqlcore.queries.common.clauses import arg, arg_list, changes, chunks, now, soft_delete, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    arg_list,
+    changes,
+    chunks,
+    deleted_now,
+    soft_delete_statement,
+    visible,
+)
 from nova_sqlcore.tables import aggregates, compute_nodes, pci_devices, services
 from nova_sqlcore.tx import current
 
@@ -34,7 +42,7 @@ _VERSION: Final = 4
 
 
 @functools.cache
-def _first(statement: sa.Select[Any], limited: bool, dialect: Dialect) -> sa.Select[Any]:
+def _first_statement(statement: sa.Select[Any], limited: bool, dialect: Dialect) -> sa.Select[Any]:
     return dialect.lock_row(statement.limit(arg("limit")) if limited else statement)
 
 
@@ -44,26 +52,26 @@ def _found(context: Context, statement: sa.Select[Any], max_count: int | None, *
         return []
     transaction = current(context)
     limit = {} if max_count is None else {"limit": max_count}
-    return transaction.rows(_first(statement, bool(limit), transaction.dialect), **limit, **params)
+    return transaction.rows(_first_statement(statement, bool(limit), transaction.dialect), **limit, **params)
 
 
 # -- uuids ------------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
-def _without_uuid(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
+def _without_uuid_statement(table: sa.Table, read_deleted: str) -> sa.Select[Any]:
     return sa.select(table.c.id).where(table.c.uuid.is_(None), *visible(table, read_deleted)).order_by(table.c.id)
 
 
 @functools.cache
-def _set_uuid(table: sa.Table) -> sa.Update:
+def _set_uuid_statement(table: sa.Table) -> sa.Update:
     return sa.update(table).where(table.c.id == arg("by_id")).values(uuid=arg("uuid"))
 
 
 def _fill_uuids(context: Context, table: sa.Table, max_count: int | None) -> tuple[int, int]:
-    found = _found(context, _without_uuid(table, context.read_deleted), max_count)
+    found = _found(context, _without_uuid_statement(table, context.read_deleted), max_count)
     given = [{"by_id": row["id"], "uuid": str(uuid.uuid4())} for row in found]
-    current(context).execute_many(_set_uuid(table), given)
+    current(context).execute_many(_set_uuid_statement(table), given)
     return len(found), len(found)
 
 
@@ -116,7 +124,7 @@ def should_migrate_data() -> bool:
 
 
 @functools.cache
-def _with_hidden_parent(read_deleted: str) -> sa.Select[Any]:
+def _with_hidden_parent_statement(read_deleted: str) -> sa.Select[Any]:
     """Select devices whose parent stands in ``extra_info``; one that is about to be deleted stays as it is."""
     t = pci_devices
     return (
@@ -138,7 +146,7 @@ _SET_PARENT = (
     .where(pci_devices.c.id == arg("by_id"))
     .values(parent_addr=arg("parent_addr"), extra_info=arg("extra_info"))
 )
-_DESTROY = soft_delete(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
+_DESTROY = soft_delete_statement(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
 
 
 @tx.main.writer
@@ -159,7 +167,7 @@ def pcidevice_online_data_migration(context: Context, max_count: int | None) -> 
     removed, moved = _to_migrate(context, max_count)
     transaction.execute_many(_SET_PARENT, moved)
     for ids in chunks(removed):
-        transaction.execute(_DESTROY, ids=ids, **now())
+        transaction.execute(_DESTROY, ids=ids, **deleted_now())
     count = len(moved) + len(removed)
     return count, count
 
@@ -174,7 +182,7 @@ def _to_migrate(context: Context, max_count: int | None) -> tuple[list[int], lis
     last_id = 0
     while True:
         missing = None if max_count is None else max_count - len(removed) - len(moved)
-        found = _found(context, _with_hidden_parent(context.read_deleted), missing, last_id=last_id)
+        found = _found(context, _with_hidden_parent_statement(context.read_deleted), missing, last_id=last_id)
         removed += (row["id"] for row in found if row["status"] == "removed")
         others = (_with_parent(current(context), row) for row in found if row["status"] != "removed")
         moved += (given for given in others if given is not None)
@@ -203,8 +211,8 @@ def _with_parent(transaction: Transaction, row: Row) -> Row | None:
 @functools.cache
 def _left_statement(read_deleted: str) -> sa.CompoundSelect[tuple[str, int]]:
     found = {
-        computenode_uuids_online_data_migration: _without_uuid(compute_nodes, read_deleted),
-        aggregate_uuids_online_data_migration: _without_uuid(aggregates, read_deleted),
+        computenode_uuids_online_data_migration: _without_uuid_statement(compute_nodes, read_deleted),
+        aggregate_uuids_online_data_migration: _without_uuid_statement(aggregates, read_deleted),
     }
     return sa.union_all(
         *(
@@ -223,7 +231,7 @@ def pending_online_data_migrations(context: Context) -> dict[str, int]:
     Cost: 2 statements.
     """
     transaction = current(context)
-    devices = transaction.rows(_with_hidden_parent(context.read_deleted), last_id=0)
+    devices = transaction.rows(_with_hidden_parent_statement(context.read_deleted), last_id=0)
     movable = sum(row["status"] == "removed" or _with_parent(transaction, row) is not None for row in devices)
     counts = {pcidevice_online_data_migration.__name__: movable}
     counts |= {row["name"]: row["count"] for row in transaction.rows(_left_statement(context.read_deleted))}

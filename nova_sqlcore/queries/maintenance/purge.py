@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _filled_statement() -> sa.CompoundSelect[Any]:
-    return trees.names_where(lambda table: sa.exists().select_from(tables.shadows[table.name]))
+    return trees.names_statement(lambda table: sa.exists().select_from(tables.shadows[table.name]))
 
 
 @tx.main.reader.named("purge_archived_rows")
@@ -120,10 +120,10 @@ def _purge_table(table: sa.Table, before: datetime.datetime | None, pace: Pace) 
 
 @functools.cache
 def _count_statement(before: bool) -> sa.CompoundSelect[Any]:
-    return sa.union_all(*(_count_of(table, before) for table in ORDER))
+    return sa.union_all(*(_count_of_statement(table, before) for table in ORDER))
 
 
-def _count_of(table: sa.Table, before: bool) -> sa.Select[str, int]:
+def _count_of_statement(table: sa.Table, before: bool) -> sa.Select[str, int]:
     name, count = sa.literal(table.name, sa.String).label("name"), sa.func.count().label("count")
     found = sa.select(name, count).select_from(tables.shadows[table.name])
     return found.where(_old_clause(table)) if before else found

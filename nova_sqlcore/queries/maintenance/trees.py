@@ -231,7 +231,7 @@ def counts_once_clauses(relation: Relation) -> list[Clause]:
     return [sa.or_(other.column.is_(None), other.column != relation.parent) for other in twins]
 
 
-def names_where(some: Callable[[sa.Table], sa.Exists]) -> sa.CompoundSelect[Any]:
+def names_statement(some: Callable[[sa.Table], sa.Exists]) -> sa.CompoundSelect[Any]:
     """Select the names of the tables for which the condition holds."""
     name = (sa.select(sa.literal(table.name, sa.String).label("name")).where(some(table)) for table in ORDER)
     return sa.union_all(*name)

@@ -98,7 +98,7 @@ def _insert_group(transaction: Transaction, table: sa.Table, rows: Sequence[Row]
 
 
 @functools.cache
-def _keys_in(table: sa.Table) -> sa.Select[Any]:
+def _keys_in_statement(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table.c.address, table.c.deleted).where(table.c.address.in_(arg_list("addresses")))
 
 
@@ -106,7 +106,7 @@ def _first_taken(transaction: Transaction, table: sa.Table, rows: Sequence[Row])
     """Return the address of the first row that collides with a stored row or with one before it."""
     taken: set[tuple[Any, Any]] = set()
     for chunk in chunks([row for row in rows if row["address"] is not None]):
-        found = transaction.rows(_keys_in(table), addresses=[row["address"] for row in chunk])
+        found = transaction.rows(_keys_in_statement(table), addresses=[row["address"] for row in chunk])
         taken.update((row["address"], row["deleted"]) for row in found)
         for row in chunk:
             address: str = row["address"]

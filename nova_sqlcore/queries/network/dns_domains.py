@@ -28,12 +28,12 @@ _BY_DOMAIN = _LIVE.where(t.c.domain == arg("domain"))
 
 
 @functools.cache
-def _delete(read_deleted: str) -> sa.Delete:
+def _delete_statement(read_deleted: str) -> sa.Delete:
     return sa.delete(t).where(t.c.domain == arg("by_domain"), *visible(t, read_deleted))
 
 
 @functools.cache
-def _register(dialect: Dialect, owner: str) -> sa.Insert:
+def _register_statement(dialect: Dialect, owner: str) -> sa.Insert:
     """Insert a domain, or set scope and ``owner`` of the one that has the name; a soft-deleted one comes to life."""
     new = {column.name: sa.bindparam(column.name, type_=column.type) for column in columns(t)}
     alive = {"deleted": sa.false(), "deleted_at": sa.null()}
@@ -67,7 +67,7 @@ def dnsdomain_register_for_zone(context: Context, fqdomain: str, zone: str) -> N
 
     Cost: 1 statement.
     """
-    _upsert(context, fqdomain, "private", "availability_zone", zone)
+    _store(context, fqdomain, "private", "availability_zone", zone)
 
 
 @require_context
@@ -77,14 +77,14 @@ def dnsdomain_register_for_project(context: Context, fqdomain: str, project: str
 
     Cost: 1 statement.
     """
-    _upsert(context, fqdomain, "public", "project_id", project)
+    _store(context, fqdomain, "public", "project_id", project)
 
 
-def _upsert(context: Context, domain: str, scope: str, owner: str, owned_by: str) -> None:
+def _store(context: Context, domain: str, scope: str, owner: str, owned_by: str) -> None:
     transaction = current(context)
     row = complete(t, {"domain": domain, "scope": scope, owner: owned_by}, transaction.dialect)
     with clash_named(t.c.domain, [row["domain"]]):
-        transaction.execute(_register(transaction.dialect, owner), **row, now=clock.utcnow())
+        transaction.execute(_register_statement(transaction.dialect, owner), **row, now=clock.utcnow())
 
 
 @tx.main.writer
@@ -93,4 +93,4 @@ def dnsdomain_unregister(context: Context, fqdomain: str) -> None:
 
     Cost: 1 statement.
     """
-    current(context).execute(_delete(context.read_deleted), by_domain=fqdomain)
+    current(context).execute(_delete_statement(context.read_deleted), by_domain=fqdomain)

@@ -62,7 +62,7 @@ _BY_VIF_AND_ID = ("created_at", "id")
 # -- rows and what hangs on them --------------------------------------------------------------------------------------
 
 
-def _select(joins: Sequence[str], checked: bool = False) -> sa.Select[Any]:
+def _select_statement(joins: Sequence[str], checked: bool = False) -> sa.Select[Any]:
     """Return the SELECT of fixed IPs with these relations; ``checked`` adds whose instance it is, deleted or not."""
     fields: list[sa.ColumnElement[Any]] = [*columns(t)]
     source: sa.FromClause = t
@@ -77,7 +77,7 @@ def _select(joins: Sequence[str], checked: bool = False) -> sa.Select[Any]:
 
 
 @functools.lru_cache(maxsize=256)
-def _one(read_deleted: str, joins: tuple[str, ...], checked: bool, shape: Shape) -> sa.Select[Any]:
+def _one_statement(read_deleted: str, joins: tuple[str, ...], checked: bool, shape: Shape) -> sa.Select[Any]:
     """Return the SELECT of the first fixed IP with this key; as many rows as it has floating IPs if those are joined.
 
     Of several with one address it is the live one, then the newest.
@@ -89,17 +89,17 @@ def _one(read_deleted: str, joins: tuple[str, ...], checked: bool, shape: Shape)
         .order_by(*addresses.best_first(candidate, read_deleted))
         .limit(1)
     )
-    statement = _select(joins, checked).where(t.c.id == first.scalar_subquery())
+    statement = _select_statement(joins, checked).where(t.c.id == first.scalar_subquery())
     return statement.order_by(floating_ips.c.id) if "floating_ips" in joins else statement
 
 
 @functools.lru_cache(maxsize=64)
-def _live(joins: tuple[str, ...], shape: Shape, dialect: Dialect) -> sa.Select[Any]:
+def _live_statement(joins: tuple[str, ...], shape: Shape, dialect: Dialect) -> sa.Select[Any]:
     """Return the SELECT of the live fixed IPs with this key, in the order of their virtual interfaces if joined."""
     order: list[sa.ColumnElement[Any]] = [t.c.id, floating_ips.c.id]
     if "virtual_interface" in joins:
         order[:0] = [dialect.nulls_smallest(virtual_interfaces.c[name], "asc") for name in _BY_VIF_AND_ID]
-    return _select(joins).where(*equal(t, shape), *visible(t, "no")).order_by(*order)
+    return _select_statement(joins).where(*equal(t, shape), *visible(t, "no")).order_by(*order)
 
 
 def _nested(rows: list[Row], joins: Sequence[str]) -> list[Row]:
@@ -123,7 +123,7 @@ def _nested(rows: list[Row], joins: Sequence[str]) -> list[Row]:
 def _find_live(context: Context, joins: tuple[str, ...], **key: Any) -> list[Row]:
     transaction = current(context)
     shape, params = shape_of(key)
-    return _nested(transaction.rows(_live(joins, shape, transaction.dialect), **params), joins)
+    return _nested(transaction.rows(_live_statement(joins, shape, transaction.dialect), **params), joins)
 
 
 def _authorize(context: Context, row: Row) -> Row:
@@ -145,7 +145,7 @@ def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> 
     Raises: FixedIpNotFoundForAddress(address); FixedIpInvalid(text); InstanceNotFound(instance_id); Forbidden().
     """
     checked = is_user_context(context)
-    statement = functools.partial(_one, context.read_deleted, joins, checked)
+    statement = functools.partial(_one_statement, context.read_deleted, joins, checked)
     found = addresses.find(current(context), statement, address, exceptions.FixedIpInvalid)
     if not found:
         raise exceptions.FixedIpNotFoundForAddress(address=address)
@@ -158,7 +158,7 @@ def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> 
 
 
 @functools.cache
-def _by_floating_address(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
+def _by_floating_address_statement(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
     return (
         select_statement(t)
         .join_from(floating_ips, t, floating_ips.c.fixed_ip_id == t.c.id)
@@ -170,7 +170,7 @@ def _by_floating_address(read_deleted: str, shape: Shape) -> Select[rows.FixedIP
 
 
 @functools.cache
-def _by_instance_host(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
+def _by_instance_host_statement(read_deleted: str, shape: Shape) -> Select[rows.FixedIP]:
     return (
         select_statement(t)
         .join_from(instances, t, t.c.instance_uuid == instances.c.uuid)
@@ -191,7 +191,7 @@ def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.F
     joins = ("network",) if get_network else ()
     checked = is_user_context(context)
     number = as_id(id)
-    statement = _one(context.read_deleted, joins, checked, Shape(("id",), ()))
+    statement = _one_statement(context.read_deleted, joins, checked, Shape(("id",), ()))
     row = None if number is None else current(context).row(statement, id=number)
     if row is None:
         raise exceptions.FixedIpNotFound(id=id)
@@ -232,7 +232,7 @@ def fixed_ip_get_by_floating_address(context: Context, floating_address: str) ->
     if not addresses.is_inet(floating_address):
         return None
     shape, key = shape_of({"address": floating_address})
-    return transaction.row(_by_floating_address(context.read_deleted, shape), **key)
+    return transaction.row(_by_floating_address_statement(context.read_deleted, shape), **key)
 
 
 @require_context
@@ -290,7 +290,7 @@ def fixed_ip_get_by_host(context: Context, host: str) -> list[rows.FixedIP]:
     Cost: 1 statement.
     """
     shape, params = shape_of({"host": host})
-    return current(context).rows(_by_instance_host(context.read_deleted, shape), **params)
+    return current(context).rows(_by_instance_host_statement(context.read_deleted, shape), **params)
 
 
 @tx.main.reader
@@ -337,7 +337,7 @@ def fixed_ip_bulk_create(context: Context, ips: Iterable[Mapping[str, Any]]) -> 
 # -- associating ------------------------------------------------------------------------------------------------------
 
 
-def _in_network(table: sa.FromClause, has_network: bool) -> sa.ColumnElement[bool]:
+def _in_network_clause(table: sa.FromClause, has_network: bool) -> sa.ColumnElement[bool]:
     """Return the clause for rows of the network ``by_network``, or of none yet."""
     no_network = table.c.network_id.is_(None)
     return sa.or_(table.c.network_id == arg("by_network"), no_network) if has_network else no_network
@@ -350,24 +350,29 @@ def _taken(names: Sequence[str], has_network: bool) -> dict[str, Any]:
 
 
 @functools.cache
-def _candidate(has_network: bool, shape: Shape) -> Select[rows.FixedIP]:
-    where = (*equal(t, shape, "by_"), _in_network(t, has_network), *visible(t, "no"))
+def _candidate_statement(has_network: bool, shape: Shape) -> Select[rows.FixedIP]:
+    where = (*equal(t, shape, "by_"), _in_network_clause(t, has_network), *visible(t, "no"))
     return select_statement(t).where(*where).order_by(t.c.id).limit(1)
 
 
-def _associate(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
-    where = (*equal(t, shape, "by_"), _in_network(t, has_network), *visible(t, "no"), t.c.instance_uuid.is_(None))
+def _associate_statement(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
+    where = (
+        *equal(t, shape, "by_"),
+        _in_network_clause(t, has_network),
+        *visible(t, "no"),
+        t.c.instance_uuid.is_(None),
+    )
     return sa.update(t).where(*where).values(**_taken(names, has_network))
 
 
 @functools.lru_cache(maxsize=64)
-def _associate_at_once(has_network: bool, names: tuple[str, ...], shape: Shape) -> Statement[rows.FixedIP]:
-    return returning_statement(_associate(has_network, names, shape), t)
+def _associate_at_once_statement(has_network: bool, names: tuple[str, ...], shape: Shape) -> Statement[rows.FixedIP]:
+    return returning_statement(_associate_statement(has_network, names, shape), t)
 
 
 @functools.lru_cache(maxsize=64)
-def _associate_by_id(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
-    return _associate(has_network, names, shape).where(t.c.id == arg("by_id"))
+def _associate_by_id_statement(has_network: bool, names: tuple[str, ...], shape: Shape) -> sa.Update:
+    return _associate_statement(has_network, names, shape).where(t.c.id == arg("by_id"))
 
 
 def _network_number(network_id: Any) -> tuple[dict[str, int], bool]:
@@ -406,15 +411,15 @@ def fixed_ip_associate(
     at_once = transaction.dialect.update_returning and address is not None
     row = None
     if is_network and addresses.is_inet(address):
-        taken = transaction.row(_associate_at_once(*form), **key, **given) if at_once else None
+        taken = transaction.row(_associate_at_once_statement(*form), **key, **given) if at_once else None
         if taken is not None:
             return taken
-        row = transaction.row(_candidate(bool(network), shape), **key)
+        row = transaction.row(_candidate_statement(bool(network), shape), **key)
     if row is None:
         raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
     if row["instance_uuid"] is not None:
         raise exceptions.FixedIpAlreadyInUse(address=address, instance_uuid=instance_uuid)
-    if at_once or not transaction.execute(_associate_by_id(*form), by_id=row["id"], **key, **given):
+    if at_once or not transaction.execute(_associate_by_id_statement(*form), by_id=row["id"], **key, **given):
         raise exceptions.RetryRequest(exceptions.FixedIpAssociateFailed(net=network_id))
     return _with_network(cast("rows.FixedIP", row | given), network)
 
@@ -435,7 +440,7 @@ def _with_network(row: rows.FixedIP, network: Mapping[str, int]) -> rows.FixedIP
 # -- the pool of a network --------------------------------------------------------------------------------------------
 
 
-def _free(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+def _free_clauses(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the clauses for rows that a pool hands out; whether they are ``allocated`` doesn't matter."""
     return (
         table.c.deleted == 0,  # part of the index that the rows are picked from
@@ -446,7 +451,7 @@ def _free(table: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _oldest(dialect: Dialect, in_network: bool, names: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
+def _oldest_statement(dialect: Dialect, in_network: bool, names: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
     """Return the SELECT of the free row of the network, or of no network, that was left alone for the longest time.
 
     With an index on (network_id, deleted, reserved, leased, instance_uuid, host, updated_at NULLS FIRST, id) this is
@@ -458,7 +463,7 @@ def _oldest(dialect: Dialect, in_network: bool, names: Sequence[str], lock: clai
     nulls = (candidate.c.instance_uuid, candidate.c.host)
     oldest = (
         sa.select(*(candidate.c[name] for name in names))
-        .where(network == arg("by_network") if in_network else network.is_(None), *_free(candidate))
+        .where(network == arg("by_network") if in_network else network.is_(None), *_free_clauses(candidate))
         .order_by(*dialect.all_null(*(nulls if in_network else (network, *nulls))), *_age(dialect, candidate))
         .limit(1)
     )
@@ -470,17 +475,17 @@ def _age(dialect: Dialect, table: sa.FromClause) -> tuple[sa.ColumnElement[Any],
 
 
 @functools.lru_cache(maxsize=256)
-def _claim(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> claims.Claim[rows.FixedIP]:
+def _claim_statements(dialect: Dialect, has_network: bool, names: tuple[str, ...]) -> claims.Claim[rows.FixedIP]:
     """Return the claim of the oldest free row: one of the network or one of no network, each found by its own arm."""
 
     def pick(wanted: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
         fields = tuple(dict.fromkeys((*wanted, "id", "updated_at")))
         kinds = (True, False) if has_network else (False,)
-        arms = (_oldest(dialect, in_network, fields, lock).subquery() for in_network in kinds)
+        arms = (_oldest_statement(dialect, in_network, fields, lock).subquery() for in_network in kinds)
         oldest = sa.union_all(*(sa.select(arm) for arm in arms)).subquery()
         return sa.select(*(oldest.c[name] for name in wanted)).order_by(*_age(dialect, oldest)).limit(1)
 
-    free = (_in_network(t, has_network), *_free(t))
+    free = (_in_network_clause(t, has_network), *_free_clauses(t))
     return claims.claim(dialect, t, pick, free, _taken(names, has_network))
 
 
@@ -506,7 +511,7 @@ def fixed_ip_associate_pool(
     transaction = current(context)
     network, is_network = _network_number(network_id)
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid, host=host)
-    claim = _claim(transaction.dialect, bool(network), tuple(given))
+    claim = _claim_statements(transaction.dialect, bool(network), tuple(given))
     failure = exceptions.FixedIpAssociateFailed(net=network_id)
     row = claims.take(transaction, claim, network, given, failure) if is_network else None
     if row is None:
@@ -518,18 +523,18 @@ def fixed_ip_associate_pool(
 
 
 @functools.lru_cache(maxsize=256)
-def _update_by_address(names: tuple[str, ...]) -> sa.Update:
+def _update_by_address_statement(names: tuple[str, ...]) -> sa.Update:
     return sa.update(t).where(t.c.address == arg("by_address"), *visible(t, "no")).values(assigned(t, names))
 
 
 @functools.cache
-def _free_of(instance: bool) -> sa.Update:
+def _free_of_statement(instance: bool) -> sa.Update:
     held = t.c.instance_uuid == arg("by_instance") if instance else t.c.instance_uuid.is_(None)
     return sa.update(t).where(t.c.id == arg("by_id"), held).values(assigned(t, tuple(_FREED)))
 
 
 @functools.cache
-def _release_untouched(dialect: Dialect, shape: Shape) -> sa.Update:
+def _release_untouched_statement(dialect: Dialect, shape: Shape) -> sa.Update:
     """Return the UPDATE that releases what is not in use; ``by_time`` keeps microseconds, a column may not.
 
     MySQL would read the whole table for a fifth of its rows.
@@ -573,7 +578,7 @@ def fixed_ip_update(context: Context, address: str, values: Mapping[str, Any]) -
     transaction = current(context)
     given = changes(t, values, transaction, ignore=_FOREIGN)
     if given and _is_one_step(context, transaction, address):
-        if not transaction.execute(_update_by_address(tuple(given)), by_address=address, **given):
+        if not transaction.execute(_update_by_address_statement(tuple(given)), by_address=address, **given):
             raise exceptions.FixedIpNotFoundForAddress(address=address)
         return
     row = _by_address(context, address)
@@ -592,12 +597,12 @@ def fixed_ip_disassociate(context: Context, address: str) -> None:
     """
     transaction = current(context)
     if _is_one_step(context, transaction, address):
-        if not transaction.execute(_update_by_address(tuple(_FREED)), by_address=address, **_FREED):
+        if not transaction.execute(_update_by_address_statement(tuple(_FREED)), by_address=address, **_FREED):
             raise exceptions.FixedIpNotFoundForAddress(address=address)
         return
     row = _by_address(context, address)
     instance = {} if row["instance_uuid"] is None else {"by_instance": row["instance_uuid"]}
-    transaction.execute(_free_of(bool(instance)), by_id=row["id"], **instance, **_FREED)
+    transaction.execute(_free_of_statement(bool(instance)), by_id=row["id"], **instance, **_FREED)
 
 
 @tx.main.writer
@@ -611,4 +616,4 @@ def fixed_ip_disassociate_all_by_timeout(context: Context, host: str, time: date
         time = time.astimezone(datetime.UTC).replace(tzinfo=None)
     transaction = current(context)
     shape, key = shape_of({"host": host}, "by_")
-    return transaction.execute(_release_untouched(transaction.dialect, shape), **key, by_time=time)
+    return transaction.execute(_release_untouched_statement(transaction.dialect, shape), **key, by_time=time)

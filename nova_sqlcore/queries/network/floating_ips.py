@@ -26,11 +26,11 @@ from nova_sqlcore.queries.common.clauses import (
     changes,
     chunks,
     columns,
-    now,
-    owner,
+    deleted_now,
+    own_project,
     rows_in,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     split,
     visible,
 )
@@ -66,7 +66,7 @@ _FIXED, _INSTANCE, _NETWORK = "fixed_ip__", "instance__", "network__"
 # -- rows and what hangs on them --------------------------------------------------------------------------------------
 
 
-def _select(with_instance: bool) -> sa.Select[Any]:
+def _select_statement(with_instance: bool) -> sa.Select[Any]:
     """Return the SELECT of floating IPs with their fixed ones, and the instances of those if asked."""
     live = fixed_ips.c.deleted == 0
     fields = [*columns(t), *columns(fixed_ips, _FIXED)]
@@ -89,21 +89,21 @@ def _nested(row: Row) -> Row:
 
 
 @functools.lru_cache(maxsize=64)
-def _one(read_deleted: str, owned: bool, shape: Shape) -> sa.Select[Any]:
+def _one_statement(read_deleted: str, owned: bool, shape: Shape) -> sa.Select[Any]:
     """Return the SELECT of the first floating IP with this key; of the project ``by_project`` if ``owned``."""
     project = (t.c.project_id == arg("by_project"),) if owned else ()
     where = (*equal(t, shape), *project, *visible(t, read_deleted))
-    return _select(with_instance=True).where(*where).order_by(t.c.id).limit(1)
+    return _select_statement(with_instance=True).where(*where).order_by(t.c.id).limit(1)
 
 
 @functools.lru_cache(maxsize=64)
-def _live(with_instance: bool, shape: Shape) -> sa.Select[Any]:
-    return _select(with_instance).where(*equal(t, shape), *visible(t, "no")).order_by(t.c.id)
+def _live_statement(with_instance: bool, shape: Shape) -> sa.Select[Any]:
+    return _select_statement(with_instance).where(*equal(t, shape), *visible(t, "no")).order_by(t.c.id)
 
 
 def _find_live(context: Context, with_instance: bool = False, **key: Any) -> list[Row]:
     shape, params = shape_of(key)
-    return [_nested(row) for row in current(context).rows(_live(with_instance, shape), **params)]
+    return [_nested(row) for row in current(context).rows(_live_statement(with_instance, shape), **params)]
 
 
 def _by_address(context: Context, address: str | None) -> Row:
@@ -112,7 +112,7 @@ def _by_address(context: Context, address: str | None) -> Row:
     Raises: FloatingIpNotFoundForAddress(address); InvalidIpAddressError(text); Forbidden().
     """
     key = address or None
-    statement = functools.partial(_one, context.read_deleted, False)
+    statement = functools.partial(_one_statement, context.read_deleted, False)
     found = addresses.find(current(context), statement, key, exceptions.InvalidIpAddressError)
     if not found:
         raise exceptions.FloatingIpNotFoundForAddress(address=key)
@@ -125,7 +125,7 @@ def _by_address(context: Context, address: str | None) -> Row:
 
 
 @functools.cache
-def _by_fixed_address(read_deleted: str, shape: Shape) -> Select[rows.FloatingIP]:
+def _by_fixed_address_statement(read_deleted: str, shape: Shape) -> Select[rows.FloatingIP]:
     fixed = equal(fixed_ips, shape)
     return (
         select_statement(t)
@@ -136,7 +136,7 @@ def _by_fixed_address(read_deleted: str, shape: Shape) -> Select[rows.FloatingIP
 
 
 @functools.cache
-def _pools(read_deleted: str) -> sa.Select[Any]:
+def _pools_statement(read_deleted: str) -> sa.Select[Any]:
     return sa.select(t.c.pool.label("name")).where(*visible(t, read_deleted)).group_by(*exactly(t.c.pool))
 
 
@@ -154,9 +154,9 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
         raise exceptions.InvalidID(id=id)
     if number is None:
         raise exceptions.FloatingIpNotFound(id=id)
-    project = owner(context)
+    project = own_project(context)
     held = {} if project is None else {"by_project": project}
-    statement = _one(context.read_deleted, project is not None, Shape(("id",), ()))
+    statement = _one_statement(context.read_deleted, project is not None, Shape(("id",), ()))
     try:
         row = current(context).row(statement, id=number, **held)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
@@ -187,7 +187,7 @@ def floating_ip_get_pools(context: Context) -> list[rows.FloatingIPPool]:
 
     Cost: 1 statement.
     """
-    return cast("list[rows.FloatingIPPool]", current(context).rows(_pools(context.read_deleted)))
+    return cast("list[rows.FloatingIPPool]", current(context).rows(_pools_statement(context.read_deleted)))
 
 
 @tx.main.reader
@@ -242,7 +242,7 @@ def floating_ip_get_by_fixed_address(context: Context, fixed_address: str) -> li
     if not addresses.is_inet(fixed_address):
         return []
     shape, key = shape_of({"address": fixed_address})
-    return transaction.rows(_by_fixed_address(context.read_deleted, shape), **key)
+    return transaction.rows(_by_fixed_address_statement(context.read_deleted, shape), **key)
 
 
 @require_context
@@ -262,7 +262,7 @@ def floating_ip_get_by_fixed_ip_id(context: Context, fixed_ip_id: int) -> list[r
 
 
 @functools.cache
-def _created(read_deleted: str) -> Select[rows.FloatingIP]:
+def _created_statement(read_deleted: str) -> Select[rows.FloatingIP]:
     return select_statement(t).where(t.c.address.in_(arg_list("addresses")), *visible(t, read_deleted))
 
 
@@ -298,20 +298,20 @@ def floating_ip_bulk_create(
     if not want_result:
         return None
     wanted = [ip["address"] for ip in given if ip.get("address") is not None]
-    found = rows_in(transaction, _created(context.read_deleted), "addresses", wanted)
+    found = rows_in(transaction, _created_statement(context.read_deleted), "addresses", wanted)
     return sorted(found, key=lambda row: row["id"])
 
 
 # -- the pools --------------------------------------------------------------------------------------------------------
 
 
-def _free(table: sa.FromClause, shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
+def _free_clauses(table: sa.FromClause, shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
     unbound = (table.c.fixed_ip_id.is_(None), table.c.project_id.is_(None))
     return (*equal(table, shape, "by_"), *visible(table, "no"), *unbound)
 
 
 @functools.lru_cache(maxsize=64)
-def _claim(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> claims.Claim[rows.FloatingIP]:
+def _claim_statements(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> claims.Claim[rows.FloatingIP]:
     """Return the claim of any free address of a pool.
 
     The index (pool, deleted, fixed_ip_id, project_id) finds one in one step, whatever the number of addresses. Servers
@@ -323,10 +323,10 @@ def _claim(dialect: Dialect, names: tuple[str, ...], shape: Shape) -> claims.Cla
         candidate = t.alias()
         nulls = dialect.all_null(candidate.c.fixed_ip_id, candidate.c.project_id)
         fields = (candidate.c[name] for name in wanted)
-        found = sa.select(*fields).where(*_free(candidate, shape)).order_by(*nulls).limit(1)
+        found = sa.select(*fields).where(*_free_clauses(candidate, shape)).order_by(*nulls).limit(1)
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 
-    return claims.claim(dialect, t, pick, _free(t, shape), assigned(t, names))
+    return claims.claim(dialect, t, pick, _free_clauses(t, shape), assigned(t, names))
 
 
 @require_context
@@ -346,7 +346,7 @@ def floating_ip_allocate_address(
     shape, key = shape_of({"pool": pool}, "by_")
     values = {"project_id": project_id, "auto_assigned": auto_assigned, "updated_at": clock.utcnow()}
     given = changes(t, values, transaction)
-    claim = _claim(transaction.dialect, tuple(given), shape)
+    claim = _claim_statements(transaction.dialect, tuple(given), shape)
     row = claims.take(transaction, claim, key, given, exceptions.FloatingIpAllocateFailed())
     if row is None:
         raise exceptions.NoMoreFloatingIps
@@ -354,7 +354,7 @@ def floating_ip_allocate_address(
 
 
 @functools.cache
-def _deallocate(read_deleted: str, shape: Shape) -> sa.Update:
+def _deallocate_statement(read_deleted: str, shape: Shape) -> sa.Update:
     where = (*equal(t, shape, "by_"), t.c.project_id.is_not(None), t.c.fixed_ip_id.is_(None))
     unheld = {"project_id": sa.null(), "host": sa.null(), "auto_assigned": sa.false()}
     return sa.update(t).where(*where, *visible(t, read_deleted)).values(**unheld)
@@ -371,21 +371,21 @@ def floating_ip_deallocate(context: Context, address: str) -> int:
     if not addresses.is_inet(address):
         return 0
     shape, key = shape_of({"address": address}, "by_")
-    return transaction.execute(_deallocate(context.read_deleted, shape), **key)
+    return transaction.execute(_deallocate_statement(context.read_deleted, shape), **key)
 
 
 # -- binding to fixed IPs ---------------------------------------------------------------------------------------------
 
 
-def _is_its_network() -> sa.ColumnElement[bool]:
+def _its_network_clause() -> sa.ColumnElement[bool]:
     return sa.and_(networks.c.id == fixed_ips.c.network_id, fixed_ips.c.deleted == 0, networks.c.deleted == 0)
 
 
 @functools.cache
-def _fixed_with_network(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _fixed_with_network_statement(read_deleted: str, shape: Shape) -> sa.Select[Any]:
     return (
         sa.select(*columns(fixed_ips), *columns(networks, _NETWORK))
-        .select_from(fixed_ips.outerjoin(networks, _is_its_network()))
+        .select_from(fixed_ips.outerjoin(networks, _its_network_clause()))
         .where(*equal(fixed_ips, shape), *visible(fixed_ips, read_deleted))
         .order_by(*addresses.best_first(fixed_ips, read_deleted))
         .limit(1)
@@ -393,12 +393,12 @@ def _fixed_with_network(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 
 @functools.cache
-def _binding(read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _binding_statement(read_deleted: str, shape: Shape) -> sa.Select[Any]:
     """Return the SELECT of what a floating IP is bound to, if the fixed IP is visible, with the network of that."""
     bound = sa.and_(fixed_ips.c.id == t.c.fixed_ip_id, *visible(fixed_ips, read_deleted))
     return (
         sa.select(t.c.id, t.c.fixed_ip_id, t.c.host, *columns(fixed_ips, _FIXED), *columns(networks, _NETWORK))
-        .select_from(t.outerjoin(fixed_ips, bound).outerjoin(networks, _is_its_network()))
+        .select_from(t.outerjoin(fixed_ips, bound).outerjoin(networks, _its_network_clause()))
         .where(*equal(t, shape), *visible(t, read_deleted))
         .order_by(t.c.id)
         .limit(1)
@@ -406,14 +406,14 @@ def _binding(read_deleted: str, shape: Shape) -> sa.Select[Any]:
 
 
 @functools.cache
-def _bind(read_deleted: str, shape: Shape) -> sa.Update:
+def _bind_statement(read_deleted: str, shape: Shape) -> sa.Update:
     unbound = sa.or_(t.c.fixed_ip_id == arg("by_fixed"), t.c.fixed_ip_id.is_(None))
     where = (*equal(t, shape, "by_"), unbound, *visible(t, read_deleted))
     return sa.update(t).where(*where).values(assigned(t, ("fixed_ip_id", "host")))
 
 
 @functools.cache
-def _unbind(shape: Shape) -> sa.Update:
+def _unbind_statement(shape: Shape) -> sa.Update:
     return sa.update(t).where(*equal(t, shape, "by_")).values(fixed_ip_id=sa.null(), host=sa.null())
 
 
@@ -432,14 +432,14 @@ def floating_ip_fixed_ip_associate(
     transaction = current(context)
     shape, key = shape_of({"address": fixed_address})
     known = addresses.is_inet(fixed_address)
-    fixed = transaction.row(_fixed_with_network(context.read_deleted, shape), **key) if known else None
+    fixed = transaction.row(_fixed_with_network_statement(context.read_deleted, shape), **key) if known else None
     if fixed is None:
         raise exceptions.FixedIpNotFoundForAddress(address=fixed_address)
     fixed["network"] = split(fixed, _NETWORK)
     shape, key = shape_of({"address": floating_address, "project_id": context.project_id}, "by_")
     given = {"by_fixed": fixed["id"], "fixed_ip_id": fixed["id"], "host": host}
     known = addresses.is_inet(floating_address)
-    if not known or not transaction.execute(_bind(context.read_deleted, shape), **key, **given):
+    if not known or not transaction.execute(_bind_statement(context.read_deleted, shape), **key, **given):
         raise exceptions.FloatingIpAssociateFailed(address=floating_address)
     return cast("rows.FixedIPWithRelations", fixed)
 
@@ -457,13 +457,13 @@ def floating_ip_disassociate(context: Context, address: str) -> rows.FixedIPWith
     transaction = current(context)
     shape, key = shape_of({"address": address})
     known = addresses.is_inet(address)
-    row = transaction.row(_binding(context.read_deleted, shape), **key) if known else None
+    row = transaction.row(_binding_statement(context.read_deleted, shape), **key) if known else None
     if row is None:
         raise exceptions.FloatingIpNotFoundForAddress(address=address)
     network, fixed = split(row, _NETWORK), split(row, _FIXED)
     if row["fixed_ip_id"] is not None or row["host"] is not None:
         shape, key = shape_of({"id": row["id"], "fixed_ip_id": row["fixed_ip_id"]}, "by_")
-        if not transaction.execute(_unbind(shape), **key):
+        if not transaction.execute(_unbind_statement(shape), **key):
             raise exceptions.RetryRequest(exceptions.FloatingIpAssociateFailed(address=address))
     return None if fixed is None else cast("rows.FixedIPWithRelations", fixed | {"network": network})
 
@@ -479,16 +479,16 @@ class _Resource(NamedTuple):
 
 _QUOTA: Final = "floating_ips"
 _RESOURCES: Final = {_QUOTA: _Resource("_sync_floating_ips")}
-_DESTROY = soft_delete(t).where(t.c.id.in_(arg_list("ids")))
+_DESTROY = soft_delete_statement(t).where(t.c.id.in_(arg_list("ids")))
 
 
 @functools.cache
-def _delete(read_deleted: str, shape: Shape) -> sa.Delete:
+def _delete_statement(read_deleted: str, shape: Shape) -> sa.Delete:
     return sa.delete(t).where(*equal(t, shape, "by_"), *visible(t, read_deleted))
 
 
 @functools.cache
-def _doomed(dialect: Dialect) -> sa.Select[Any]:
+def _doomed_statement(dialect: Dialect) -> sa.Select[Any]:
     fields = (t.c.id, t.c.project_id, t.c.auto_assigned)
     return dialect.lock_row(
         sa.select(*fields).where(t.c.address.in_(arg_list("addresses")), *visible(t, "no")).order_by(t.c.id)
@@ -528,7 +528,7 @@ def floating_ip_destroy(context: Context, address: str) -> None:
     transaction = current(context)
     if addresses.is_inet(address):
         shape, key = shape_of({"address": address}, "by_")
-        transaction.execute(_delete(context.read_deleted, shape), **key)
+        transaction.execute(_delete_statement(context.read_deleted, shape), **key)
 
 
 @require_context
@@ -543,13 +543,13 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     transaction = current(context)
     known = dict.fromkeys(ip["address"] for ip in ips)
     wanted = [address for address in known if addresses.is_inet(address)]
-    statement = _doomed(transaction.dialect)
+    statement = _doomed_statement(transaction.dialect)
     doomed = [row for block in chunks(wanted, _BLOCK) for row in transaction.rows(statement, addresses=block)]
     held = [row["project_id"] for row in doomed if row["project_id"] is not None and row["auto_assigned"] is False]
     # before the rows go: if the usage has to be counted anew, they must count, for the commit takes them off
     reservations = _reserve(context, collections.Counter(held))
     for block in chunks([row["id"] for row in doomed], _BLOCK):
-        transaction.execute(_DESTROY, ids=block, **now())
+        transaction.execute(_DESTROY, ids=block, **deleted_now())
     _commit(context, reservations)
 
 

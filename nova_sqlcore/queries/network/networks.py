@@ -16,11 +16,11 @@ from nova_sqlcore.queries.common.clauses import (
     arg_list,
     assigned,
     changes,
-    now,
-    owner,
+    deleted_now,
+    own_project,
     rows_in,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     visible,
 )
 from nova_sqlcore.queries.common.ids import as_id
@@ -45,13 +45,13 @@ Whose = Literal["all", "own", "own or none"]
 
 def _scope(context: Context, project_only: bool | str) -> tuple[Whose, Row]:
     """Return whose networks the context gets, and the parameter for that; only users are confined."""
-    project = owner(context)
+    project = own_project(context)
     if project is None or not project_only:
         return "all", {}
     return ("own or none" if project_only == "allow_none" else "own"), {"by_project": project}
 
 
-def _of(whose: Whose) -> tuple[sa.ColumnElement[bool], ...]:
+def _project_clauses(whose: Whose) -> tuple[sa.ColumnElement[bool], ...]:
     if whose == "all":
         return ()
     own = t.c.project_id == arg("by_project")
@@ -62,25 +62,25 @@ def _of(whose: Whose) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 @functools.cache
-def _one(read_deleted: str, whose: Whose) -> Select[rows.Network]:
-    return select_statement(t).where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
+def _one_statement(read_deleted: str, whose: Whose) -> Select[rows.Network]:
+    return select_statement(t).where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_project_clauses(whose))
 
 
 @functools.cache
-def _live(whose: Whose, by_uuids: bool) -> Select[rows.Network]:
+def _live_statement(whose: Whose, by_uuids: bool) -> Select[rows.Network]:
     listed = (t.c.uuid.in_(arg_list("uuids")),) if by_uuids else ()
-    return select_statement(t).where(*listed, *visible(t, "no"), *_of(whose)).order_by(t.c.id)
+    return select_statement(t).where(*listed, *visible(t, "no"), *_project_clauses(whose)).order_by(t.c.id)
 
 
 @functools.cache
-def _by_cidr(shape: Shape) -> Select[rows.Network]:
+def _by_cidr_statement(shape: Shape) -> Select[rows.Network]:
     """Return the SELECT of the first network with this range in one of both columns."""
     either = (column.is_(None) if shape.null else column == arg("cidr") for column in (t.c.cidr, t.c.cidr_v6))
     return select_statement(t).where(sa.or_(*either), *visible(t, "no")).order_by(t.c.id).limit(1)
 
 
 @functools.cache
-def _by_host(read_deleted: str, shape: Shape) -> Select[rows.Network]:
+def _by_host_statement(read_deleted: str, shape: Shape) -> Select[rows.Network]:
     """Return the SELECT of a host's networks: its own, those of its fixed IPs and of its instances' fixed IPs.
 
     Each of the three goes by an index on the host; as alternatives of one WHERE they would not.
@@ -93,12 +93,12 @@ def _by_host(read_deleted: str, shape: Shape) -> Select[rows.Network]:
 
 
 @functools.cache
-def _count_reserved(shape: Shape) -> sa.Select[Any]:
+def _count_reserved_statement(shape: Shape) -> sa.Select[Any]:
     reserved = fixed_ips.c.reserved == sa.true()
     return sa.select(sa.func.count()).where(*equal(fixed_ips, shape), reserved, *visible(fixed_ips, "no"))
 
 
-def _is_default_route() -> sa.ColumnElement[bool]:
+def _default_route_clause() -> sa.ColumnElement[bool]:
     """Tell whether an interface is the first that its instance ever had."""
     vifs, earlier = virtual_interfaces, virtual_interfaces.alias()
     before = sa.exists().where(earlier.c.instance_uuid == vifs.c.instance_uuid, earlier.c.id < vifs.c.id)
@@ -106,7 +106,7 @@ def _is_default_route() -> sa.ColumnElement[bool]:
 
 
 @functools.cache
-def _associated(on_host: bool, shape: Shape) -> sa.Select[Any]:
+def _associated_statement(on_host: bool, shape: Shape) -> sa.Select[Any]:
     """Return the SELECT of the live fixed IPs of a network that have a live interface and a live instance."""
     vifs = virtual_interfaces
     source = fixed_ips.join(vifs, vifs.c.id == fixed_ips.c.virtual_interface_id).join(
@@ -122,22 +122,22 @@ def _associated(on_host: bool, shape: Shape) -> sa.Select[Any]:
         instances.c.hostname.label("instance_hostname"),
         instances.c.updated_at.label("instance_updated"),
         instances.c.created_at.label("instance_created"),
-        _is_default_route().label("default_route"),
+        _default_route_clause().label("default_route"),
     ]
     return sa.select(*fields).select_from(source).where(*equal(fixed_ips, shape), *live, *host)
 
 
 @functools.cache
-def _listed(on_host: bool, shape: Shape) -> sa.Select[Any]:
-    return _associated(on_host, shape).order_by(fixed_ips.c.id)
+def _listed_statement(on_host: bool, shape: Shape) -> sa.Select[Any]:
+    return _associated_statement(on_host, shape).order_by(fixed_ips.c.id)
 
 
 @functools.cache
-def _any(on_host: bool, shape: Shape) -> sa.Select[Any]:
-    return _associated(on_host, shape).with_only_columns(fixed_ips.c.id).limit(1)
+def _any_statement(on_host: bool, shape: Shape) -> sa.Select[Any]:
+    return _associated_statement(on_host, shape).with_only_columns(fixed_ips.c.id).limit(1)
 
 
-def _in_network(network_id: Any) -> tuple[Shape, Row] | None:
+def _network_key(network_id: Any) -> tuple[Shape, Row] | None:
     """Return the key of a network's fixed IPs; None if no network can have this id."""
     number = as_id(network_id)
     return None if number is None and network_id is not None else shape_of({"network_id": number})
@@ -163,7 +163,7 @@ def _get(context: Context, network_id: Any, project_only: bool | str) -> rows.Ne
     whose, project = _scope(context, project_only)
     if number is None:
         return None
-    return current(context).row(_one(context.read_deleted, whose), by_id=number, **project)
+    return current(context).row(_one_statement(context.read_deleted, whose), by_id=number, **project)
 
 
 @require_context
@@ -175,7 +175,7 @@ def network_get_all(context: Context, project_only: bool | str = "allow_none") -
     Raises: NoNetworksFound().
     """
     whose, project = _scope(context, project_only)
-    found = current(context).rows(_live(whose, by_uuids=False), **project)
+    found = current(context).rows(_live_statement(whose, by_uuids=False), **project)
     if not found:
         raise exceptions.NoNetworksFound
     return found
@@ -194,7 +194,7 @@ def network_get_all_by_uuids(
     """
     whose, project = _scope(context, project_only)
     wanted = list(dict.fromkeys(network_uuids))
-    found = rows_in(current(context), _live(whose, by_uuids=True), "uuids", wanted, **project)
+    found = rows_in(current(context), _live_statement(whose, by_uuids=True), "uuids", wanted, **project)
     if not found:
         raise exceptions.NoNetworksFound
     known = {row["uuid"] for row in found}
@@ -214,7 +214,7 @@ def network_get_all_by_host(context: Context, host: str) -> list[rows.Network]:
     Cost: 1 statement.
     """
     shape, key = shape_of({"host": host})
-    return current(context).rows(_by_host(context.read_deleted, shape), **key)
+    return current(context).rows(_by_host_statement(context.read_deleted, shape), **key)
 
 
 @tx.main.reader
@@ -239,7 +239,7 @@ def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
     """
     transaction = current(context)
     shape, key = shape_of({"cidr": cidr})
-    row = transaction.row(_by_cidr(shape), **key) if addresses.is_inet(cidr) else None
+    row = transaction.row(_by_cidr_statement(shape), **key) if addresses.is_inet(cidr) else None
     if row is None:
         raise exceptions.NetworkNotFoundForCidr(cidr=cidr)
     return row
@@ -251,8 +251,8 @@ def network_count_reserved_ips(context: Context, network_id: int) -> int:
 
     Cost: 1 statement.
     """
-    key = _in_network(network_id)
-    count: int = 0 if key is None else current(context).scalar(_count_reserved(key[0]), **key[1])
+    key = _network_key(network_id)
+    count: int = 0 if key is None else current(context).scalar(_count_reserved_statement(key[0]), **key[1])
     return count
 
 
@@ -267,9 +267,9 @@ def network_get_associated_fixed_ips(
     instance ever had.
     Cost: 1 statement.
     """
-    key = _in_network(network_id)
+    key = _network_key(network_id)
     on_host = {"host": host} if host else {}
-    found = [] if key is None else current(context).rows(_listed(bool(host), key[0]), **key[1], **on_host)
+    found = [] if key is None else current(context).rows(_listed_statement(bool(host), key[0]), **key[1], **on_host)
     return cast("list[rows.AssociatedFixedIP]", found)
 
 
@@ -279,17 +279,17 @@ def network_in_use_on_host(context: Context, network_id: int, host: str | None =
 
     Cost: 1 statement.
     """
-    key = _in_network(network_id)
+    key = _network_key(network_id)
     on_host = {"host": host} if host else {}
-    return key is not None and current(context).row(_any(bool(host), key[0]), **key[1], **on_host) is not None
+    return key is not None and current(context).row(_any_statement(bool(host), key[0]), **key[1], **on_host) is not None
 
 
 # -- creating and updating --------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=256)
-def _update(read_deleted: str, whose: Whose, names: tuple[str, ...]) -> sa.Update:
-    where = (t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
+def _update_statement(read_deleted: str, whose: Whose, names: tuple[str, ...]) -> sa.Update:
+    where = (t.c.id == arg("by_id"), *visible(t, read_deleted), *_project_clauses(whose))
     return sa.update(t).where(*where).values(assigned(t, names))
 
 
@@ -334,8 +334,8 @@ def _write(context: Context, network_id: Any, given: Row) -> rows.Network | None
     if number is None:
         return None
     whose, project = _scope(context, "allow_none")
-    update = _update(context.read_deleted, whose, tuple(given))
-    again = _one("yes", "all")  # the change may just have hidden the network
+    update = _update_statement(context.read_deleted, whose, tuple(given))
+    again = _one_statement("yes", "all")  # the change may just have hidden the network
     key_after = {"by_id": given.get("id", number)}
     return current(context).update_row(update, again, {"by_id": number, **project}, given, key_after=key_after)
 
@@ -356,7 +356,7 @@ def network_disassociate(
     if number is None or not given:
         found = _get(context, network_id, "allow_none") is not None
     else:
-        update = _update(context.read_deleted, whose, tuple(given))
+        update = _update_statement(context.read_deleted, whose, tuple(given))
         found = bool(current(context).execute(update, by_id=number, **project, **given))
     if not found:
         raise exceptions.NetworkNotFound(network_id=network_id)
@@ -374,7 +374,7 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     number = as_id(network_id)
     if number is not None and transaction.execute(_SET_HOST, by_id=number, host=host_id):
         return
-    row = None if number is None else transaction.row(_one("no", "all"), by_id=number)
+    row = None if number is None else transaction.row(_one_statement("no", "all"), by_id=number)
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
     if row["host"] is None:
@@ -384,7 +384,7 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
 # -- giving networks to projects --------------------------------------------------------------------------------------
 
 
-def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.ColumnElement[bool]]:
+def _unowned_clauses(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.ColumnElement[bool]]:
     """Return the clauses for networks without project; with ``only_first`` for none if the project has a network."""
     clauses = [table.c.project_id.is_(None), *visible(table, "no")]
     if one:
@@ -396,14 +396,20 @@ def _unowned(table: sa.FromClause, one: bool, only_first: bool) -> list[sa.Colum
 
 
 @functools.lru_cache(maxsize=32)
-def _claim(dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool) -> claims.Claim[rows.Network]:
+def _claim_statements(
+    dialect: Dialect, names: tuple[str, ...], one: bool, only_first: bool
+) -> claims.Claim[rows.Network]:
     def pick(wanted: Sequence[str], lock: claims.Lock) -> sa.Select[Any]:
         candidate = t.alias()
         fields = (candidate.c[name] for name in wanted)
-        return lock(sa.select(*fields).where(*_unowned(candidate, one, only_first)).order_by(candidate.c.id).limit(1))
+        return lock(
+            sa.select(*fields).where(*_unowned_clauses(candidate, one, only_first)).order_by(candidate.c.id).limit(1)
+        )
 
     # the UPDATE can't look at other rows of its table on the MySQL family; it need not, for the project is held
-    return claims.claim(dialect, t, pick, _unowned(t, one, only_first=False), assigned(t, names), ("by_project",))
+    return claims.claim(
+        dialect, t, pick, _unowned_clauses(t, one, only_first=False), assigned(t, names), ("by_project",)
+    )
 
 
 @tx.main.writer
@@ -447,7 +453,7 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
     key = {} if number is None else {"by_network": number}
     if only_first:
         key["by_project"] = given["project_id"]
-    claim = _claim(transaction.dialect, tuple(given), number is not None, only_first)
+    claim = _claim_statements(transaction.dialect, tuple(given), number is not None, only_first)
     return claims.take(transaction, claim, key, given, exceptions.NoMoreNetworks())
 
 
@@ -470,16 +476,16 @@ def project_get_networks(context: Context, project_id: str, associate: bool = Tr
 
 
 @functools.cache
-def _state(read_deleted: str, whose: Whose) -> sa.Select[Any]:
+def _state_statement(read_deleted: str, whose: Whose) -> sa.Select[Any]:
     """Return the SELECT that tells whether a network has allocated addresses, and whether it is there."""
     in_network = fixed_ips.c.network_id == arg("by_id")
     in_use = sa.exists().where(in_network, fixed_ips.c.allocated == sa.true(), *visible(fixed_ips, "no"))
-    there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_of(whose))
+    there = sa.exists().where(t.c.id == arg("by_id"), *visible(t, read_deleted), *_project_clauses(whose))
     fields: list[sa.ColumnElement[Any]] = [in_use.label("in_use"), there.label("there")]
     return sa.select(*fields)
 
 
-_DELETE_ADDRESSES = soft_delete(fixed_ips).where(
+_DELETE_ADDRESSES = soft_delete_statement(fixed_ips).where(
     fixed_ips.c.network_id == arg("by_network"),
     sa.or_(fixed_ips.c.allocated == sa.false(), fixed_ips.c.allocated.is_(None)),
     *visible(fixed_ips, "no"),
@@ -500,13 +506,13 @@ def network_delete_safe(context: Context, network_id: int) -> None:
     transaction = current(context)
     number = as_id(network_id)
     whose, project = _scope(context, "allow_none")
-    statement = _state(context.read_deleted, whose)
+    statement = _state_statement(context.read_deleted, whose)
     state = None if number is None else transaction.row(statement, by_id=number, **project)
     if state is not None and state["in_use"]:
         raise exceptions.NetworkInUse(network_id=network_id)
     if state is None or not state["there"]:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    transaction.execute(_DELETE_ADDRESSES, by_network=number, **now())
+    transaction.execute(_DELETE_ADDRESSES, by_network=number, **deleted_now())
     # an address that was allocated in between is still live, and keeps its network
     if not transaction.execute(_DELETE, by_id=number):
         raise exceptions.RetryRequest(exceptions.NetworkInUse(network_id=network_id))

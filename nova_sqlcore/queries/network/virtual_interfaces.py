@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries.common.arguments import also_named
-from nova_sqlcore.queries.common.clauses import arg, owner, select_statement, visible
+from nova_sqlcore.queries.common.clauses import arg, own_project, select_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by
 from nova_sqlcore.tables import instances
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _of_instance(read_deleted: str, owned: bool) -> sa.Select[Any]:
+def _of_instance_statement(read_deleted: str, owned: bool) -> sa.Select[Any]:
     """Return the SELECT of an instance's interfaces: no row without the instance, one of NULLs without interfaces."""
     joined = instances.outerjoin(t, sa.and_(t.c.instance_uuid == instances.c.uuid, *visible(t, "no")))
     project = (instances.c.project_id == arg("project_id"),) if owned else ()
@@ -101,9 +101,9 @@ def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> l
     Cost: 1 statement.
     Raises: InstanceNotFound(instance_id).
     """
-    project = owner(context)
+    project = own_project(context)
     params = {} if project is None else {"project_id": project}
-    statement = _of_instance(context.read_deleted, project is not None)
+    statement = _of_instance_statement(context.read_deleted, project is not None)
     found = current(context).rows(statement, uuid=instance_uuid, **params)
     if not found:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)

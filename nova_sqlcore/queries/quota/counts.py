@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _count_instances(read_deleted: str, has_project: bool, by_user: bool) -> sa.Select[Any]:
+def _count_instances_statement(read_deleted: str, has_project: bool, by_user: bool) -> sa.Select[Any]:
     fields = [sa.func.sum(instances.c[name]).label(name) for name in ("vcpus", "memory_mb")]
     fields.append(sa.func.count().label("instances"))
     where = [instances.c.project_id == arg("project_id") if has_project else instances.c.project_id.is_(None)]
@@ -41,14 +41,14 @@ def _instance_data_get_for_user(context: Context, project_id: str | None, user_i
     """
     params = {"project_id": project_id, "user_id": user_id or None}
     given = {name: value for name, value in params.items() if value is not None}
-    statement = _count_instances(context.read_deleted, project_id is not None, "user_id" in given)
+    statement = _count_instances_statement(context.read_deleted, project_id is not None, "user_id" in given)
     row = current(context).row(statement, **given)
     assert row is not None  # an aggregate without groups has one row
     return int(row["instances"]), int(row["vcpus"] or 0), int(row["memory_mb"] or 0)
 
 
 @functools.cache
-def _count_fixed_ips(shape: Shape) -> sa.Select[Any]:
+def _count_fixed_ips_statement(shape: Shape) -> sa.Select[Any]:
     joined = fixed_ips.join(instances, fixed_ips.c.instance_uuid == instances.c.uuid)
     return sa.select(sa.func.count()).select_from(joined).where(*equal(instances, shape), *visible(fixed_ips, "no"))
 
@@ -62,12 +62,12 @@ def _fixed_ip_count_by_project(context: Context, project_id: str) -> int:
     """
     authorize_project_context(context, project_id)
     shape, params = shape_of({"project_id": project_id})
-    count: int = current(context).scalar(_count_fixed_ips(shape), **params)
+    count: int = current(context).scalar(_count_fixed_ips_statement(shape), **params)
     return count
 
 
 @functools.cache
-def _count_floating_ips(shape: Shape) -> sa.Select[Any]:
+def _count_floating_ips_statement(shape: Shape) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(
         *equal(floating_ips, shape), floating_ips.c.auto_assigned == sa.false(), *visible(floating_ips, "no")
     )
@@ -82,12 +82,12 @@ def _floating_ip_count_by_project(context: Context, project_id: str) -> int:
     """
     authorize_project_context(context, project_id)
     shape, params = shape_of({"project_id": project_id})
-    count: int = current(context).scalar(_count_floating_ips(shape), **params)
+    count: int = current(context).scalar(_count_floating_ips_statement(shape), **params)
     return count
 
 
 @functools.cache
-def _count_server_groups(holder: Shape) -> sa.Select[Any]:
+def _count_server_groups_statement(holder: Shape) -> sa.Select[Any]:
     return (
         sa.select(sa.func.count().label("count"))
         .select_from(instance_groups)
@@ -102,12 +102,12 @@ def _instance_group_count_by_project_and_user(context: Context, project_id: str 
     Cost: 1 statement.
     """
     shape, params = shape_of({"project_id": project_id, "user_id": user_id})
-    count: int = current(context).scalar(_count_server_groups(shape), **params)
+    count: int = current(context).scalar(_count_server_groups_statement(shape), **params)
     return count
 
 
 @functools.cache
-def _count_security_groups(shape: Shape) -> sa.Select[Any]:
+def _count_security_groups_statement(shape: Shape) -> sa.Select[Any]:
     where = (*equal(security_groups, shape), *visible(security_groups, "no"))
     return sa.select(sa.func.count().label("count")).where(*where)
 
@@ -147,7 +147,7 @@ def _sync_security_groups(context: Context, project_id: str, user_id: str | None
     """
     authorize_project_context(context, project_id)
     shape, params = shape_of({"project_id": project_id, "user_id": user_id})
-    return {"security_groups": current(context).scalar(_count_security_groups(shape), **params)}
+    return {"security_groups": current(context).scalar(_count_security_groups_statement(shape), **params)}
 
 
 def _sync_server_groups(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:

@@ -28,13 +28,13 @@ _DEFAULT_QUOTA_NAME: Final = "default"
 
 
 @functools.cache
-def _limits(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _limits_statement(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Select[Any]:
     where = (*equal(table, shape), *visible(table, read_deleted))
     return sa.select(table.c.resource, table.c.hard_limit).where(*where).order_by(table.c.id)
 
 
 @functools.cache
-def _set_limit(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
+def _set_limit_statement(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
     where = (*equal(table, shape, BY), *visible(table, read_deleted))
     return sa.update(table).where(*where).values(assigned(table, ("hard_limit",)))
 
@@ -42,14 +42,14 @@ def _set_limit(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Update:
 def _limits_by(context: Context, table: sa.Table, read_deleted: str, /, **key: Any) -> Row:
     """Return the key and, by resource, the limits that it has; of several for a resource the newest."""
     shape, params = shape_of(key)
-    found = current(context).rows(_limits(table, read_deleted, shape), **params)
+    found = current(context).rows(_limits_statement(table, read_deleted, shape), **params)
     return key | {row["resource"]: row["hard_limit"] for row in found}
 
 
 def _update_limit(context: Context, table: sa.Table, read_deleted: str, limit: Any, /, **key: Any) -> int:
     """Set the limits with this key and return how many there are."""
     shape, params = shape_of(key, BY)
-    return current(context).execute(_set_limit(table, read_deleted, shape), **params, hard_limit=limit)
+    return current(context).execute(_set_limit_statement(table, read_deleted, shape), **params, hard_limit=limit)
 
 
 # -- limits of projects and users -------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import (
     arg_list,
     chunks,
-    now,
+    deleted_now,
     rows_in,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     visible,
 )
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
@@ -64,10 +64,10 @@ def usages_statement(dialect: Dialect, locked: bool, shape: Shape) -> sa.Select[
     """Return the statement for the live usages with a key of this shape, by id, with or without a lock."""
     where = (*equal(quota_usages, shape), *visible(quota_usages, "no"))
     found = select_statement(quota_usages).where(*where).order_by(quota_usages.c.id)
-    return _lock(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
+    return _locked(dialect, found, quota_usages, "ix_quota_usages_project_id") if locked else found
 
 
-def _lock(dialect: Dialect, statement: AnySelect, table: sa.Table, index: str) -> AnySelect:
+def _locked(dialect: Dialect, statement: AnySelect, table: sa.Table, index: str) -> AnySelect:
     """Return ``statement`` as one that locks what it finds by this index.
 
     By another one, such as that of live rows, the MySQL family waits for whatever rows of other projects are locked.
@@ -76,7 +76,7 @@ def _lock(dialect: Dialect, statement: AnySelect, table: sa.Table, index: str) -
 
 
 @functools.cache
-def _save_usages(names: tuple[str, ...], count: int) -> sa.Update:
+def _save_usages_statement(names: tuple[str, ...], count: int) -> sa.Update:
     """Return the UPDATE that gives each of ``count`` usages numbers of its own."""
     ids = [sa.bindparam(f"id_{place}", type_=quota_usages.c.id.type) for place in range(count)]
     changes = {}
@@ -151,7 +151,7 @@ def save_changed(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) 
     names = tuple(name for name in _SAVED if any(usage[name] != old[name] for usage, old in changed))
     for some in chunks(changed, _SAVED_AT_ONCE):
         params = {f"{name}_{n}": usage[name] for n, (usage, _) in enumerate(some) for name in ("id", *names)}
-        transaction.execute(_save_usages(names, len(some)), **params)
+        transaction.execute(_save_usages_statement(names, len(some)), **params)
 
 
 # -- reserving --------------------------------------------------------------------------------------------------------
@@ -553,28 +553,28 @@ _CLAIMED = (reservations.c.id, reservations.c.usage_id, reservations.c.resource,
 
 
 _INDEXES: Final = {"id": "PRIMARY", "uuid": "reservations_uuid_idx"}
-_CLOSE = soft_delete(reservations).where(reservations.c.id.in_(arg_list("keys")))
+_CLOSE = soft_delete_statement(reservations).where(reservations.c.id.in_(arg_list("keys")))
 
 
 @functools.cache
-def _by_ids(dialect: Dialect) -> sa.Select[Any]:
+def _by_ids_statement(dialect: Dialect) -> sa.Select[Any]:
     found = select_statement(quota_usages).where(quota_usages.c.id.in_(arg_list("ids")))
-    return _lock(dialect, found.order_by(quota_usages.c.id), quota_usages, "PRIMARY")
+    return _locked(dialect, found.order_by(quota_usages.c.id), quota_usages, "PRIMARY")
 
 
-def _live(key: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _live_clauses(key: str) -> tuple[sa.ColumnElement[bool], ...]:
     return reservations.c[key].in_(arg_list("keys")), *visible(reservations, "no")
 
 
 @functools.cache
-def _find(dialect: Dialect, key: str) -> sa.Select[Any]:
-    found = sa.select(*_CLAIMED).where(*_live(key)).order_by(reservations.c.id)
-    return _lock(dialect, found, reservations, _INDEXES[key])
+def _find_statement(dialect: Dialect, key: str) -> sa.Select[Any]:
+    found = sa.select(*_CLAIMED).where(*_live_clauses(key)).order_by(reservations.c.id)
+    return _locked(dialect, found, reservations, _INDEXES[key])
 
 
 @functools.cache
-def _find_and_close(key: str) -> sa.sql.expression.Executable:
-    return soft_delete(reservations).where(*_live(key)).returning(*_CLAIMED)
+def _find_and_close_statement(key: str) -> sa.sql.expression.Executable:
+    return soft_delete_statement(reservations).where(*_live_clauses(key)).returning(*_CLAIMED)
 
 
 @require_context
@@ -624,9 +624,9 @@ def _expire(context: Context) -> int:
     found = transaction.rows(_EXPIRED, now=clock.utcnow())
     if found:
         ids = sorted({row["usage_id"] for row in found})
-        locked = rows_in(transaction, _by_ids(transaction.dialect), "ids", ids)
+        locked = rows_in(transaction, _by_ids_statement(transaction.dialect), "ids", ids)
         live = {row["id"]: row for row in locked if row["deleted"] == 0}
-        claimed = _claim(transaction, "id", [row["id"] for row in found])
+        claimed = _close(transaction, "id", [row["id"] for row in found])
         _apply(transaction, [row for row in claimed if row["usage_id"] in live], live, used=False)
     return len(found)
 
@@ -638,7 +638,7 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     transaction = current(context)
     usages = {row["id"]: row for row in _usages_of_project(transaction, project_id) if _is_of(row, user_id)}
     wanted = list(dict.fromkeys(given))
-    claimed = _claim(transaction, "uuid", wanted)
+    claimed = _close(transaction, "uuid", wanted)
     for reservation in claimed:
         if reservation["usage_id"] not in usages:
             raise KeyError(reservation["resource"])
@@ -647,13 +647,17 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     _apply(transaction, claimed, usages, used=used)
 
 
-def _claim(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]:
+def _close(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]:
     """Soft-delete the live reservations with these keys, and return what the usages need to know of them."""
     if transaction.dialect.update_returning:
-        return [row for some in chunks(keys) for row in transaction.rows(_find_and_close(key), keys=some, **now())]
-    claimed = rows_in(transaction, _find(transaction.dialect, key), "keys", keys)
+        return [
+            row
+            for some in chunks(keys)
+            for row in transaction.rows(_find_and_close_statement(key), keys=some, **deleted_now())
+        ]
+    claimed = rows_in(transaction, _find_statement(transaction.dialect, key), "keys", keys)
     for some in chunks([row["id"] for row in claimed]):
-        transaction.execute(_CLOSE, keys=some, **now())
+        transaction.execute(_CLOSE, keys=some, **deleted_now())
     return claimed
 
 

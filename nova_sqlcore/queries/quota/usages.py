@@ -31,23 +31,23 @@ PER_PROJECT_QUOTAS = ["fixed_ips", "floating_ips", "networks"]
 _NUMBERS: Final = ("in_use", "reserved", "until_refresh")
 
 
-def _of_user(shape: Shape) -> sa.ColumnElement[bool]:
+def _of_user_clause(shape: Shape) -> sa.ColumnElement[bool]:
     """Return the clause for the usages of a user and those of the project as a whole."""
     return sa.or_(t.c.user_id.is_(None), *equal(t, shape, BY))
 
 
 @functools.cache
-def _sums(project: Shape, user: Shape | None) -> sa.Select[Any]:
+def _sums_statement(project: Shape, user: Shape | None) -> sa.Select[Any]:
     where = [*equal(t, project), *visible(t, "no")]
     if user is not None:
-        where.append(_of_user(user))
+        where.append(_of_user_clause(user))
     sums = (sa.func.sum(t.c[name]).label(name) for name in ("in_use", "reserved"))
     return sa.select(t.c.resource, *sums).where(*where).group_by(*exactly(t.c.resource))
 
 
 @functools.cache
-def _update(key: Shape, user: Shape, names: tuple[str, ...]) -> sa.Update:
-    return sa.update(t).where(*equal(t, key, BY), _of_user(user), *visible(t, "no")).values(assigned(t, names))
+def _update_statement(key: Shape, user: Shape, names: tuple[str, ...]) -> sa.Update:
+    return sa.update(t).where(*equal(t, key, BY), _of_user_clause(user), *visible(t, "no")).values(assigned(t, names))
 
 
 # -- reading and updating ---------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def _sums_of(context: Context, project_id: str, **whose: Any) -> Row:
     """Return what is in use and reserved by resource; SUM is not an int on every server."""
     project, params = shape_of({"project_id": project_id})
     user, user_params = shape_of(whose, BY)
-    found = current(context).rows(_sums(project, user if whose else None), **params, **user_params)
+    found = current(context).rows(_sums_statement(project, user if whose else None), **params, **user_params)
     return {row["resource"]: {name: int(row[name]) for name in ("in_use", "reserved")} for row in found}
 
 
@@ -114,7 +114,7 @@ def quota_usage_update(context: Context, project_id: str, user_id: str, resource
     given = bulk_changes(transaction, t, {name: kwargs[name] for name in _NUMBERS if name in kwargs})
     key, params = shape_of({"project_id": project_id, "resource": resource}, BY)
     user, user_params = shape_of({"user_id": user_id}, BY)
-    if not transaction.execute(_update(key, user, tuple(given)), **params, **user_params, **given):
+    if not transaction.execute(_update_statement(key, user, tuple(given)), **params, **user_params, **given):
         raise exceptions.QuotaUsageNotFound(project_id=project_id)
 
 

@@ -91,7 +91,7 @@ def get(transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: An
     Cost: 1 statement; 1 more for the system metadata of its instances.
     """
     shape, params = shape_of(key)
-    row = transaction.row(_one(read_deleted, shape, wanted, transaction.dialect), **params)
+    row = transaction.row(_one_statement(read_deleted, shape, wanted, transaction.dialect), **params)
     if row is None:
         return None
     for name, relation in _relations(wanted).items():
@@ -123,7 +123,7 @@ def take_grantee(rule: Row) -> Row:
 
 
 @functools.lru_cache(maxsize=128)
-def _one(read_deleted: str, shape: Shape, wanted: Joins, dialect: Dialect) -> sa.Select[Any]:
+def _one_statement(read_deleted: str, shape: Shape, wanted: Joins, dialect: Dialect) -> sa.Select[Any]:
     embedded = (
         children.embedded(relation, t, dialect).label(_PACKED + name) for name, relation in _relations(wanted).items()
     )

@@ -20,11 +20,11 @@ from nova_sqlcore.core.scopes import apart_until_begun, scopes_of
 from nova_sqlcore.queries.common.clauses import (
     arg,
     changes,
+    deleted_now,
     different,
-    now,
-    owner,
+    own_project,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     visible,
     warn_if_hidden,
 )
@@ -61,12 +61,14 @@ _IN_USE = sa.select(
 
 
 @functools.cache
-def _destroy(read_deleted: str) -> tuple[sa.Update, ...]:
+def _destroy_statements(read_deleted: str) -> tuple[sa.Update, ...]:
     """Return the soft deletes of a group, its memberships, and the rules that are its own or grant it access."""
     group_id: sa.BindParameter[Any] = arg("by_group_id")
     either = sa.or_(rules.c.parent_group_id == group_id, rules.c.group_id == group_id)
     where = {t: t.c.id == group_id, memberships: memberships.c.security_group_id == group_id, rules: either}
-    return tuple(soft_delete(table).where(clause, *visible(table, read_deleted)) for table, clause in where.items())
+    return tuple(
+        soft_delete_statement(table).where(clause, *visible(table, read_deleted)) for table, clause in where.items()
+    )
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ def security_group_get(
     """
     paths = [path for path in columns_to_join or () if path.startswith("instances")]
     wanted = _joins(paths)._replace(grantees=True)
-    project = owner(context)
+    project = own_project(context)
     owned = {} if project is None else {"project_id": project}
     row = _get(current(context), context.read_deleted, wanted, security_group_id, **owned)
     if row is None:
@@ -213,13 +215,13 @@ def security_group_update(
     given = changes(t, values, transaction)
     if row is not None and different(row, given):
         given = changes(t, {"updated_at": clock.utcnow()}, transaction) | given
-        row = _update(transaction, context.read_deleted, row, given)
+        row = _write(transaction, context.read_deleted, row, given)
     if row is None:
         raise exceptions.SecurityGroupNotFound(security_group_id=security_group_id)
     return cast("rows.SecurityGroupWithChildren", row)
 
 
-def _update(transaction: Transaction, read_deleted: str, row: Row, given: Row) -> Row | None:
+def _write(transaction: Transaction, read_deleted: str, row: Row, given: Row) -> Row | None:
     """Write ``given`` to the group and return it as it is now, or None if it has gone meanwhile."""
     after = row | given
     try:
@@ -240,8 +242,8 @@ def security_group_destroy(context: Context, security_group_id: int) -> None:
     """
     number = as_id(security_group_id)
     if number is not None:
-        for statement in _destroy(context.read_deleted):
-            current(context).execute(statement, by_group_id=number, **now())
+        for statement in _destroy_statements(context.read_deleted):
+            current(context).execute(statement, by_group_id=number, **deleted_now())
 
 
 # -- the default group ------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def _one(read_deleted: str, shape: Shape) -> Select[rows.KeyPair]:
+def _one_statement(read_deleted: str, shape: Shape) -> Select[rows.KeyPair]:
     """Return the SELECT of a key pair: of several with the name the live one, else the newest."""
     live_first = sa.case((t.c.deleted == 0, 0), else_=1)
     where = (*equal(t, shape), *visible(t, read_deleted))
@@ -31,7 +31,7 @@ def _one(read_deleted: str, shape: Shape) -> Select[rows.KeyPair]:
 
 
 @functools.cache
-def _count(shape: Shape) -> sa.Select[Any]:
+def _count_statement(shape: Shape) -> sa.Select[Any]:
     return sa.select(sa.func.count().label("count")).where(*equal(t, shape), *visible(t, "no"))
 
 
@@ -44,7 +44,7 @@ def key_pair_get(context: Context, user_id: str, name: str) -> rows.KeyPair:
     Raises: KeypairNotFound(user_id, name).
     """
     shape, params = shape_of({"user_id": user_id, "name": name})
-    row = current(context).row(_one(context.read_deleted, shape), **params)
+    row = current(context).row(_one_statement(context.read_deleted, shape), **params)
     if row is None:
         raise exceptions.KeypairNotFound(user_id=user_id, name=name)
     return row
@@ -68,7 +68,7 @@ def key_pair_count_by_user(context: Context, user_id: str) -> int:
     Cost: 1 statement.
     """
     shape, params = shape_of({"user_id": user_id})
-    count: int = current(context).scalar(_count(shape), **params)
+    count: int = current(context).scalar(_count_statement(shape), **params)
     return count
 
 

@@ -37,18 +37,18 @@ _COUNT = sa.select(sa.func.count().label("count")).where(t.c.parent_group_id == 
 
 
 @functools.cache
-def _granting(read_deleted: str) -> sa.Select[Any]:
+def _granting_statement(read_deleted: str) -> sa.Select[Any]:
     return sa.select(*GRANTING).select_from(WITH_GRANTEES).where(*visible(t, read_deleted)).order_by(t.c.id)
 
 
 @functools.cache
-def _of_group(read_deleted: str) -> sa.Select[Any]:
-    return _granting(read_deleted).where(t.c.parent_group_id == arg("group_id"))
+def _of_group_statement(read_deleted: str) -> sa.Select[Any]:
+    return _granting_statement(read_deleted).where(t.c.parent_group_id == arg("group_id"))
 
 
 @functools.cache
-def _of_instance(read_deleted: str) -> sa.Select[Any]:
-    with_parents = _granting(read_deleted).join(groups, groups.c.id == t.c.parent_group_id)
+def _of_instance_statement(read_deleted: str) -> sa.Select[Any]:
+    with_parents = _granting_statement(read_deleted).join(groups, groups.c.id == t.c.parent_group_id)
     return with_parents.where(groups.c.id.in_(IDS_OF_INSTANCE), groups.c.deleted == 0, t.c.deleted == 0)
 
 
@@ -88,7 +88,7 @@ def security_group_rule_get_by_security_group(
     if not wanted.grantees:
         bare = rows_by(transaction, t, context.read_deleted, parent_group_id=number)
         return cast("list[rows.SecurityGroupRuleWithGroups]", bare)
-    found = _granted(transaction.rows(_of_group(context.read_deleted), group_id=number))
+    found = _granted(transaction.rows(_of_group_statement(context.read_deleted), group_id=number))
     grantees = [rule["grantee_group"] for rule in found if rule["grantee_group"] is not None]
     security_group_rows.attach(transaction, grantees, wanted._replace(grantees=False))
     return cast("list[rows.SecurityGroupRuleWithGroups]", found)
@@ -101,7 +101,7 @@ def security_group_rule_get_by_instance(context: Context, instance_uuid: str) ->
 
     Cost: 1 statement.
     """
-    found = _granted(current(context).rows(_of_instance(context.read_deleted), instance_uuid=instance_uuid))
+    found = _granted(current(context).rows(_of_instance_statement(context.read_deleted), instance_uuid=instance_uuid))
     return cast("list[rows.SecurityGroupRuleWithGroups]", found)
 
 

@@ -19,11 +19,11 @@ from nova_sqlcore.queries.common.clauses import (
     arg_list,
     changes,
     columns,
+    deleted_now,
     different,
-    now,
     rows_in,
     select_statement,
-    soft_delete,
+    soft_delete_statement,
     split,
     visible,
 )
@@ -60,13 +60,13 @@ _INSTANCE: Final = "instance_of_"
 
 
 @functools.cache
-def _of_instances(read_deleted: str) -> Select[rows.BlockDeviceMapping]:
+def _of_instances_statement(read_deleted: str) -> Select[rows.BlockDeviceMapping]:
     where = (t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, read_deleted))
     return select_statement(t).where(*where).order_by(t.c.id)
 
 
 @functools.lru_cache(maxsize=64)
-def _of_volume(read_deleted: str, shape: Shape, with_instance: bool, only_first: bool) -> sa.Select[Any]:
+def _of_volume_statement(read_deleted: str, shape: Shape, with_instance: bool, only_first: bool) -> sa.Select[Any]:
     """Return the SELECT of the mappings with this key; live ones have their instance, in whatever state that is."""
     statement: sa.Select[Any] = select_statement(t).where(*equal(t, shape), *visible(t, read_deleted)).order_by(t.c.id)
     if with_instance:
@@ -76,15 +76,17 @@ def _of_volume(read_deleted: str, shape: Shape, with_instance: bool, only_first:
 
 
 @functools.lru_cache(maxsize=64)
-def _locked_device(read_deleted: str, shape: Shape, dialect: Dialect) -> Select[rows.BlockDeviceMapping]:
+def _locked_device_statement(read_deleted: str, shape: Shape, dialect: Dialect) -> Select[rows.BlockDeviceMapping]:
     where = (*equal(t, shape), *visible(t, read_deleted))
     return dialect.lock_row(select_statement(t).where(*where).order_by(t.c.id).limit(1))
 
 
 @functools.lru_cache(maxsize=64)
-def _destroy_other_swap(read_deleted: str, shape: Shape) -> sa.Update:
+def _destroy_other_swap_statement(read_deleted: str, shape: Shape) -> sa.Update:
     is_swap = (t.c.source_type == "blank", t.c.guest_format == "swap")
-    return soft_delete(t).where(*equal(t, shape, BY), *is_swap, t.c.id != arg("kept_id"), *visible(t, read_deleted))
+    return soft_delete_statement(t).where(
+        *equal(t, shape, BY), *is_swap, t.c.id != arg("kept_id"), *visible(t, read_deleted)
+    )
 
 
 @require_context
@@ -107,7 +109,7 @@ def block_device_mapping_get_all_by_instance_uuids(
     Cost: 1 statement per 500 instances, none without instances.
     """
     uuids = list(dict.fromkeys(instance_uuids or ()))
-    found = rows_in(current(context), _of_instances(context.read_deleted), "uuids", uuids)
+    found = rows_in(current(context), _of_instances_statement(context.read_deleted), "uuids", uuids)
     found.sort(key=lambda row: row["id"])
     return found
 
@@ -123,7 +125,7 @@ def block_device_mapping_get_all_by_volume_id(
     Cost: 1 statement.
     Raises: ValueError for another join.
     """
-    return _of(context, columns_to_join, only_first=False, volume_id=volume_id)
+    return _find_of_volume(context, columns_to_join, only_first=False, volume_id=volume_id)
 
 
 @require_context
@@ -136,18 +138,18 @@ def block_device_mapping_get_by_instance_and_volume_id(
     Cost: 1 statement.
     Raises: ValueError for another join.
     """
-    found = _of(context, columns_to_join, only_first=True, volume_id=volume_id, instance_uuid=instance_uuid)
+    found = _find_of_volume(context, columns_to_join, only_first=True, volume_id=volume_id, instance_uuid=instance_uuid)
     return found[0] if found else None
 
 
-def _of(
+def _find_of_volume(
     context: Context, joins: Sequence[str] | None, *, only_first: bool, **key: str
 ) -> list[rows.BlockDeviceMappingWithInstance]:
     for join in joins or ():
         if join != "instance":
             raise ValueError(f"a block device mapping has no join {join!r}; there is 'instance'")
     shape, params = shape_of(key)
-    found = current(context).rows(_of_volume(context.read_deleted, shape, bool(joins), only_first), **params)
+    found = current(context).rows(_of_volume_statement(context.read_deleted, shape, bool(joins), only_first), **params)
     if joins:
         for row in found:
             instance = split(row, _INSTANCE)
@@ -212,12 +214,12 @@ def block_device_mapping_update_or_create(
         hold(transaction, t.name, given["instance_uuid"])
     if given["device_name"]:
         shape, params = shape_of({name: given[name] for name in ("instance_uuid", "device_name")})
-        row = transaction.row(_locked_device(context.read_deleted, shape, transaction.dialect), **params)
+        row = transaction.row(_locked_device_statement(context.read_deleted, shape, transaction.dialect), **params)
     row = _insert(transaction, given) if row is None else _write(transaction, row, given)
     if is_swap:
         shape, params = shape_of({"instance_uuid": given["instance_uuid"]}, BY)
-        statement = _destroy_other_swap(context.read_deleted, shape)
-        transaction.execute(statement, kept_id=row["id"], **params, **now())
+        statement = _destroy_other_swap_statement(context.read_deleted, shape)
+        transaction.execute(statement, kept_id=row["id"], **params, **deleted_now())
     return row
 
 

@@ -15,8 +15,8 @@ from nova_sqlcore.queries.common.constraints import (
     constraint,
     equal_any,
     not_equal,
-    shape_of,
-    where,
+    terms_of,
+    where_clauses,
 )
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def test_shapes() -> None:
 
 
 def test_the_shape_of_a_statement_holds_no_values() -> None:
-    one, params = shape_of({"user_id": equal_any("a", None), "file_name": not_equal("b")})
-    other, _ = shape_of({"user_id": equal_any("x", None), "file_name": not_equal("y")})
+    one, params = terms_of({"user_id": equal_any("a", None), "file_name": not_equal("b")})
+    other, _ = terms_of({"user_id": equal_any("x", None), "file_name": not_equal("y")})
     assert one == other
-    assert one != shape_of({"user_id": equal_any("a", "b"), "file_name": not_equal("b")})[0]
+    assert one != terms_of({"user_id": equal_any("a", "b"), "file_name": not_equal("b")})[0]
     assert params == {"user_id_is": "a", "file_name_is": "b"}
-    statement = sa.select(T.c.id).where(*where(T, one))
+    statement = sa.select(T.c.id).where(*where_clauses(T, one))
     assert str(statement.compile()).partition("WHERE ")[2] == (
         "(certificates.user_id = :user_id_is OR certificates.user_id IS NULL) "
         "AND certificates.file_name != :file_name_is"
