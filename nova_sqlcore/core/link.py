@@ -151,7 +151,7 @@ class Link:
     def rollback(self) -> None:
         """Roll back."""
         self.unsure = True
-        if self.connection.in_transaction():
+        if self.connection.get_transaction() is not None:  # it may be one whose COMMIT has failed
             self.connection.rollback()
             if self._shared:
                 self.raw.rollback()

@@ -241,3 +241,27 @@ def test_no_state_follows_the_end() -> None:
     assert not FOLLOWING[State.ENDED]
     for state in State:
         assert state is State.ENDED or State.ENDED in FOLLOWING[state]
+
+
+def test_a_connection_whose_commit_has_failed_serves_the_next_one(
+    admin: RequestContext, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the certification of Galera."""
+    dialect: Any = tx.main.engine.dialect
+
+    def refuse(raw: Any) -> None:
+        monkeypatch.undo()
+        raise dialect.loaded_dbapi.IntegrityError("refused")
+
+    with pytest.raises(exceptions.DBError, match="refused"), tx.writer(admin) as transaction:
+        transaction.insert_many(tables.certificates, [{"file_name": "lost"}] * 2)  # SQLAlchemy has a part in it
+        link = transaction._link
+        assert link is not None
+        if not link.connection.in_transaction():  # but not on MySQL
+            link.connection.begin()
+        monkeypatch.setattr(dialect, "do_commit", refuse)
+    for name in ("a", "b"):
+        with tx.writer(admin) as transaction:
+            transaction.insert_many(tables.certificates, [{"file_name": name}])
+    with tx.reader(admin) as transaction:
+        assert transaction.scalars(sa.select(tables.certificates.c.file_name)) == ["a", "b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import tx
@@ -47,7 +47,8 @@ class Processes:
         """Return what ``call(number, *args)`` gives in each process, on the database at ``url`` or on several."""
         urls = itertools.cycle(url if isinstance(url, list) else [url])
         futures = [self._pool.submit(_run, next(urls), call, number, *args) for number in range(COUNT)]
-        return [future.result(timeout=100) for future in futures]
+        wait(futures, timeout=100)  # what fails must not leave others at work
+        return [future.result(timeout=0) for future in futures]
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def page(kinds: Iterable[Kind], run: Run, versions: Mapping[str, str]) -> str:
         "of servers show how many transactions",
         "began again after a conflict, and how many milliseconds the slowest call took.",
         "",
-        *_listed(versions),
+        f"{'; '.join(versions.values())}.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -52,10 +52,6 @@ def _cells(kind: Kind, found: Sequence[Figures]) -> list[str]:
     won = "all" if winners == {None} else " to ".join(str(one) for one in sorted({min(winners), max(winners)}))  # type: ignore[type-var]  # numbers
     costs = (f"{figures.retries}, {figures.longest * 1000:.0f} ms" for figures in found)
     return [kind.name, f"``{kind.functions}``", str(found[0].calls), won, *costs]
-
-
-def _listed(versions: Mapping[str, str]) -> list[str]:
-    return [f"- {server}: {version}" for server, version in versions.items()]
 
 
 def _row(cells: Sequence[str]) -> list[str]:
