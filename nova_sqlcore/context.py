@@ -21,6 +21,7 @@ from nova_sqlcore.core.scopes import (
     scopes_of,
     with_attributes,
 )
+from nova_sqlcore.core.texts import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ class RequestContext:
     @read_deleted.setter
     def read_deleted(self, value: str) -> None:
         if value not in _READ_DELETED or not isinstance(value, str):
-            raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {value!r}")
+            raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {quoted(value)}")
         self._read_deleted = cast("ReadDeleted", value)
 
     @property
@@ -231,7 +232,7 @@ def authorize_project_context(context: Any, project_id: str | None) -> None:
     Raises: Forbidden().
     """
     if is_user_context(context) and context.project_id != project_id:
-        raise exceptions.Forbidden(f"{_asker(context)} may not act for project {project_id!r}")
+        raise exceptions.Forbidden(f"{_asker(context)} may not act for project {quoted(project_id)}")
 
 
 def authorize_user_context(context: Any, user_id: str | None) -> None:
@@ -240,7 +241,7 @@ def authorize_user_context(context: Any, user_id: str | None) -> None:
     Raises: Forbidden().
     """
     if is_user_context(context) and context.user_id != user_id:
-        raise exceptions.Forbidden(f"{_asker(context)} may not act for user {user_id!r}")
+        raise exceptions.Forbidden(f"{_asker(context)} may not act for user {quoted(user_id)}")
 
 
 def authorize_quota_class_context(context: Any, class_name: str | None) -> None:
@@ -250,7 +251,8 @@ def authorize_quota_class_context(context: Any, class_name: str | None) -> None:
     """
     if is_user_context(context) and (not context.quota_class or context.quota_class != class_name):
         raise exceptions.Forbidden(
-            f"{_asker(context)}, of quota class {context.quota_class!r}, may not act for quota class {class_name!r}"
+            f"{_asker(context)}, of quota class {quoted(context.quota_class)}, may not act for quota class "
+            f"{quoted(class_name)}"
         )
 
 
@@ -265,7 +267,7 @@ def require_admin_context(context: Any) -> None:
 
 def _asker(context: Any) -> str:
     """Say who asks; nothing else of a context may appear in a message."""
-    return f"user {context.user_id!r} of project {context.project_id!r}"
+    return f"user {quoted(context.user_id)} of project {quoted(context.project_id)}"
 
 
 def require_context(f: Callable[P, R]) -> Callable[P, R]:

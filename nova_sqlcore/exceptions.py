@@ -10,6 +10,7 @@ import pickle
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nova_sqlcore.core.texts import argument
 from nova_sqlcore.settings import settings
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class NovaException(Exception):
 
     def _filled(self) -> str:
         try:
-            return self.msg_fmt % self.kwargs
+            return self.msg_fmt % {name: argument(value) for name, value in self.kwargs.items()}
         except (KeyError, TypeError, ValueError):
             logger.exception("%s: no message can be made of %s", type(self).__name__, sorted(self.kwargs))
             if settings.fatal_exception_format_errors:

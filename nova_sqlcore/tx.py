@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, 
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections, reports
-from nova_sqlcore.core.arguments import check_containers, containers, walked, walked_by_name
+from nova_sqlcore.core.arguments import containers, fit, walked, walked_by_name
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
@@ -204,9 +204,9 @@ class Scope(Generic[Given_co]):
             host = None if self._independent else outer
             if host is not None:
                 self.check(host)
-            if wanted:
-                check_containers(wanted, args, kwargs)
             given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
+            if wanted:
+                fit(function, wanted, *given)
             if host is not None:
                 if reports.calls or reports.statements:
                     with reports.JoinedCall(host, name):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from nova_sqlcore import exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 #: Most arguments are of these types; they are looked at no further.
@@ -49,17 +53,22 @@ def _is_once_only(value: Any) -> bool:
 
 
 class Container(NamedTuple):
-    """A parameter whose hint names a mapping or an iterable."""
+    """A parameter whose hint names a mapping or an iterable, perhaps of mappings."""
 
     place: int
     name: str
     is_mapping: bool
+    of_mappings: bool
+    of_keys: bool
     may_be_none: bool
 
 
 _HINT: Final = re.compile(
-    r"(?:(?P<mapping>(?:Mutable)?Mapping|dict)|Iterable|Sequence|Collection|list|tuple|set)\[[^|]*\](?P<none> \| None)?"
+    r"(?:(?P<mapping>(?:Mutable)?Mapping|dict)|Iterable|Sequence|Collection|list|tuple|set)"
+    r"\[(?P<of>[^|]*)\](?P<none> \| None)?"
 )
+#: What an item is in a list that the library looks things up by.
+_KEYS: Final = ("str", "int")
 
 
 def containers(function: Callable[..., Any]) -> tuple[Container, ...]:
@@ -73,30 +82,89 @@ def containers(function: Callable[..., Any]) -> tuple[Container, ...]:
         hint = _HINT.fullmatch(str(parameter.annotation))
         is_one = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if hint is not None and is_one:
-            found.append(Container(place, name, bool(hint["mapping"]), bool(hint["none"]) or parameter.default is None))
+            is_mapping, of = bool(hint["mapping"]), hint["of"]
+            may_be_none = bool(hint["none"]) or not is_mapping
+            found.append(
+                Container(place, name, is_mapping, not is_mapping and "Mapping[" in of, of in _KEYS, may_be_none)
+            )
     return tuple(found)
 
 
-def check_containers(wanted: tuple[Container, ...], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def fit(function: Callable[..., Any], wanted: tuple[Container, ...], args: list[Any], kwargs: dict[str, Any]) -> None:
     """Refuse arguments that are neither a mapping nor an iterable where the function needs one; bytes are neither.
 
-    Pairs may stand for a mapping, as they do for ``dict``.
-    Raises: BadArgument naming the argument.
+    Dicts take the place of other mappings and of pairs, among the items of a list too. The arguments are those of
+    ``walked`` and ``walked_by_name``.
+    Raises: BadArgument naming the argument. TypeError for too many arguments, or too few.
     """
-    for place, name, is_mapping, _ in wanted:
-        if place < len(args):
-            value = args[place]
-        elif name in kwargs:
-            value = kwargs[name]
-        else:
+    try:
+        _fit(wanted, args, kwargs)
+    except exceptions.BadArgument:
+        inspect.signature(function).bind(*args, **kwargs)
+        raise
+
+
+def fitting(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function of any arguments as one whose containers are looked at, as those of scoped functions are."""
+    wanted = containers(function)
+
+    @functools.wraps(function)
+    def fitted(*args: P.args, **kwargs: P.kwargs) -> R:
+        given, named = list(args), dict(kwargs)
+        fit(function, wanted, given, named)
+        return function(*given, **named)  # type: ignore[arg-type]  # the same arguments
+
+    return fitted
+
+
+def _fit(wanted: tuple[Container, ...], args: list[Any], kwargs: dict[str, Any]) -> None:
+    for one in wanted:
+        if one.place >= len(args) and one.name not in kwargs:
             continue
-        if type(value) is dict or (not is_mapping and type(value) is list) or value is None:
+        value = args[one.place] if one.place < len(args) else kwargs[one.name]
+        if (type(value) is dict and one.is_mapping) or (value is None and one.may_be_none):
             continue
-        if not (hasattr(value, "items") or type(value) in (list, tuple) if is_mapping else _is_iterable(value)):
-            kind = "mapping, such as a dict" if is_mapping else "list or another iterable"
-            raise exceptions.BadArgument(f"the argument {name} takes a {kind}, not {type(value).__name__}")
+        if one.is_mapping:
+            _replace(one, args, kwargs, _dict_of(one.name, value))
+        elif not _is_iterable(value):
+            raise exceptions.BadArgument(
+                f"the argument {one.name} takes a list or another iterable, not {type(value).__name__}"
+            )
+        elif one.of_mappings:
+            _replace(one, args, kwargs, [_dict_of(one.name, item) for item in value])
+        elif one.of_keys and type(value) is not str:
+            _refuse_unhashable(one.name, value)
+
+
+def _replace(wanted: Container, args: list[Any], kwargs: dict[str, Any], value: Any) -> None:
+    if wanted.place < len(args):
+        args[wanted.place] = value
+    else:
+        kwargs[wanted.name] = value
+
+
+def _dict_of(name: str, value: Any) -> dict[Any, Any]:
+    """Return a mapping as a dict; pairs may stand for one, as they do for ``dict``."""
+    if isinstance(value, dict):
+        return value
+    is_mapping = hasattr(value, "items") and not isinstance(value, type)
+    if is_mapping or type(value) in (list, tuple):
+        try:
+            return dict(value.items() if is_mapping else value)
+        except (TypeError, ValueError):
+            raise exceptions.BadArgument(f"the argument {name} takes a mapping, or a list of pairs") from None
+    raise exceptions.BadArgument(f"the argument {name} takes a mapping, such as a dict, not {type(value).__name__}")
+
+
+def _refuse_unhashable(name: str, items: Any) -> None:
+    """Refuse what can't be looked up: lists in a list, whatever their depth."""
+    try:
+        hash(tuple(items))
+    except TypeError:
+        wrong = next((type(item).__name__ for item in items if type(item).__hash__ is None), "others")
+        raise exceptions.BadArgument(f"the argument {name} takes a list of plain values, not of {wrong}") from None
 
 
 def _is_iterable(value: Any) -> bool:
-    is_binary = isinstance(value, bytes | bytearray)
+    is_binary = isinstance(value, bytes | bytearray | memoryview)
     return not is_binary and (hasattr(type(value), "__iter__") or hasattr(type(value), "__getitem__"))

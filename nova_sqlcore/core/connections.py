@@ -431,7 +431,8 @@ def parse_url(connection: str | sa.URL) -> sa.URL:
     Raises: DBError naming what is wrong and the remedy.
     """
     url: sa.URL | None = None
-    with contextlib.suppress(sa.exc.ArgumentError, ValueError):  # the latter for a port that is not a number
+    # the second for a port that is not a number, the third for what can't be spelled in the message of the first
+    with contextlib.suppress(sa.exc.ArgumentError, ValueError, RecursionError):
         url = sa.make_url(connection)
     if url is None:  # raised here, where no other error, which may show the password, is its context
         raise exceptions.DBError("not a database URL; it looks like mysql+pymysql://user:password@host/nova")

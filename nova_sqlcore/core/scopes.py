@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core.texts import quoted
 
 if TYPE_CHECKING:
     import asyncio
@@ -114,7 +115,7 @@ def running_task() -> weakref.ref[asyncio.Task[Any]] | None:
 def check_context(context: Any) -> None:
     """Refuse what can't be a request context: a forgotten one has let another argument take its place.
 
-    Raises: NoContext, which does not show the object: it may hold secrets.
+    Raises: NoContext, which does not show the object: it may hold secrets. ValueError for a wrong ``read_deleted``.
     """
     missing = [name for name in _ATTRIBUTES if isinstance(context, type) or not hasattr(context, name)]
     if missing:
@@ -123,6 +124,16 @@ def check_context(context: Any) -> None:
             "the first argument is the request context, an object with user_id, project_id, is_admin and read_deleted; "
             f"got {kind}, which has no {missing[0]}"
         )
+    check_read_deleted(context.read_deleted)
+
+
+def check_read_deleted(word: Any) -> None:
+    """Refuse what is no word; statements, which are kept by it, have the last word on others.
+
+    Raises: ValueError.
+    """
+    if not isinstance(word, str):
+        raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {quoted(word)}")
 
 
 def scopes_of(context: Any) -> Scopes:

@@ -12,7 +12,6 @@ import ipaddress
 import json
 import math
 import re
-import reprlib
 import socket
 import uuid
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 
 from nova_sqlcore.core.equality import ExactComparator
+from nova_sqlcore.core.texts import start_of
 
 MAX_INT: Final = 0x7FFFFFFF
 MAX_BIGINT: Final = 0x7FFFFFFFFFFFFFFF
@@ -38,7 +38,7 @@ class UnstorableValue(ValueError):
 
     def __init__(self, place: str, holds: str, value: object) -> None:
         """Say that ``place`` (table.column) holds ``holds`` (with its article) and show the start of ``value``."""
-        super().__init__(f"{place} holds {holds}; got {_shown(value)!r} ({type(value).__name__})")
+        super().__init__(f"{place} holds {holds}; got {start_of(value)!r} ({type(value).__name__})")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the constructor, whose arguments are others than the text."""
@@ -54,17 +54,6 @@ def _unstorable(kind: type[UnstorableValue], text: str) -> UnstorableValue:
 
 class UnheldText(UnstorableValue):
     """Text that no row can have: a search for it finds nothing."""
-
-
-def _shown(value: object) -> str:
-    """Return the start of the value's text, whatever its size or depth."""
-    if isinstance(value, str):
-        return value[:60]
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"{'-' if value < 0 else ''}{abs(value) >> value.bit_length() - 64:x}..."
-    if isinstance(value, int | float | decimal.Decimal | datetime.date):
-        return str(value)[:60]
-    return reprlib.repr(value)[:60]
 
 
 class Kind(sa.TypeDecorator[Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables
 from nova_sqlcore.core import dialects, types
+from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
@@ -205,9 +205,7 @@ def _server_value(column: sa.Column[Any]) -> Any:
 
 
 def _unknown(table: sa.Table, name: str) -> str:
-    nearest = difflib.get_close_matches(str(name), _names(table), n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{table.name} has no column {name!r}{hint}"
+    return f"{table.name} has no column {quoted(name)}{nearest(name, _names(table))}"
 
 
 def _warn(table: sa.Table, name: str) -> None:

@@ -12,6 +12,7 @@ from nova_sqlcore import tx
 from nova_sqlcore.context import is_user_context
 from nova_sqlcore.core.arguments import walked, walked_by_name
 from nova_sqlcore.core.scopes import check_context
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common.clauses import columns, visible
 from nova_sqlcore.queries.compute.instances import instance_get_by_uuid
 from nova_sqlcore.queries.hosts.aggregates import aggregate_get
@@ -50,7 +51,7 @@ def configure(conf: Any) -> None:
     """Configure the main database from ``conf.database`` and the API database from ``conf.api_database``.
 
     A group without ``connection`` is left alone. ``connection_trace`` has no effect.
-    Raises: TypeError if the database is in use already.
+    Raises: TypeError if the database is in use already. AttributeError if ``conf`` has no such group.
     """
     for database, group in ((tx.main, conf.database), (tx.api, conf.api_database)):
         given = _get_db_conf(group)
@@ -112,7 +113,7 @@ def select_db_reader_mode(f: Callable[P, R]) -> Callable[P, R]:
 
     The reader is one of the replica if the parameter ``use_slave`` is true; only functions that may lag run in it.
     """
-    parameters = inspect.signature(f)
+    parameters = _signature(f)
     on_primary, on_replica = (
         scope.snapshot.named(f.__name__)(lambda context, call: call()) for scope in (tx.reader, tx.reader.async_)
     )
@@ -148,7 +149,7 @@ def require_aggregate_exists(f: Callable[P, R]) -> Callable[P, R]:
 
 def _after(look_up: Callable[[Context, Any], Any], f: Callable[P, R]) -> Callable[P, R]:
     """Return ``f`` as one that first looks up what its first two parameters name."""
-    parameters = inspect.signature(f)
+    parameters = _signature(f)
 
     @functools.wraps(f)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -157,6 +158,16 @@ def _after(look_up: Callable[[Context, Any], Any], f: Callable[P, R]) -> Callabl
         return f(*args, **kwargs)
 
     return checked
+
+
+def _signature(f: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function.
+
+    Raises: TypeError for what is none.
+    """
+    if not callable(f):
+        raise TypeError(f"a function is needed, not {quoted(f)}")
+    return inspect.signature(f)
 
 
 # -- queries ----------------------------------------------------------------------------------------------------------
@@ -173,14 +184,18 @@ def model_query(
 
     ``read_deleted`` counts in place of the context's. With ``project_only`` a user sees the rows of their project; with
     'allow_none' those of no project too.
-    Raises: TypeError if ``model`` is not a Table, or ``context`` not a context. ValueError for an unknown
-    ``read_deleted``, or a table that has no soft delete or no project.
+    Raises: TypeError if ``model`` is not a Table, ``args`` no columns, or ``context`` not a context. ValueError for an
+    unknown ``read_deleted``, or a table that has no soft delete or no project.
     """
     if not isinstance(model, sa.Table):
-        raise TypeError(f"model is a Table; got {model!r}")
+        raise TypeError(f"model is a Table; got {quoted(model)}")
     check_context(context)
     wanted = context.read_deleted if read_deleted is None else read_deleted
-    statement = sa.select(*(args or columns(model))).select_from(model).where(*visible(model, wanted))
+    try:
+        selected = sa.select(*(args or columns(model)))
+    except (TypeError, RecursionError, sa.exc.ArgumentError):
+        raise TypeError(f"args are columns; got {quoted(args)}") from None
+    statement = selected.select_from(model).where(*visible(model, wanted))
     if not project_only or not is_user_context(context):
         return statement
     if "project_id" not in model.c:

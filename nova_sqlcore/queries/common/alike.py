@@ -12,6 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core.texts import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +49,7 @@ def refuse_alike(transaction: Transaction, column: sa.Column[Any], keys: Iterabl
     for key in filter(_is_text, keys):
         other = known.setdefault(folded(key, binary=binary), key)
         if other != key:
-            raise exceptions.DBKeyClash(f"{column} {key!r} and {other!r} differ only {_LITTLE}")
+            raise exceptions.DBKeyClash(f"{column} {quoted(key)} and {quoted(other)} differ only {_LITTLE}")
 
 
 def _is_text(key: Any) -> bool:

@@ -12,6 +12,7 @@ from nova_sqlcore.context import is_user_context
 from nova_sqlcore.core import types, values
 from nova_sqlcore.core.dialects import vague
 from nova_sqlcore.core.lists import ListParameter
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def visible(table: sa.FromClause, read_deleted: str) -> tuple[sa.ColumnElement[b
             return (deleted != live,)
         case "yes":
             return ()
-    raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {read_deleted!r}")
+    raise ValueError(f"read_deleted is one of 'no', 'yes', 'only'; got {quoted(read_deleted)}")
 
 
 @functools.cache
@@ -70,8 +71,8 @@ def warn_if_hidden(context: Any, row: str, project_id: str | None) -> None:
     """Warn of a row, named with its article, that the user who stores it for this project will not see."""
     own = own_project(context)
     if own is not None and project_id != own:
-        whose = "without project_id" if project_id is None else f"of project {project_id!r}"
-        text = f"{row} {whose} is stored by a user of project {own!r}, where nobody but admins will see it"
+        whose = "without project_id" if project_id is None else f"of project {quoted(project_id)}"
+        text = f"{row} {whose} is stored by a user of project {quoted(own)}, where nobody but admins will see it"
         warn_caller(text, exceptions.HiddenRowWarning)
 
 

@@ -18,6 +18,7 @@ from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import values as stored_values
 from nova_sqlcore.core.scopes import apart_until_begun
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.core.values import refuse_unknown
 from nova_sqlcore.queries.common import constraints
 from nova_sqlcore.queries.common.arguments import also_named
@@ -459,10 +460,12 @@ def instance_destroy(
     tell that from one which does not meet the constraint.
     Lock: the instance's row, then its children's.
     Raises: InvalidUUID(uuid); InstanceNotFound(instance_id); ConstraintNotMet(). KeyError if the constraint names no
-    column.
+    column. BadArgument for what is not a Constraint.
     """
     if not is_uuid_like(instance_uuid):
         raise exceptions.InvalidUUID(uuid=instance_uuid)
+    if not isinstance(constraint, constraints.Constraint | None):
+        raise exceptions.BadArgument(f"the argument constraint takes a Constraint; got {quoted(constraint)}")
     transaction = current(context)
     seen, key = _key_of_instance(context, instance_uuid)
     shape, params = constraints.terms_of(constraint.conditions if constraint else {})

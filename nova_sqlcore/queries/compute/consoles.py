@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import arg, columns, split, visible
 from nova_sqlcore.queries.common.ids import as_id
@@ -153,7 +154,7 @@ def console_get_all_by_instance(
     """
     for name in columns_to_join or ():
         if name != "pool":
-            raise ValueError(f"a console has no join {name!r}; there is just 'pool'")
+            raise ValueError(f"a console has no join {quoted(name)}; there is just 'pool'")
     if columns_to_join:
         return cast("list[rows.Console]", _consoles(context, instance_uuid=instance_uuid))
     return rows_by(current(context), t, "yes", instance_uuid=instance_uuid)

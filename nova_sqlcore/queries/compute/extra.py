@@ -5,7 +5,6 @@ An instance has one row; no unique key says so. Users see the rows of all projec
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import tx
 from nova_sqlcore.core import types
+from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import columns, visible
 from nova_sqlcore.queries.common.lookups import Shape, bulk_changes, count_updated_by, equal, shape_of
@@ -56,10 +56,8 @@ def instance_extra_get_by_instance_uuid(
 
 def _texts(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
-        if name not in t.c:
-            nearest = difflib.get_close_matches(str(name), _TEXTS, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(f"{t.name} has no column {name!r}{hint}")
+        if name not in t.c.keys():  # noqa: SIM118  # of a collection of columns text alone may be asked
+            raise ValueError(f"{t.name} has no column {quoted(name)}{nearest(name, _TEXTS)}")
     return tuple(name for name in _TEXTS if name in names)
 
 

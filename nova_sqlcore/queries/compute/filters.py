@@ -6,7 +6,6 @@ the statement, which is built once; every value is a parameter. ``translate`` ma
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +14,10 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import patterns, types
 from nova_sqlcore.core.equality import alike, exactly
+from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.core.warn import warn_caller
 from nova_sqlcore.exceptions import UnknownFilterWarning
+from nova_sqlcore.queries.common.arguments import text_of
 from nova_sqlcore.queries.common.clauses import arg, arg_list, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.compute import rows as instance_rows
@@ -140,9 +141,8 @@ def translate(context: Context, filters: Mapping[str, Any], operator: str) -> Fi
 def _warn_of_unknown(rest: Iterable[str]) -> None:
     for name in rest:
         if name not in _KNOWN:
-            nearest = difflib.get_close_matches(str(name), _KNOWN, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            warn_caller(f"instances have no filter {name!r}{hint} (it leaves out nothing)", UnknownFilterWarning)
+            text = f"instances have no filter {quoted(name)}{nearest(name, _KNOWN)} (it leaves out nothing)"
+            warn_caller(text, UnknownFilterWarning)
 
 
 def _add_state(found: Filters, rest: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ def _add_state(found: Filters, rest: dict[str, Any]) -> None:
 
 def _moment(value: Any) -> datetime.datetime:
     if not hasattr(value, "utcoffset"):
-        raise AttributeError(f"the filter changes-since takes a datetime, not {value!r}")
+        raise AttributeError(f"the filter changes-since takes a datetime, not {quoted(value)}")
     moment: datetime.datetime = value
     return moment
 
@@ -194,7 +194,7 @@ def _add_tags(found: Filters, rest: dict[str, Any]) -> None:
             continue
         wanted = rest.pop(name)
         if not isinstance(wanted, _COLLECTIONS):
-            raise exceptions.InvalidInput(reason=f"the filter {name} takes a list of tags, not {wanted!r}")
+            raise exceptions.InvalidInput(reason=f"the filter {name} takes a list of tags, not {quoted(wanted)}")
         _check_length(name, wanted)
         distinct, unheld = _texts(tags.c.tag, wanted, found.dialect)
         if name == "tags-any":
@@ -227,7 +227,9 @@ def _add_pairs(found: Filters, name: str, value: Any) -> None:
     pairs: list[tuple[Any, Any]] = []
     for one in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(one, dict):
-            raise exceptions.InvalidInput(reason=f"the filter {name} takes a dict or a list of dicts, not {value!r}")
+            raise exceptions.InvalidInput(
+                reason=f"the filter {name} takes a dict or a list of dicts, not {quoted(value)}"
+            )
         pairs += one.items()
     _check_length(name, pairs)
     if pairs:
@@ -241,8 +243,7 @@ def _add_pairs(found: Filters, name: str, value: Any) -> None:
 def _add_patterns(found: Filters, rest: Mapping[str, Any], operator: str) -> None:
     """Translate all other columns: patterns that match anywhere; what is not a column means nothing."""
     for name in sorted(name for name in rest if name in instance_rows.COLUMNS):
-        value = rest[name]
-        text = value if isinstance(value, str) else str(value)
+        text = text_of(f"filters[{name!r}]", rest[name])
         found.add("pattern", name, operator, values=[f"%{text}%" if operator == "LIKE" else _pattern_text(name, text)])
 
 

@@ -10,15 +10,15 @@ that of a whole row. A name that is neither is refused with ValueError.
 
 from __future__ import annotations
 
-import datetime
 import functools
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.queries.common import children
+from nova_sqlcore.queries.common.arguments import moment_before
 from nova_sqlcore.queries.common.clauses import arg, chunks, own_project, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
 from nova_sqlcore.queries.common.paging import check_limit, process_sort_params
@@ -30,6 +30,7 @@ from nova_sqlcore.tables import instances as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterator, Mapping, Sequence
 
     from nova_sqlcore import rows
@@ -335,9 +336,10 @@ def instance_get_all_hung_in_rebooting(
     """Return the visible instances that have been rebooting, untouched, for so many seconds at least; by id.
 
     Cost: 1 statement.
+    Raises: BadArgument if ``reboot_window`` is not a number of seconds.
     """
     found = _visible(context, task_state="rebooting")
-    found.add("untouched since", values=[clock.utcnow() - datetime.timedelta(seconds=reboot_window)])
+    found.add("untouched since", values=[moment_before("reboot_window", reboot_window)])
     return _read(context, found, *_form_of_list([], columns))
 
 

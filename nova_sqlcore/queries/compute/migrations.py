@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import operator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.arguments import also_named, moment_before
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
@@ -223,8 +222,9 @@ def migration_get_unconfirmed_by_dest_compute(
 
     Soft-deleted ones are among them.
     Cost: 1 statement.
+    Raises: BadArgument if ``confirm_window`` is not a number of seconds.
     """
-    before = clock.utcnow() - datetime.timedelta(seconds=confirm_window)
+    before = moment_before("confirm_window", confirm_window)
     shape, params = shape_of({"dest_compute": dest_compute})
     return current(context).rows(_unconfirmed_statement(shape), before=before, **params)
 

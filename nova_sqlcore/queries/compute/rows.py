@@ -8,13 +8,13 @@ children of many instances come with one statement per kind.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
+from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, columns, own_project, visible
@@ -120,9 +120,7 @@ def _form(joins: tuple[str, ...], only: tuple[str, ...] | None, name_is_number: 
 
 def _check(name: str, legal: Collection[str], kind: str) -> None:
     if name not in legal:
-        nearest = difflib.get_close_matches(str(name), legal, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"an instance has no {kind} {name!r}{hint}")
+        raise ValueError(f"an instance has no {kind} {quoted(name)}{nearest(name, legal)}")
 
 
 # -- the computed name ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
-from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.arguments import also_named, check_whole
 from nova_sqlcore.queries.common.clauses import columns, deleted_now, soft_delete_statement, visible
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
 from nova_sqlcore.queries.flavors.ids import _flavor_get_id_from_flavor, live_id_statement
@@ -76,6 +76,7 @@ def flavor_extra_specs_update_or_create(
     Raises: FlavorNotFound(flavor_id). FlavorExtraSpecUpdateCreateFailed(id=flavor_id, retries=max_retries) after so
     many attempts that each met a taken key. DBKeyClash.
     """
+    check_whole("max_retries", max_retries)
     for _ in range(max_retries):
         try:
             _write(context, flavor_id, specs)

@@ -16,6 +16,8 @@ from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import types
 from nova_sqlcore.core.equality import alike
+from nova_sqlcore.core.scopes import check_read_deleted
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.alike import refuse_alike
 from nova_sqlcore.queries.common.arguments import also_named
@@ -186,8 +188,10 @@ def flavor_get_by_flavor_id(context: Context, flavor_id: str, read_deleted: str 
 
     ``read_deleted`` counts in place of the context's.
     Cost: 1 statement.
-    Raises: FlavorNotFound(flavor_id).
+    Raises: FlavorNotFound(flavor_id); ValueError for an unknown ``read_deleted``.
     """
+    if read_deleted is not None:
+        check_read_deleted(read_deleted)
     row = _get(context, context.read_deleted if read_deleted is None else read_deleted, flavorid=flavor_id)
     if row is None:
         raise exceptions.FlavorNotFound(flavor_id=flavor_id)
@@ -267,11 +271,15 @@ def flavor_get_all(
 
 
 def _order(key: str, direction: str) -> _Order:
-    if key not in _NAMES:
+    if not _is_text(key) or key not in _NAMES:
         raise exceptions.InvalidSortKey(key)
-    if direction not in _DIRECTIONS:
-        raise ValueError(f"a sort direction is one of {', '.join(_DIRECTIONS)}; got {direction!r}")
+    if not _is_text(direction) or direction not in _DIRECTIONS:
+        raise ValueError(f"a sort direction is one of {', '.join(_DIRECTIONS)}; got {quoted(direction)}")
     return _Order(key, *_DIRECTIONS[direction])
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _wanted(context: Context, filters: Mapping[str, Any]) -> tuple[tuple[str, ...], Row]:

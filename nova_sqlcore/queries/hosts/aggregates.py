@@ -202,7 +202,7 @@ def aggregate_create(
 
     Cost: 1 statement, 2 on PostgreSQL, 3 on the MySQL family; 1 more for metadata.
     Lock: the name.
-    Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name. DBKeyClash.
+    Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name. DBKeyClash. KeyError without a name.
     """
     transaction = current(context)
     name = values["name"]

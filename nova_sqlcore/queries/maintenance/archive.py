@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables, tx
 from nova_sqlcore.context import get_admin_context
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common.clauses import arg, arg_list
 from nova_sqlcore.queries.maintenance import moving, trees
 from nova_sqlcore.queries.maintenance.moving import Counts
@@ -435,11 +436,11 @@ def archive_deleted_rows(
 
 def _check(max_rows: Any, before: Any, on_blocked: Any) -> None:
     if max_rows is not None and not (is_whole(max_rows) and max_rows >= 0):
-        raise ValueError(f"max_rows is a whole number from 0 on, or None; got {max_rows!r}")
+        raise ValueError(f"max_rows is a whole number from 0 on, or None; got {quoted(max_rows)}")
     check_before(before)
     if not (on_blocked is None or callable(on_blocked)):
         raise ValueError(
-            f"on_blocked is a function of a table's name and its blocked rows, or None; got {on_blocked!r}"
+            f"on_blocked is a function of a table's name and its blocked rows, or None; got {quoted(on_blocked)}"
         )
 
 

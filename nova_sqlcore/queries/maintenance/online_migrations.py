@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import get_admin_context
+from nova_sqlcore.queries.common.arguments import check_whole
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
@@ -48,8 +49,10 @@ def _first_statement(statement: sa.Select[Any], limited: bool, dialect: Dialect)
 
 def _found(context: Context, statement: sa.Select[Any], max_count: int | None, **params: Any) -> list[Row]:
     """Lock and return the first ``max_count`` rows of ``statement``, all of them for None."""
-    if max_count is not None and max_count <= 0:
-        return []
+    if max_count is not None:
+        check_whole("max_count", max_count)
+        if max_count <= 0:
+            return []
     transaction = current(context)
     limit = {} if max_count is None else {"limit": max_count}
     return transaction.rows(_first_statement(statement, bool(limit), transaction.dialect), **limit, **params)

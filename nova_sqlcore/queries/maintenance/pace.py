@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from nova_sqlcore.core.texts import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -51,12 +53,14 @@ class Pace:
     def __post_init__(self) -> None:
         """Check the values before any work begins."""
         if not (is_whole(self.batch) and 1 <= self.batch <= MAX_BATCH):
-            raise ValueError(f"batch is a whole number from 1 to {MAX_BATCH}; got {self.batch!r}")
+            raise ValueError(f"batch is a whole number from 1 to {MAX_BATCH}; got {quoted(self.batch)}")
         number = is_whole(self.pause) or isinstance(self.pause, float)
         if not (number and 0 <= self.pause <= threading.TIMEOUT_MAX):  # NaN is neither less nor greater
-            raise ValueError(f"pause is a number of seconds from 0 on; got {self.pause!r}")
+            raise ValueError(f"pause is a number of seconds from 0 on; got {quoted(self.pause)}")
         if not (self.progress is None or callable(self.progress)):
-            raise ValueError(f"progress is a function of a table's name and a number, or None; got {self.progress!r}")
+            raise ValueError(
+                f"progress is a function of a table's name and a number, or None; got {quoted(self.progress)}"
+            )
 
     def work(self, step: Callable[[dict[str, Any]], Step], bounds: dict[str, Any]) -> None:
         """Call ``step(bounds)`` until there is no more; ``bounds`` say what may move, behind the last key."""
@@ -77,7 +81,7 @@ def check_before(moment: object) -> None:
     Raises: ValueError.
     """
     if not (moment is None or isinstance(moment, datetime.datetime)):
-        raise ValueError(f"before is a datetime, or None; got {moment!r}")
+        raise ValueError(f"before is a datetime, or None; got {quoted(moment)}")
 
 
 def before_bound(moment: datetime.datetime | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
+from nova_sqlcore.core.texts import start_of
 from nova_sqlcore.core.values import batches, complete, insert_statement, stored
 from nova_sqlcore.queries.common.clauses import arg_list, chunks
 from nova_sqlcore.queries.common.lookups import shape_of
@@ -52,13 +53,13 @@ def find(
     """
     shape, key = shape_of({"address": address})
     if not is_inet(address):
-        raise invalid(f"{address} is not a valid IP address.")
+        raise invalid(f"{start_of(address)} is not a valid IP address.")
     try:
         return transaction.rows(statement(shape), **key, **params)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except exceptions.DBError as error:
-        raise invalid(f"The IP address {address} can't be looked up: {error}") from error
+        raise invalid(f"The IP address {start_of(address)} can't be looked up: {error}") from error
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ where a function says so. What they show are live rows of live fixed IPs: None, 
 
 from __future__ import annotations
 
-import datetime
 import functools
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,8 +13,9 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import authorize_project_context, is_user_context, require_context
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common import claims
-from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.arguments import also_named, naive
 from nova_sqlcore.queries.common.clauses import (
     arg,
     assigned,
@@ -35,6 +35,7 @@ from nova_sqlcore.tables import floating_ips, instances, networks, virtual_inter
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable, Mapping, Sequence
 
     from nova_sqlcore import rows
@@ -216,7 +217,7 @@ def fixed_ip_get_by_address(
     joins = tuple(dict.fromkeys(columns_to_join or ()))
     for name in joins:
         if name not in _RELATIONS:
-            raise ValueError(f"a fixed IP has no join {name!r}; there are {', '.join(_RELATIONS)}")
+            raise ValueError(f"a fixed IP has no join {quoted(name)}; there are {', '.join(_RELATIONS)}")
     return cast("rows.FixedIPWithRelations", _by_address(context, address, joins))
 
 
@@ -611,9 +612,9 @@ def fixed_ip_disassociate_all_by_timeout(context: Context, host: str, time: date
 
     They are those of instances on the host in multi-host networks, and of instances in the host's networks.
     Cost: 1 statement.
+    Raises: BadArgument if ``time`` is not a time.
     """
-    if time.tzinfo is not None:
-        time = time.astimezone(datetime.UTC).replace(tzinfo=None)
     transaction = current(context)
     shape, key = shape_of({"host": host}, "by_")
-    return transaction.execute(_release_untouched_statement(transaction.dialect, shape), **key, by_time=time)
+    moment = naive("time", time)
+    return transaction.execute(_release_untouched_statement(transaction.dialect, shape), **key, by_time=moment)

@@ -539,6 +539,7 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     What no project holds, and what was assigned automatically, is in no usage.
     Cost: 2 statements per 256 addresses, and those of ``quota_reserve`` and ``reservation_commit`` per project.
     Lock: the floating IPs, by id; then the usages, one project after the other by name.
+    Raises: KeyError for a row without ``address``.
     """
     transaction = current(context)
     known = dict.fromkeys(ip["address"] for ip in ips)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
+from nova_sqlcore.core.texts import start_of
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import arg, own_project, select_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
@@ -63,7 +64,9 @@ def virtual_interface_get_by_address(context: Context, address: str) -> rows.Vir
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except exceptions.DBError as error:
-        raise exceptions.InvalidIpAddressError(f"The address {address} can't be looked up: {error}") from error
+        raise exceptions.InvalidIpAddressError(
+            f"The address {start_of(address)} can't be looked up: {error}"
+        ) from error
 
 
 @require_context

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import elevated, require_context
 from nova_sqlcore.core.values import complete, insert_statement
-from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.arguments import also_named, check_all_whole
 from nova_sqlcore.queries.common.clauses import (
     arg_list,
     chunks,
@@ -263,10 +263,12 @@ def quota_reserve(
     Lock: the name of the project's usages, but on the MySQL family, as long as none is made and rows are locked for
     everybody, just the project's live usages by id.
     Raises: OverQuota(overs, quotas, usages, headroom), with nothing changed. KeyError for a limit or a way to count
-    that is missing.
+    that is missing. BadArgument for a delta or a limit that is not a whole number.
     """
     if not deltas:
         return []
+    for name, numbers in (("project_quotas", project_quotas), ("user_quotas", user_quotas), ("deltas", deltas)):
+        check_all_whole(name, numbers)
     transaction = current(context)
     project_id = context.project_id if project_id is None else project_id
     user_id = context.user_id if user_id is None else user_id

@@ -6,12 +6,12 @@ group is read in one statement, its children embedded; the children of many grou
 
 from __future__ import annotations
 
-import difflib
 import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, columns, split, visible
@@ -78,9 +78,7 @@ def joins(known: Mapping[str, Joins], paths: Iterable[str]) -> Joins:
     asked = [Joins()]
     for path in paths:
         if path not in known:
-            nearest = difflib.get_close_matches(str(path), known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(f"there is no join {path!r} here{hint}")
+            raise ValueError(f"there is no join {quoted(path)} here{nearest(path, known)}")
         asked.append(known[path])
     return Joins(*map(any, zip(*asked, strict=True)))
 

@@ -86,7 +86,7 @@ def security_group_get(
     Cost: 1 statement; 2 with ``instances.system_metadata``.
     Raises: SecurityGroupNotFound(security_group_id). ValueError for an unknown path.
     """
-    paths = [path for path in columns_to_join or () if path.startswith("instances")]
+    paths = [path for path in columns_to_join or () if str(path).startswith("instances")]
     wanted = _joins(paths)._replace(grantees=True)
     project = own_project(context)
     owned = {} if project is None else {"project_id": project}

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nova_sqlcore import exceptions
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.settings import settings
 
 if TYPE_CHECKING:
@@ -133,4 +134,4 @@ def _number(name: str, value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError) as error:
-        raise exceptions.InvalidBDMFormat(details=f"{name} is a whole number; got {value!r}") from error
+        raise exceptions.InvalidBDMFormat(details=f"{name} is a whole number; got {quoted(value)}") from error

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
+from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
@@ -147,7 +148,7 @@ def _find_of_volume(
 ) -> list[rows.BlockDeviceMappingWithInstance]:
     for join in joins or ():
         if join != "instance":
-            raise ValueError(f"a block device mapping has no join {join!r}; there is 'instance'")
+            raise ValueError(f"a block device mapping has no join {quoted(join)}; there is 'instance'")
     shape, params = shape_of(key)
     found = current(context).rows(_of_volume_statement(context.read_deleted, shape, bool(joins), only_first), **params)
     if joins:
