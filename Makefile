@@ -7,9 +7,10 @@ export PYTHON
 # two workers: more only contend on the servers of a small machine
 WORKERS ?= 2
 ARGS ?=
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers bench bench-pools bench-archive lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a 
 
 test-odd-servers: $(VENV)/installed  ## Run a part of the tests on private servers with hostile settings
 	CI= $(PYTHON_IN_VENV) -m tests.odd_servers $(ARGS)
+
+fuzz: $(VENV)/installed  ## Make hostile calls of every function for MINUTES=10 on all back-ends at the same time
+	$(PYTHON_IN_VENV) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
