@@ -575,9 +575,14 @@ _cells_lock = threading.Lock()
 
 
 def database_of(context: Any) -> Database:
-    """Return the database that the context's calls go to: its cell's, or the main one."""
-    database: Database | None = getattr(context, "db_connection", None)
-    return database or main
+    """Return the database that the context's calls go to: its cell's, or the main one.
+
+    What stands for a database, as a fork's context manager does, has it in ``database``.
+    """
+    found: Any = getattr(context, "db_connection", None)
+    if not found:
+        return main
+    return found if isinstance(found, Database) else cast("Database", found.database)
 
 
 def forget_writes(context: Any) -> None:

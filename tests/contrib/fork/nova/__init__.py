@@ -1,0 +1,1 @@
+"""A stand-in for a fork of Nova: just enough to name the library in place of its database module."""

@@ -1,0 +1,1 @@
+"""The fork's database layer."""
