@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-pools: $(VENV)/installed  ## Time allocations from address pools of three 
 
 bench-archive: $(VENV)/installed  ## Time the archive of instances with twenty rows each, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.archive $(ARGS)
+
+bench-observers: $(VENV)/installed  ## Time calls while somebody watches and while nobody does, on private servers
+	$(PYTHON_IN_VENV) -m benchmarks.observers $(ARGS)
 
 lint: $(VENV)/installed  ## Check style, format and types
 	@status=0; set -x; \

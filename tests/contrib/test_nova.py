@@ -105,7 +105,7 @@ def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
             yield from _subclasses(one)
 
 
-@pytest.mark.parametrize("kind", sorted(set(_subclasses(exceptions.NovaException)), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(set(_subclasses(exceptions.NovaException)), key=str))
 def test_every_error_of_the_domain_has_the_forks_class(kind: type[exceptions.NovaException]) -> None:
     words = ("address", "host", "reason", "marker", "details", "err", "instance_id", "id", "name")
     made = swap_in.fork_error(kind(**dict.fromkeys(_fields(kind) | {*words}, 7)))
