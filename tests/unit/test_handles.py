@@ -21,7 +21,7 @@ from nova_sqlcore.tables import cells
 from tests.unit.test_rows import TABLE_OF
 
 LIVE = select_statement(cells).where(cells.c.deleted == 0).order_by(cells.c.id)
-NAMES = sa.select(cells.c.name)
+NAMES = sa.select(cells.c.name).order_by(cells.c.name)
 CELL = {"name": "a", "transport_url": "u"}
 
 

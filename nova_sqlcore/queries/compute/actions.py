@@ -10,7 +10,7 @@ project may reach an action by another request id: a service's own id changes wh
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
-    from nova_sqlcore.core.handles import Row, Select
+    from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
 
 #: What an event is called by besides its own columns.
+R = TypeVar("R")
+
 _NAMES: Final = ("instance_uuid", "request_id", "message")
 _EVENT: Final = "event_"
 _NEWEST: Final[list[sa.ColumnElement[Any]]] = [t.c.created_at.desc(), t.c.id.desc()]
 
 
 @functools.cache
-def _newest_first_statement(table: sa.Table, read_deleted: str, shape: Shape) -> sa.Select[Any]:
+def _newest_first_statement(table: Table[R], read_deleted: str, shape: Shape) -> Select[R]:
     where = (*equal(table, shape), *visible(table, read_deleted))
-    return sa.select(*columns(table)).where(*where).order_by(table.c.created_at.desc(), table.c.id.desc())
+    return select_statement(table).where(*where).order_by(table.c.created_at.desc(), table.c.id.desc())
 
 
 def _meant(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnElement[bool]], list[sa.ColumnElement[Any]]]:
@@ -112,8 +114,7 @@ def actions_get(context: Context, instance_uuid: str) -> list[rows.InstanceActio
     Cost: 1 statement.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
-    found = current(context).rows(_newest_first_statement(t, context.read_deleted, shape), **params)
-    return cast("list[rows.InstanceAction]", found)
+    return current(context).rows(_newest_first_statement(t, context.read_deleted, shape), **params)
 
 
 @also_named(uuid="instance_uuid")
@@ -171,8 +172,7 @@ def action_events_get(context: Context, action_id: int) -> list[rows.InstanceAct
     if number is None:
         return []
     shape, params = shape_of({"action_id": number})
-    found = current(context).rows(_newest_first_statement(events, context.read_deleted, shape), **params)
-    return cast("list[rows.InstanceActionEvent]", found)
+    return current(context).rows(_newest_first_statement(events, context.read_deleted, shape), **params)
 
 
 @tx.reader

@@ -48,16 +48,16 @@ def _pools_with_consoles_statement(shape: Shape) -> sa.Select[Any]:
     )
 
 
-def _consoles(context: Context, **key: Any) -> list[Row]:
+def _consoles(context: Context, **key: Any) -> list[rows.ConsoleWithPool]:
     """Return the consoles with this key, each with its ``pool``."""
     shape, params = shape_of(key)
-    rows = current(context).rows(_with_pool_statement(shape), **params)
-    for row in rows:
+    found = current(context).rows(_with_pool_statement(shape), **params)
+    for row in found:
         row["pool"] = split(row, _POOL)
-    return rows
+    return cast("list[rows.ConsoleWithPool]", found)
 
 
-def _pools(context: Context, **key: Any) -> list[Row]:
+def _pools(context: Context, **key: Any) -> list[rows.ConsolePoolWithConsoles]:
     """Return the live pools with this key, each with the list of its ``consoles``."""
     shape, params = shape_of(key)
     found: dict[int, Row] = {}
@@ -66,7 +66,7 @@ def _pools(context: Context, **key: Any) -> list[Row]:
         pool = found.setdefault(row["id"], {**row, "consoles": []})
         if console is not None:
             pool["consoles"].append(console)
-    return list(found.values())
+    return cast("list[rows.ConsolePoolWithConsoles]", list(found.values()))
 
 
 @also_named(proxy_host="host")
@@ -83,7 +83,7 @@ def console_pool_get_by_host_type(
     found = _pools(context, host=host, console_type=console_type, compute_host=compute_host)
     if not found:
         raise exceptions.ConsolePoolNotFoundForHostType(host=host, console_type=console_type, compute_host=compute_host)
-    return cast("rows.ConsolePoolWithConsoles", found[0])
+    return found[0]
 
 
 @tx.reader
@@ -94,7 +94,7 @@ def console_pool_get_all_by_host_type(
 
     Cost: 1 statement.
     """
-    return cast("list[rows.ConsolePoolWithConsoles]", _pools(context, host=host, console_type=console_type))
+    return _pools(context, host=host, console_type=console_type)
 
 
 @tx.writer
@@ -122,7 +122,7 @@ def console_get(context: Context, console_id: int, instance_uuid: str | None = N
     of_instance = {} if instance_uuid is None else {"instance_uuid": instance_uuid}
     found = [] if number is None else _consoles(context, id=number, **of_instance)
     if found:
-        return cast("rows.ConsoleWithPool", found[0])
+        return found[0]
     if instance_uuid:
         raise exceptions.ConsoleNotFoundForInstance(console_id=console_id, instance_uuid=instance_uuid)
     raise exceptions.ConsoleNotFound(console_id=console_id)
@@ -140,7 +140,7 @@ def console_get_by_pool_instance(context: Context, pool_id: int, instance_uuid: 
     found = [] if is_text else _consoles(context, pool_id=number, instance_uuid=instance_uuid)
     if not found:
         raise exceptions.ConsoleNotFoundInPoolForInstance(pool_id=pool_id, instance_uuid=instance_uuid)
-    return cast("rows.ConsoleWithPool", found[0])
+    return found[0]
 
 
 @tx.reader

@@ -103,10 +103,10 @@ def _live_statement(joins: tuple[str, ...], shape: Shape, dialect: Dialect) -> s
     return _select_statement(joins).where(*equal(t, shape), *visible(t, "no")).order_by(*order)
 
 
-def _nested(rows: list[Row], joins: Sequence[str]) -> list[Row]:
+def _nested(joined: list[Row], joins: Sequence[str]) -> list[rows.FixedIPWithRelations]:
     """Put the joined columns of each row into rows of their own; rows of one fixed IP stand together."""
     found: list[Row] = []
-    for row in rows:
+    for row in joined:
         parts = {name: split(row, f"{name}__") for name in joins}
         instance = parts.get("instance")
         if instance is not None:
@@ -118,10 +118,10 @@ def _nested(rows: list[Row], joins: Sequence[str]) -> list[Row]:
                 found[-1]["floating_ips"] = []
         if floating is not None:
             found[-1]["floating_ips"].append(floating)
-    return found
+    return cast("list[rows.FixedIPWithRelations]", found)
 
 
-def _find_live(context: Context, joins: tuple[str, ...], **key: Any) -> list[Row]:
+def _find_live(context: Context, joins: tuple[str, ...], **key: Any) -> list[rows.FixedIPWithRelations]:
     transaction = current(context)
     shape, params = shape_of(key)
     return _nested(transaction.rows(_live_statement(joins, shape, transaction.dialect), **params), joins)
@@ -140,7 +140,7 @@ def _authorize(context: Context, row: Row) -> Row:
     return row
 
 
-def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> Row:
+def _by_address(context: Context, address: Any, joins: tuple[str, ...] = ()) -> rows.FixedIPWithRelations:
     """Return the fixed IP with this address, if the context may see it.
 
     Raises: FixedIpNotFoundForAddress(address); FixedIpInvalid(text); InstanceNotFound(instance_id); Forbidden().
@@ -198,7 +198,7 @@ def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.F
         raise exceptions.FixedIpNotFound(id=id)
     if checked:
         row = _authorize(context, row)
-    return cast("rows.FixedIPWithRelations", _nested([row], joins)[0])
+    return _nested([row], joins)[0]
 
 
 @require_context
@@ -218,7 +218,7 @@ def fixed_ip_get_by_address(
     for name in joins:
         if name not in _RELATIONS:
             raise ValueError(f"a fixed IP has no join {quoted(name)}; there are {', '.join(_RELATIONS)}")
-    return cast("rows.FixedIPWithRelations", _by_address(context, address, joins))
+    return _by_address(context, address, joins)
 
 
 @require_context
@@ -250,7 +250,7 @@ def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[rows.
     found = _find_live(context, ("virtual_interface", "network", "floating_ips"), instance_uuid=instance_uuid)
     if not found:
         raise exceptions.FixedIpNotFoundForInstance(instance_uuid=instance_uuid)
-    return cast("list[rows.FixedIPWithRelations]", found)
+    return found
 
 
 @also_named(network_uuid="network_id")
@@ -280,8 +280,7 @@ def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[rows.F
     number = as_id(vif_id)
     if number is None and vif_id is not None:
         return []
-    found = _find_live(context, ("network", "floating_ips"), virtual_interface_id=number)
-    return cast("list[rows.FixedIPWithRelations]", found)
+    return _find_live(context, ("network", "floating_ips"), virtual_interface_id=number)
 
 
 @tx.main.reader

@@ -78,14 +78,14 @@ def _select_statement(with_instance: bool) -> sa.Select[Any]:
     return sa.select(*fields).select_from(source)
 
 
-def _nested(row: Row) -> Row:
+def _nested(row: Row) -> rows.FloatingIPWithFixedIP:
     """Put the joined columns of a row into rows of their own."""
     fixed = row["fixed_ip"] = split(row, _FIXED)
     if _INSTANCE + "id" in row:
         instance = split(row, _INSTANCE)
         if fixed is not None:
             fixed["instance"] = None if instance is None else named(instance)
-    return row
+    return cast("rows.FloatingIPWithFixedIP", row)
 
 
 @functools.lru_cache(maxsize=64)
@@ -101,12 +101,12 @@ def _live_statement(with_instance: bool, shape: Shape) -> sa.Select[Any]:
     return _select_statement(with_instance).where(*equal(t, shape), *visible(t, "no")).order_by(t.c.id)
 
 
-def _find_live(context: Context, with_instance: bool = False, **key: Any) -> list[Row]:
+def _find_live(context: Context, with_instance: bool = False, **key: Any) -> list[rows.FloatingIPWithFixedIP]:
     shape, params = shape_of(key)
     return [_nested(row) for row in current(context).rows(_live_statement(with_instance, shape), **params)]
 
 
-def _by_address(context: Context, address: str | None) -> Row:
+def _by_address(context: Context, address: str | None) -> rows.FloatingIPWithFixedIP:
     """Return the floating IP with this address, if the context may see it; no address is NULL.
 
     Raises: FloatingIpNotFoundForAddress(address); InvalidIpAddressError(text); Forbidden().
@@ -165,7 +165,7 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
         raise exceptions.InvalidID(id=id) from error
     if row is None:
         raise exceptions.FloatingIpNotFound(id=id)
-    return cast("rows.FloatingIPWithFixedIP", _nested(row))
+    return _nested(row)
 
 
 @require_context
@@ -177,7 +177,7 @@ def floating_ip_get_by_address(context: Context, address: str) -> rows.FloatingI
     Raises: FloatingIpNotFoundForAddress(address); InvalidIpAddressError(text with the address) if the lookup fails;
     Forbidden() to users if another project holds it.
     """
-    return cast("rows.FloatingIPWithFixedIP", _by_address(context, address))
+    return _by_address(context, address)
 
 
 @require_context
@@ -200,7 +200,7 @@ def floating_ip_get_all(context: Context) -> list[rows.FloatingIPWithFixedIP]:
     found = _find_live(context)
     if not found:
         raise exceptions.NoFloatingIpsDefined
-    return cast("list[rows.FloatingIPWithFixedIP]", found)
+    return found
 
 
 @tx.main.reader
@@ -213,7 +213,7 @@ def floating_ip_get_all_by_host(context: Context, host: str) -> list[rows.Floati
     found = _find_live(context, host=host)
     if not found:
         raise exceptions.FloatingIpNotFoundForHost(host=host)
-    return cast("list[rows.FloatingIPWithFixedIP]", found)
+    return found
 
 
 @require_context
@@ -226,8 +226,7 @@ def floating_ip_get_all_by_project(context: Context, project_id: str) -> list[ro
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
-    found = _find_live(context, with_instance=True, project_id=project_id, auto_assigned=False)
-    return cast("list[rows.FloatingIPWithFixedIP]", found)
+    return _find_live(context, with_instance=True, project_id=project_id, auto_assigned=False)
 
 
 @require_context

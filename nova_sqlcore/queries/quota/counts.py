@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from nova_sqlcore.context import Context
 
 
+def _count(context: Context, statement: Callable[[Shape], sa.Select[Any]], **key: str | None) -> int:
+    """Return how many rows with this key a statement counts."""
+    shape, params = shape_of(key)
+    count: int = current(context).scalar(statement(shape), **params)
+    return count
+
+
 @functools.cache
 def _count_instances_statement(read_deleted: str, has_project: bool, by_user: bool) -> sa.Select[Any]:
     fields = [sa.func.sum(instances.c[name]).label(name) for name in ("vcpus", "memory_mb")]
@@ -61,9 +68,7 @@ def _fixed_ip_count_by_project(context: Context, project_id: str) -> int:
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
-    shape, params = shape_of({"project_id": project_id})
-    count: int = current(context).scalar(_count_fixed_ips_statement(shape), **params)
-    return count
+    return _count(context, _count_fixed_ips_statement, project_id=project_id)
 
 
 @functools.cache
@@ -81,9 +86,7 @@ def _floating_ip_count_by_project(context: Context, project_id: str) -> int:
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
-    shape, params = shape_of({"project_id": project_id})
-    count: int = current(context).scalar(_count_floating_ips_statement(shape), **params)
-    return count
+    return _count(context, _count_floating_ips_statement, project_id=project_id)
 
 
 @functools.cache
@@ -101,9 +104,7 @@ def _instance_group_count_by_project_and_user(context: Context, project_id: str 
 
     Cost: 1 statement.
     """
-    shape, params = shape_of({"project_id": project_id, "user_id": user_id})
-    count: int = current(context).scalar(_count_server_groups_statement(shape), **params)
-    return count
+    return _count(context, _count_server_groups_statement, project_id=project_id, user_id=user_id)
 
 
 @functools.cache
@@ -146,8 +147,8 @@ def _sync_security_groups(context: Context, project_id: str, user_id: str | None
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
-    shape, params = shape_of({"project_id": project_id, "user_id": user_id})
-    return {"security_groups": current(context).scalar(_count_security_groups_statement(shape), **params)}
+    count = _count(context, _count_security_groups_statement, project_id=project_id, user_id=user_id)
+    return {"security_groups": count}
 
 
 def _sync_server_groups(context: Context, project_id: str, user_id: str | None) -> dict[str, int]:

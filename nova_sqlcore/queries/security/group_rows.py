@@ -7,7 +7,7 @@ group is read in one statement, its children embedded; the children of many grou
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import sqlalchemy as sa
 
@@ -25,6 +25,7 @@ from nova_sqlcore.tables import security_groups as t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nova_sqlcore import rows
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
@@ -83,7 +84,9 @@ def joins(known: Mapping[str, Joins], paths: Iterable[str]) -> Joins:
     return Joins(*map(any, zip(*asked, strict=True)))
 
 
-def get(transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: Any) -> Row | None:
+def get(
+    transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: Any
+) -> rows.SecurityGroupWithChildren | None:
     """Return the first visible group with this key and what is wanted, or None.
 
     Cost: 1 statement; 1 more for the system metadata of its instances.
@@ -97,7 +100,7 @@ def get(transaction: Transaction, read_deleted: str, wanted: Joins, /, **key: An
         row[name] = children.grouped(relation, found).get(row["id"], [])
     if wanted.system_metadata:
         _put_system_metadata(transaction, row["instances"])
-    return row
+    return cast("rows.SecurityGroupWithChildren", row)
 
 
 def attach(transaction: Transaction, groups: Sequence[Any], wanted: Joins) -> None:

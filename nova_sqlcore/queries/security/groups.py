@@ -93,7 +93,7 @@ def security_group_get(
     row = _get(current(context), context.read_deleted, wanted, security_group_id, **owned)
     if row is None:
         raise exceptions.SecurityGroupNotFound(security_group_id=security_group_id)
-    return cast("rows.SecurityGroupWithChildren", row)
+    return row
 
 
 @require_context
@@ -110,7 +110,7 @@ def security_group_get_by_name(
     row = security_group_rows.get(current(context), "no", wanted, project_id=project_id, name=group_name)
     if row is None:
         raise exceptions.SecurityGroupNotFoundForProject(project_id=project_id, security_group_id=group_name)
-    return cast("rows.SecurityGroupWithChildren", row)
+    return row
 
 
 @require_context
@@ -163,7 +163,9 @@ def _joins(paths: Sequence[str]) -> Joins:
     return security_group_rows.joins(security_group_rows.PATHS_OF_GROUP, paths)
 
 
-def _get(transaction: Transaction, read_deleted: str, wanted: Joins, identity: Any, **owned: str) -> Row | None:
+def _get(
+    transaction: Transaction, read_deleted: str, wanted: Joins, identity: Any, **owned: str
+) -> rows.SecurityGroupWithChildren | None:
     number = as_id(identity)
     return None if number is None else security_group_rows.get(transaction, read_deleted, wanted, id=number, **owned)
 
@@ -218,12 +220,14 @@ def security_group_update(
         row = _write(transaction, context.read_deleted, row, given)
     if row is None:
         raise exceptions.SecurityGroupNotFound(security_group_id=security_group_id)
-    return cast("rows.SecurityGroupWithChildren", row)
+    return row
 
 
-def _write(transaction: Transaction, read_deleted: str, row: Row, given: Row) -> Row | None:
+def _write(
+    transaction: Transaction, read_deleted: str, row: rows.SecurityGroupWithChildren, given: Row
+) -> rows.SecurityGroupWithChildren | None:
     """Write ``given`` to the group and return it as it is now, or None if it has gone meanwhile."""
-    after = row | given
+    after = cast("rows.SecurityGroupWithChildren", row | given)
     try:
         return after if count_updated_by_id(transaction, t, read_deleted, row["id"], given) else None
     except exceptions.DBDuplicateEntry as error:

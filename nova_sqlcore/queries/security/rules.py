@@ -91,7 +91,7 @@ def security_group_rule_get_by_security_group(
     found = _granted(transaction.rows(_of_group_statement(context.read_deleted), group_id=number))
     grantees = [rule["grantee_group"] for rule in found if rule["grantee_group"] is not None]
     security_group_rows.attach(transaction, grantees, wanted._replace(grantees=False))
-    return cast("list[rows.SecurityGroupRuleWithGroups]", found)
+    return found
 
 
 @require_context
@@ -102,7 +102,7 @@ def security_group_rule_get_by_instance(context: Context, instance_uuid: str) ->
     Cost: 1 statement.
     """
     found = _granted(current(context).rows(_of_instance_statement(context.read_deleted), instance_uuid=instance_uuid))
-    return cast("list[rows.SecurityGroupRuleWithGroups]", found)
+    return found
 
 
 @require_context
@@ -148,8 +148,8 @@ def security_group_rule_destroy(context: Context, security_group_rule_id: int) -
         raise exceptions.SecurityGroupNotFoundForRule(rule_id=security_group_rule_id)
 
 
-def _granted(found: list[Row]) -> list[Row]:
-    return [security_group_rows.take_grantee(rule) for rule in found]
+def _granted(found: list[Row]) -> list[rows.SecurityGroupRuleWithGroups]:
+    return cast("list[rows.SecurityGroupRuleWithGroups]", [security_group_rows.take_grantee(rule) for rule in found])
 
 
 def _bare(group: Mapping[str, Any]) -> Row:

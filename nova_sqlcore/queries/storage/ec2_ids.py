@@ -6,7 +6,7 @@ number. Reads see soft-deleted rows too; of several rows with one uuid the first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,8 +22,40 @@ from nova_sqlcore.tx import current
 if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.handles import Table
+
+R = TypeVar("R")
+
+
+class _Kind(NamedTuple, Generic[R]):
+    """What has a number: its table, and the error if there is no such row."""
+
+    table: Table[R]
+    missing: type[exceptions.NotFound]
+    #: the name of the error's argument
+    argument: str
+
 
 _INSTANCE_UUID = sa.select(instance_id_mappings.c.uuid).where(instance_id_mappings.c.id == arg("id"))
+
+_INSTANCES: Final = _Kind(instance_id_mappings, exceptions.InstanceNotFound, "instance_id")
+_VOLUMES: Final = _Kind(volume_id_mappings, exceptions.VolumeNotFound, "volume_id")
+_SNAPSHOTS: Final = _Kind(snapshot_id_mappings, exceptions.SnapshotNotFound, "snapshot_id")
+_IMAGES: Final = _Kind(s3_images, exceptions.ImageNotFound, "image_id")
+
+
+def _by_number(context: Context, kind: _Kind[R], number: int) -> R:
+    row = row_by_id(current(context), kind.table, "yes", number)
+    if row is None:
+        raise kind.missing(**{kind.argument: number})
+    return row
+
+
+def _by_uuid(context: Context, kind: _Kind[R], uuid: str) -> R:
+    row = row_by(current(context), kind.table, "yes", uuid=uuid)
+    if row is None:
+        raise kind.missing(**{kind.argument: uuid})
+    return row
 
 
 # -- instances --------------------------------------------------------------------------------------------------------
@@ -37,10 +69,7 @@ def ec2_instance_get_by_id(context: Context, instance_id: int) -> rows.InstanceI
     Cost: 1 statement.
     Raises: InstanceNotFound(instance_id).
     """
-    row = row_by_id(current(context), instance_id_mappings, "yes", instance_id)
-    if row is None:
-        raise exceptions.InstanceNotFound(instance_id=instance_id)
-    return row
+    return _by_number(context, _INSTANCES, instance_id)
 
 
 @require_context
@@ -51,10 +80,7 @@ def ec2_instance_get_by_uuid(context: Context, instance_uuid: str) -> rows.Insta
     Cost: 1 statement.
     Raises: InstanceNotFound(instance_id=instance_uuid).
     """
-    row = row_by(current(context), instance_id_mappings, "yes", uuid=instance_uuid)
-    if row is None:
-        raise exceptions.InstanceNotFound(instance_id=instance_uuid)
-    return row
+    return _by_uuid(context, _INSTANCES, instance_uuid)
 
 
 @require_context
@@ -94,10 +120,7 @@ def ec2_volume_get_by_id(context: Context, volume_id: int) -> rows.VolumeIdMappi
     Cost: 1 statement.
     Raises: VolumeNotFound(volume_id).
     """
-    row = row_by_id(current(context), volume_id_mappings, "yes", volume_id)
-    if row is None:
-        raise exceptions.VolumeNotFound(volume_id=volume_id)
-    return row
+    return _by_number(context, _VOLUMES, volume_id)
 
 
 @require_context
@@ -108,10 +131,7 @@ def ec2_volume_get_by_uuid(context: Context, volume_uuid: str) -> rows.VolumeIdM
     Cost: 1 statement.
     Raises: VolumeNotFound(volume_id=volume_uuid).
     """
-    row = row_by(current(context), volume_id_mappings, "yes", uuid=volume_uuid)
-    if row is None:
-        raise exceptions.VolumeNotFound(volume_id=volume_uuid)
-    return row
+    return _by_uuid(context, _VOLUMES, volume_uuid)
 
 
 @also_named(volume_id="volume_uuid", forced_id="id")
@@ -137,10 +157,7 @@ def ec2_snapshot_get_by_ec2_id(context: Context, ec2_id: int) -> rows.SnapshotId
     Cost: 1 statement.
     Raises: SnapshotNotFound(snapshot_id=ec2_id).
     """
-    row = row_by_id(current(context), snapshot_id_mappings, "yes", ec2_id)
-    if row is None:
-        raise exceptions.SnapshotNotFound(snapshot_id=ec2_id)
-    return row
+    return _by_number(context, _SNAPSHOTS, ec2_id)
 
 
 @require_context
@@ -151,10 +168,7 @@ def ec2_snapshot_get_by_uuid(context: Context, snapshot_uuid: str) -> rows.Snaps
     Cost: 1 statement.
     Raises: SnapshotNotFound(snapshot_id=snapshot_uuid).
     """
-    row = row_by(current(context), snapshot_id_mappings, "yes", uuid=snapshot_uuid)
-    if row is None:
-        raise exceptions.SnapshotNotFound(snapshot_id=snapshot_uuid)
-    return row
+    return _by_uuid(context, _SNAPSHOTS, snapshot_uuid)
 
 
 @also_named(snapshot_id="snapshot_uuid", forced_id="id")
@@ -179,10 +193,7 @@ def s3_image_get(context: Context, image_id: int) -> rows.S3Image:
     Cost: 1 statement.
     Raises: ImageNotFound(image_id).
     """
-    row = row_by_id(current(context), s3_images, "yes", image_id)
-    if row is None:
-        raise exceptions.ImageNotFound(image_id=image_id)
-    return row
+    return _by_number(context, _IMAGES, image_id)
 
 
 @tx.main.reader
@@ -192,10 +203,7 @@ def s3_image_get_by_uuid(context: Context, image_uuid: str) -> rows.S3Image:
     Cost: 1 statement.
     Raises: ImageNotFound(image_id=image_uuid).
     """
-    row = row_by(current(context), s3_images, "yes", uuid=image_uuid)
-    if row is None:
-        raise exceptions.ImageNotFound(image_id=image_uuid)
-    return row
+    return _by_uuid(context, _IMAGES, image_uuid)
 
 
 @tx.main.writer
