@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import connections, reports
 from nova_sqlcore.core.arguments import containers, fit, walked, walked_by_name
+from nova_sqlcore.core.batching import raise_in_place_of
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, running_task, scopes_of
-from nova_sqlcore.core.transaction import Savepoint, State, Transaction, raise_in_place_of
+from nova_sqlcore.core.states import State
+from nova_sqlcore.core.transaction import Savepoint, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -241,9 +243,15 @@ class Scope(Generic[Given_co]):
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
             mode = "reader"  # the replica may lack what this context has just written
-        task = running_task()
         return Transaction(
-            database, mode, name, task, snapshot=self._snapshot, outer=outer, not_before=self._not_before
+            database,
+            mode,
+            name,
+            running_task(),
+            snapshot=self._snapshot,
+            outer=outer,
+            not_before=self._not_before,
+            open_ones=scopes.open,
         )
 
     @property
@@ -263,7 +271,9 @@ class Scope(Generic[Given_co]):
             while True:
                 try:
                     if not self._savepoint:
-                        return function(*args, **kwargs)
+                        result = function(*args, **kwargs)
+                        outer.send_waiting()
+                        return result
                     with outer.savepoint():
                         return function(*args, **kwargs)
                 except exceptions.RetryRequest as error:
@@ -318,6 +328,8 @@ class Scope(Generic[Given_co]):
             try:
                 result = _write_once(transaction, scopes, function, args, kwargs)
             except Exception as error:
+                if transaction.has_kept:
+                    raise
                 retry = retry or Retry(transaction.database, transaction.name, transaction.opened, self._retry_on)
                 retry.pause_or_raise(error)
                 attempt = transaction.attempt + 1
@@ -457,6 +469,8 @@ class Block(Generic[Given_co]):
             leave(self._scopes.open, self._transaction)
             if self._savepoint is not None:
                 self._savepoint.__exit__(kind, error, traceback)
+            elif error is None and not self._owns:
+                self._transaction.send_waiting()
             if self._owns:
                 self._end(error)
         finally:
@@ -531,7 +545,7 @@ class Attempt(Block[Transaction]):
         if error is None:
             self.done = True
             return False
-        if not isinstance(error, Exception) or not self._owns:
+        if not isinstance(error, Exception) or not self._owns or self._transaction.has_kept:
             return False
         self._retry.pause_or_raise(error)
         return True

@@ -5,5 +5,6 @@ pytest_plugins = [
     "tests.plugins.backend",
     "tests.plugins.contexts",
     "tests.plugins.counting",
+    "tests.plugins.wire",
     "tests.plugins.clock",
 ]

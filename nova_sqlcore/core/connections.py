@@ -330,6 +330,7 @@ class Connections:
             if self._dialect is None:
                 self._dialect = dialects.of_server(link.connection)
         link.dialect = self._dialect
+        link.carrier = family.carrier(link.raw, self._options)
         return link
 
     def _engine(self, role: str) -> sa.Engine:
@@ -490,7 +491,7 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
 
     def prepare(raw: Any, record: sa.pool.ConnectionPoolEntry) -> None:
         family.prepare_connection(raw, url, role, options)
-        record.info.update(family.facts(raw) if role == "writer" else {})
+        record.info.update(family.facts(raw))
 
     # first of all: what SQLAlchemy asks a server at the first connect, quotes among it, depends on it
     sa.event.listen(engine, "connect", prepare, insert=True)

@@ -16,6 +16,7 @@ from nova_sqlcore.core import internals
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.statements import Cache
 
@@ -52,7 +53,9 @@ class Link:
         "__weakref__",
         "_shared",
         "_watch",
+        "alone",
         "cache",
+        "carrier",
         "connection",
         "cursor",
         "dialect",
@@ -85,6 +88,10 @@ class Link:
         self.ears = ears
         self.dialect = family
         self._shared = shared
+        #: takes several statements to the server in one trip, if this driver and server can; who makes the link knows
+        self.carrier: Carrier | None = None
+        #: whether each statement is committed by itself, on a connection that else begins transactions
+        self.alone = False
         self.inherited = False
         self.unsure = False
         self.since = self.idle_since = time.monotonic()
@@ -106,7 +113,7 @@ class Link:
     @property
     def usable(self) -> bool:
         """Tell whether the connection may serve others when this transaction is over."""
-        return not (self.unsure or self._watch is None or self.connection.invalidated)
+        return not (self.unsure or self.alone or self._watch is None or self.connection.invalidated)
 
     def command(self, text: str) -> None:
         """Run a statement that begins or ends a transaction; engine events don't see it."""
@@ -131,6 +138,17 @@ class Link:
             self.command(text)
         if self.ears.are_open(self.connection):
             self.connection.begin()
+
+    def begin_alone(self) -> None:
+        """Let the next statement be a transaction of its own; the driver asks no server for that."""
+        self.alone = True
+        self.raw.autocommit = True
+
+    def end_alone(self) -> None:
+        """Go back to transactions; a connection that can't is of no use any more."""
+        with contextlib.suppress(self.errors):
+            self.raw.autocommit = False
+            self.alone = False
 
     def commit(self) -> None:
         """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""

@@ -8,16 +8,18 @@ work, so that an exception out of the midst of it, a signal's for example, leave
 from __future__ import annotations
 
 import abc
+import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from nova_sqlcore.core import dialects, values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.link import Link
 
@@ -68,12 +70,29 @@ class Road(abc.ABC):
             link.unsure = False
             return sorted(identities) if link.dialect.ids_ascend else identities
         statement = values.insert_statement(table, with_id=False, returning=False)
-        step = _id_step(link) if len(rows) > 1 else 1
+        step = self.id_step(link) if len(rows) > 1 else 1
         found: list[int] = []
         for part in values.parts(rows, link.cursor.max_stmt_length):
             first = int(self.change_many(link, statement, part).lastrowid)
             found += range(first, first + step * len(part), step)
         return found
+
+    def id_step(self, link: Link) -> int:
+        """Return the distance of the ids that MySQL gives to the rows of one INSERT."""
+        known: int | None = link.connection.info.get(dialects.ID_STEP)
+        return known or int(self.ask(link, "SELECT @@auto_increment_increment"))
+
+    @abc.abstractmethod
+    def ask(self, link: Link, text: str) -> Any:
+        """Return the one value that a statement gives."""
+
+
+class Step(NamedTuple):
+    """A statement as the driver takes it, and what makes its result of the cursor that has run it."""
+
+    text: str
+    bound: Any
+    read: Callable[[Any], Any]
 
 
 class DriverRoad(Road):
@@ -115,17 +134,72 @@ class DriverRoad(Road):
         bound = prepared.bind(row)
         link.unsure = True
         cursor.execute(prepared.text, bound)
-        record = cursor.fetchone() if prepared.returns else None
+        identity = _identity(prepared, statement, cursor)
         link.unsure = False
-        if prepared.returns:
-            return None if record is None else record[0]
-        if not cursor.rowcount:
-            return None
-        return cursor.lastrowid if "id" in statement.table.c else 0  # psycopg knows no ``lastrowid``
+        return identity
+
+    def insert_many(self, link: Link, table: sa.Table, rows: list[Row]) -> list[Any]:
+        """As ``Road.insert_many``, in one statement."""
+        step = self._step_to_insert_many(link, table, rows)
+        link.unsure = True
+        link.cursor.execute(step.text, step.bound)
+        identities: list[Any] = step.read(link.cursor)
+        link.unsure = False
+        return identities
+
+    def ask(self, link: Link, text: str) -> Any:
+        """As ``Road.ask``."""
+        link.unsure = True
+        link.cursor.execute(text)
+        record: Any = link.cursor.fetchone()
+        link.unsure = False
+        return record[0]
+
+    def step(self, link: Link, operation: str, statement: Any, params: Any) -> Step:
+        """Return what one of the operations sends, for statements that travel together.
+
+        Raises: as the operation, for parameters that it can't take.
+        """
+        if operation == "command":
+            return Step(statement, None, lambda answer: None)
+        if operation == "insert_many":
+            return self._step_to_insert_many(link, statement, params)
+        prepared = link.cache.get(statement)
+        if operation == "change_many":
+            return Step(*prepared.written_for_all(params), lambda answer: None)
+        text, bound = prepared.written(params)
+        if operation == "fetch":
+            return Step(text, bound, lambda answer: prepared.shape(answer).dicts(answer.fetchall()))
+        if operation == "change":
+            return Step(text, bound, lambda answer: int(answer.rowcount))
+        return Step(text, bound, functools.partial(_identity, prepared, statement))
+
+    def _step_to_insert_many(self, link: Link, table: sa.Table, rows: Sequence[Row]) -> Step:
+        """Return the INSERT of all rows.
+
+        Where RETURNING gives the ids, those of one INSERT ascend in the order of its rows.
+        """
+        known = "id" not in table.c or "id" in rows[0]
+        returning = not known and link.engine.dialect.insert_executemany_returning
+        statement = values.insert_statement(table, with_id="id" in rows[0], returning=returning)
+        text, bound = link.cache.get(statement).written_for_all(rows)
+        if known:
+            return Step(text, bound, lambda answer: [row.get("id") for row in rows])
+        if returning:
+            return Step(text, bound, lambda answer: sorted(record[0] for record in answer.fetchall()))
+        step = self.id_step(link) if len(rows) > 1 else 1
+        return Step(text, bound, lambda answer: [answer.lastrowid + step * place for place in range(len(rows))])
 
 
 class CoreRoad(Road):
     """``Connection.execute``, with all that SQLAlchemy does there."""
+
+    def ask(self, link: Link, text: str) -> Any:
+        """As ``Road.ask``."""
+        link.unsure = True
+        found = link.connection.exec_driver_sql(text).scalar_one()
+        link.unsure = False
+        return found
 
     def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
         """As ``Road.fetch``."""
@@ -166,15 +240,14 @@ class CoreRoad(Road):
         return result.lastrowid if "id" in statement.table.c else 0
 
 
-def _id_step(link: Link) -> int:
-    """Return the distance of the ids that MySQL gives to the rows of one INSERT."""
-    known: int | None = link.connection.info.get(dialects.ID_STEP)
-    if known:
-        return known
-    link.unsure = True
-    step = int(link.connection.exec_driver_sql("SELECT @@auto_increment_increment").scalar_one())
-    link.unsure = False
-    return step
+def _identity(prepared: Any, statement: sa.Insert, answer: Any) -> Any:
+    """Return the id that an INSERT has given, or None if nothing was inserted; psycopg knows no ``lastrowid``."""
+    if prepared.returns:
+        record = answer.fetchone()
+        return None if record is None else record[0]
+    if not answer.rowcount:
+        return None
+    return answer.lastrowid if "id" in statement.table.c else 0
 
 
 _DRIVER, _CORE = DriverRoad(), CoreRoad()
@@ -183,6 +256,21 @@ _DRIVER, _CORE = DriverRoad(), CoreRoad()
 def road_of(link: Link) -> Road:
     """Return the road for the next statement on ``link``."""
     return _CORE if link.ears.hear(link.connection) or ROAD == "core" else _DRIVER
+
+
+def carrier_of(link: Link) -> Carrier | None:
+    """Return what takes the next statements on ``link`` to the server together; None if each goes by itself."""
+    return None if link.carrier is None or road_of(link) is _CORE else link.carrier
+
+
+def step(link: Link, operation: str, statement: Any, params: Any) -> Step:
+    """Return what an operation of the driver's road sends."""
+    return _DRIVER.step(link, operation, statement, params)
+
+
+def is_direct(link: Link) -> bool:
+    """Tell whether the next statement on ``link`` goes to the driver without SQLAlchemy."""
+    return road_of(link) is _DRIVER
 
 
 def text_of(link: Link, statement: Any) -> str:

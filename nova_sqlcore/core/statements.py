@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 #: make (an update has one per set of columns) must not fill the memory: 4,096 of them take 30 MB in all, 65 MB with a
 #: listener (measured on sqlite; it was 250 MB).
 CACHE_SIZE: Final = 1024
+
+
+#: An INSERT of one row: what comes before the row, the row, what comes after it.
+_VALUES: Final = re.compile(
+    r"(INSERT .+? VALUES )(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))( RETURNING .*)?", re.DOTALL
+)
+_NAME: Final = re.compile(r"%\((\w+)\)s")
 
 
 class Prepared:
@@ -133,6 +141,33 @@ class Prepared:
         if state.positiontup is None:
             return state.statement, bound
         return state.statement, [bound[name] for name in state.positiontup]
+
+    def written(self, params: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return text and parameters as the DB-API cursor takes them.
+
+        Raises: as ``bind``.
+        """
+        return self.expand(params) if self.expands else (self.text, self.bind(params))
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether it is an INSERT of one row that could as well insert several."""
+        return _VALUES.fullmatch(self.text) is not None
+
+    def written_for_all(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, Any]:
+        """Return text and parameters of the INSERT of all these rows, of which this statement inserts one.
+
+        Raises: as ``bind``.
+        """
+        found = _VALUES.fullmatch(self.text)
+        assert found is not None, self.text
+        head, one, tail = found.groups(default="")
+        bound = [self.bind(row) for row in rows]
+        if isinstance(self._template, list):
+            return f"{head}{', '.join([one] * len(rows))}{tail}", [value for values in bound for value in values]
+        places = ", ".join(_NAME.sub(rf"%(\1__{number})s", one) for number in range(len(rows)))
+        named = {f"{name}__{number}": value for number, row in enumerate(bound) for name, value in row.items()}
+        return f"{head}{places}{tail}", named
 
     def without_unheld(self, params: Mapping[str, Any], greatest: str) -> dict[str, Any]:
         """Return ``params`` so that nothing is compared with text beyond the character ``greatest``: no row has it."""

@@ -1,22 +1,24 @@
 """An open transaction, and the funnel through which every statement runs.
 
 A transaction is always in one of the states of ``State``, and goes from one to another as ``FOLLOWING`` says. How a
-statement runs on the connection is the business of ``roads``.
+statement runs on the connection is the business of ``roads``, how several travel together that of ``batching``.
 """
 
 from __future__ import annotations
 
-import enum
 import functools
 import logging
 import operator
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, types, values
+from nova_sqlcore.core.batches import Part
+from nova_sqlcore.core.batching import Batching, raise_in_place_of
+from nova_sqlcore.core.states import State
 
 if TYPE_CHECKING:
     import threading
@@ -34,40 +36,6 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 
-class State(enum.Enum):
-    """Where a transaction stands."""
-
-    #: nothing has been sent, no connection is taken
-    NEW = "has not begun"
-    #: reads on a connection in autocommit mode: each statement stands alone
-    SINGLE = "reads"
-    #: a transaction is open on the server
-    OPEN = "is open"
-    #: a statement has failed; going back to a savepoint opens it again
-    FAILED = "has failed"
-    #: the server has undone it, or nobody knows what the connection is in the midst of: no savepoint helps
-    LOST = "is lost"
-    #: committed or rolled back; the connection is given back
-    ENDED = "has ended"
-
-    #: what ``FOLLOWING`` says of it, at hand
-    following: tuple[State, ...]
-
-
-#: The states that may follow each state. Back to NEW goes a transaction whose connection was dead, or was cut short,
-#: before anything that matters had been done on it.
-FOLLOWING: dict[State, tuple[State, ...]] = {
-    State.NEW: (State.SINGLE, State.OPEN, State.ENDED),
-    State.SINGLE: (State.NEW, State.OPEN, State.ENDED),
-    State.OPEN: (State.NEW, State.FAILED, State.LOST, State.ENDED),
-    State.FAILED: (State.NEW, State.OPEN, State.LOST, State.ENDED),
-    State.LOST: (State.NEW, State.ENDED),
-    State.ENDED: (),
-}
-for _state, _following in FOLLOWING.items():
-    _state.following = _following
-
-
 #: What callers of the reference may look for in ``context.session``.
 _OF_SESSIONS = frozenset(
     {"add", "add_all", "bulk_insert_mappings", "bulk_save_objects", "delete", "expire", "expire_all", "expunge"}
@@ -75,7 +43,7 @@ _OF_SESSIONS = frozenset(
 )
 
 
-class Transaction:
+class Transaction(Batching):
     """An open transaction: the only way in which queries run statements.
 
     It begins with its first statement. Statements are SQLAlchemy Core objects of fixed shape, parameters are keywords
@@ -85,28 +53,19 @@ class Transaction:
 
     __slots__ = (
         "__weakref__",
-        "_exposed",
         "_hooks",
-        "_host",
-        "_link",
         "_replaced",
         "_savepoints",
         "_snapshot",
         "_turn",
         "attempt",
-        "calling",
-        "database",
         "engine",
-        "mode",
         "name",
         "not_before",
         "opened",
         "outer",
-        "state",
-        "statements",
         "task",
         "waited",
-        "writes",
     )
 
     def __init__(
@@ -119,11 +78,12 @@ class Transaction:
         snapshot: bool = False,
         outer: Transaction | None = None,
         not_before: str | None = None,
+        open_ones: Sequence[Transaction] = (),
     ) -> None:
         """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
 
         ``task`` stands for the asyncio task that opens it, ``not_before`` for the position that a replica must have
-        come to.
+        come to. In ``open_ones`` it stands once for each scope that it is open in.
         """
         self.database = database
         self.mode = mode
@@ -155,7 +115,20 @@ class Transaction:
         self._replaced = False
         #: whether the caller has had the connection
         self._exposed = False
+        #: savepoints that it has set, and how many blocks of them are open
         self._savepoints = 0
+        self._inside = 0
+        self._open_ones = open_ones
+        #: statements that travel with the next one
+        self._waiting: list[Part] = []
+        #: whether COMMIT follows the next statement
+        self._ends = False
+        #: whether the next statement has company: of one that waits, or of COMMIT
+        self._together = False
+        #: whether COMMIT is under way with a statement
+        self._commits = False
+        #: whether it has been committed with its last statement
+        self._committed = False
         self._hooks: list[Callable[[], Any]] = []
 
     def __repr__(self) -> str:
@@ -208,14 +181,17 @@ class Transaction:
 
     def execute(self, statement: sa.sql.expression.Executable, /, **params: Any) -> int:
         """Run an INSERT, UPDATE or DELETE and return the number of rows that it matched."""
-        self._refuse_in_reader()
+        self.refuse_in_reader()
         count: int = self._perform("change", statement, params)
         self.writes += count != 0
         return count
 
     def execute_many(self, statement: sa.sql.expression.Executable, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for each mapping of parameters, in as few round trips as the driver can."""
-        self._refuse_in_reader()
+        if self._together:
+            self._sent(self.later.execute_many(statement, rows))
+            return
+        self.refuse_in_reader()
         if rows:
             self._perform("change_many", statement, rows)
             self.writes += 1
@@ -233,13 +209,12 @@ class Transaction:
 
         Columns that are missing or None take their default; other keys warn, except those in ``ignore``.
         """
-        self._refuse_in_reader()
+        self.refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_statement(table, with_id="id" in row, returning=self.dialect.id_by_returning)
         identity = self._perform("insert", statement, row)
         self.writes += 1
-        # the MySQL family takes an id of 0 for a missing one, and makes one
-        return values.shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
+        return values.inserted(table, row, identity)
 
     @overload
     def insert_absent(  # type: ignore[overload-overlap]  # as above
@@ -274,7 +249,7 @@ class Transaction:
         None too if the condition ``only_if`` does not hold; its parameters are named like the columns and take the
         values of the new row.
         """
-        self._refuse_in_reader()
+        self.refuse_in_reader()
         row = values.complete(table, given, self.dialect, ignore=ignore)
         statement = values.insert_absent_statement(table, "id" in row, self.dialect, only_if)
         try:
@@ -297,16 +272,15 @@ class Transaction:
 
     def insert_many(self, table: sa.Table, given: Sequence[Mapping[str, Any]]) -> Any:
         """Insert rows in one statement per batch and return them, with their ids, in the order given."""
-        self._refuse_in_reader()
+        if self._together:
+            return self._sent(self.later.insert_many(table, given))
+        self.refuse_in_reader()
         rows = [values.complete(table, one, self.dialect) for one in given]
-        identities: list[Any] = []
-        for batch in values.batches(rows):
-            identities += self._perform("insert_many", table, batch)
+        identities: list[list[Any]] = []
+        for portion in self.portions(rows):
+            identities.append(self._perform("insert_many", table, portion))
             self.writes += 1
-        return [
-            values.shown(table, row if identity is None else row | {"id": identity})
-            for row, identity in zip(rows, identities, strict=True)
-        ]
+        return values.inserted_many(table, rows, identities)
 
     @overload
     def update_row(  # type: ignore[overload-overlap]  # as above
@@ -344,11 +318,15 @@ class Transaction:
         ``again`` reads the row by ``key``, or by ``key_after`` if the key itself changes, where the server has no
         UPDATE ... RETURNING; its columns are those of the result. Of several rows the first by id is returned.
         """
-        self._refuse_in_reader()
+        self.refuse_in_reader()
         if self.dialect.update_returning:
             rows = self.rows(_returning(update, again), **key, **changes)
             return min(rows, key=operator.itemgetter("id")) if len(rows) > 1 else next(iter(rows), None)
-        return self.row(again, **(key_after or key)) if self.execute(update, **key, **changes) else None
+        count = self.later.execute(update, **key, **changes)
+        if count.is_known and not count.get():
+            return None
+        row = self.row(again, **(key_after or key))
+        return row if count.get() else None
 
     # -- what the caller can do -----------------------------------------------------------------------------------
 
@@ -367,18 +345,19 @@ class Transaction:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
         return self._expose().connection
 
-    def mark(self) -> tuple[int, int]:
+    def mark(self) -> tuple[int, int, int]:
         """Return how far it has come, for ``spoil``."""
-        return self.writes, len(self._hooks)
+        return self.writes, len(self._hooks), len(self._waiting)
 
-    def spoil(self, mark: tuple[int, int]) -> bool:
+    def spoil(self, mark: tuple[int, int, int]) -> bool:
         """Note that a call failed which began at ``mark``; tell whether its work is left in the midst.
 
-        Its hooks are dropped. If it has changed rows, the transaction has failed and can only be rolled back, as a
-        whole or to a savepoint: half of a call must not be committed.
+        Its hooks are dropped, and its statements that still wait. If it has changed rows, the transaction has failed
+        and can only be rolled back, as a whole or to a savepoint: half of a call must not be committed.
         """
-        writes, hooks = mark
+        writes, hooks, waiting = mark
         del self._hooks[hooks:]
+        self._drop(waiting)
         if self.writes == writes or self.state is not State.OPEN:
             return False
         self._move(State.FAILED)
@@ -396,6 +375,11 @@ class Transaction:
         self._hooks.append(hook)
 
     @property
+    def has_kept(self) -> bool:
+        """Whether work of it is committed already, with its last statement: it must not run again."""
+        return self._committed and self.writes > 0
+
+    @property
     def changed(self) -> bool:
         """Whether it may have changed anything: it has run statements, or the caller has had the connection."""
         return bool(self.statements) or self._exposed
@@ -408,6 +392,9 @@ class Transaction:
         Raises: DBError if a statement has failed and its error was swallowed: everything is rolled back then.
         DBCommitUncertain if the connection is lost before the server's answer.
         """
+        if self._waiting and self.state is State.OPEN:
+            self._ends = True
+            self.send_waiting()
         link = self._link
         if link is not None and not link.usable:
             self._give_up(link)
@@ -415,7 +402,7 @@ class Transaction:
             raise exceptions.DBError(f"{self.name} went on after a failed statement: nothing of it has been kept")
         if self.state is State.ENDED:
             raise self.refusal()
-        if link is not None:
+        if link is not None and self.state is not State.COMMITTED:
             self._commit(link)
         self._end(clean=True)
 
@@ -438,7 +425,8 @@ class Transaction:
         """Roll back whatever has been done; errors of a broken connection are of no interest any more."""
         link, clean = self._link, False
         try:
-            if link is not None:
+            self._drop()
+            if link is not None and self.state is not State.COMMITTED:
                 self._undo(link)
             clean = True
         except _driver_errors(link):
@@ -463,8 +451,9 @@ class Transaction:
         connection may have written.
         """
         link, clean = self._link, False
+        is_begun = self.state in (State.OPEN, State.FAILED) and not any(part.is_begin for part in self._waiting)
         try:
-            if link is not None and self.state is not State.SINGLE and self._host is None and link.usable:
+            if link is not None and is_begun and self._host is None and link.usable:
                 link.command("ROLLBACK" if self._exposed or self.state is State.FAILED else "COMMIT")
             clean = True
         except _driver_errors(link):
@@ -552,14 +541,17 @@ class Transaction:
                 self.database.shared_owner = None
             turn.release()
 
-    def _start(self) -> Link:
+    def _start(self, alone: bool) -> Link:
         """Connect and begin; a connection that turns out dead is replaced once."""
         self._take_turn()
         link: Link | None = None
         try:
             self._host = self._find_host()
             link = self._connect()
-            self._begin(link)
+            if alone and self.dialect.autocommit_is_free and not self.dialect.is_quiet(link.raw):
+                self.database.lost(link)  # it has died in the pool: once its only statement is sent, who can tell?
+                link = self._connect()
+            self._begin(link, alone)
             self._link = link
             self.engine = link.engine
         except BaseException as error:
@@ -572,11 +564,12 @@ class Transaction:
             finally:
                 del failure
             self._replaced = True
-        return self._link or self._start()
+        return self._link or self._start(alone)
 
     def _let_go(self, link: Link | None) -> None:
         """Be as if nothing had begun."""
         self._link = None
+        self._waiting = [part for part in self._waiting if not part.is_begin]
         self._move(State.NEW)
         if link is not None and self._host is None:
             link.discard()
@@ -603,24 +596,40 @@ class Transaction:
         finally:
             self.waited += time.perf_counter() - began
 
-    def _begin(self, link: Link) -> None:
+    def _begin(self, link: Link, alone: bool = False) -> None:
+        """Begin; the next statement of a writer stands ``alone`` if it is its only one."""
         if self.mode != "writer":
-            alone = not self._snapshot or self._turn is not None  # nobody else gets at a database in memory
-            if not alone:
-                link.command(self.dialect.begin_snapshot)
-            self._move(State.SINGLE if alone else State.OPEN)
+            is_single = not self._snapshot or self._turn is not None  # nobody else gets at a database in memory
+            if not is_single:
+                self._begin_snapshot(link)
+            self._move(State.SINGLE if is_single else State.OPEN)
             return
         if self._host is not None:
             link.command(f"SAVEPOINT {self._savepoint_name}")
+        elif alone and self.dialect.autocommit_is_free and roads.is_direct(link):
+            link.begin_alone()
         else:
             link.begin(self.dialect.begin_writer)
         self._move(State.OPEN)
         if self._turn is not None and self._host is None:
             self.database.shared_owner = self
 
+    def _begin_snapshot(self, link: Link) -> None:
+        if roads.carrier_of(link) is None:
+            link.command(self.dialect.begin_snapshot)
+            return
+        part = Part("command", self.dialect.begin_snapshot, None, is_begin=True)
+        self._pack(link, part)
+        self._together = True
+        self._waiting.insert(0, part)
+
     def _expose(self) -> Link:
         """Let the caller do anything with the connection; whatever that is, a reader will undo it."""
+        self._ends = False
         link = self._ready()
+        if self._waiting:
+            self.send_waiting()
+            link = self._ready()
         if self.state is State.SINGLE:
             try:
                 link.command(self.dialect.begin_snapshot)
@@ -644,17 +653,24 @@ class Transaction:
     def _fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> list[Row]:
         if self.mode != "writer" and not statement.is_select:
             if statement.is_dml:
-                self._refuse_in_reader()
+                self.refuse_in_reader()
             self._expose()
         rows: list[Row] = self._perform("fetch", statement, params)
         self.writes += statement.is_dml and bool(rows)
         return rows
 
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:
-        """Run an operation of the road; a connection that turns out dead at the first statement is replaced once."""
+        """Run an operation of the road, in company if it has some."""
         link = self._link
-        if link is None or link.unsure or self.state is State.FAILED or self.state is State.LOST:
-            link = self._ready()
+        if link is None or link.unsure or not self.state.runs:
+            link = self._ready(alone=self._ends and operation != "command")
+        if self._together:
+            return self._perform_together(link, operation, statement, params)
+        return self._perform_one(operation, statement, params)
+
+    def _perform_one(self, operation: str, statement: Any, params: Any) -> Any:
+        """Run an operation; a connection that turns out dead at the first statement is replaced once."""
+        link = self._ready()
         began = time.perf_counter() if reports.statements else 0.0
         try:
             result = getattr(roads.road_of(link), operation)(link, statement, params)
@@ -674,23 +690,39 @@ class Transaction:
                 reports.of_statement(self, roads.text_of(link, statement), began, None)
             return result
         if held is not None:
-            return self._perform(operation, statement, held)
+            return self._perform_one(operation, statement, held)
         self._replace(link)
-        return self._perform(operation, statement, params)
+        return self._perform_one(operation, statement, params)
 
-    def _ready(self) -> Link:
-        """Return the connection for the next statement.
+    def _ready(self, alone: bool = False) -> Link:
+        """Return the connection for the next statement, which may be the only one.
 
         Raises: DBError if there can be no further statement.
         """
         link = self._link
+        if link is not None and not link.unsure and self.state.runs:
+            return link
         if link is not None and link.unsure:
             self._give_up(link)
         if self.state is State.NEW:
-            return self._start()
-        if self._link is None or self.state in (State.FAILED, State.LOST):
+            return self._start(alone)
+        if self._link is None or self.state in (State.FAILED, State.LOST) or self.has_kept:
             raise self.refusal()
+        if self.state is State.COMMITTED:
+            self._begin_again(self._link)
         return self._link
+
+    def _begin_again(self, link: Link) -> None:
+        """Go on after a last statement that has changed nothing."""
+        self._committed = False
+        try:
+            self._begin(link)
+        except Exception as error:
+            failure = self._failure(link, error)
+            try:
+                raise_in_place_of(error, failure)
+            finally:
+                del failure
 
     def refusal(self) -> exceptions.DBError:
         """Return the error that says why there can be no further statement."""
@@ -698,6 +730,8 @@ class Transaction:
             return exceptions.DBError(
                 f"{self.name} has ended, and whatever joins it comes too late; tasks must not share a context"
             )
+        if self.state is State.COMMITTED:
+            return exceptions.DBError(f"{self.name} has been committed with its last statement: nothing can follow")
         if self._link is not None and self._link.inherited:
             return exceptions.DBError(f"{self.name} was begun by the parent process: a forked child can't go on")
         return exceptions.DBError(f"{self.name}: a statement has failed, the transaction can only be rolled back")
@@ -712,7 +746,8 @@ class Transaction:
     def _may_replace(self, failure: BaseException) -> bool:
         """Tell whether a connection was dead before its first statement, so that a new one will do."""
         is_fresh = not self.changed and not self._replaced and self._host is None
-        return isinstance(failure, exceptions.DBConnectionError) and is_fresh
+        is_known = not isinstance(failure, exceptions.DBCommitUncertain)
+        return isinstance(failure, exceptions.DBConnectionError) and is_known and is_fresh
 
     def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any:
         """Return ``params`` without text that no row can have, if the server has refused a comparison with it.
@@ -755,29 +790,21 @@ class Transaction:
             self._move(State.LOST)
         if isinstance(failure, exceptions.DBConnectionError):
             self.database.lost(link)
+            if self._commits and not self.dialect.is_answer(origin):
+                return exceptions.DBCommitUncertain(failure.inner_exception)
         return failure
 
-    def _refuse_in_reader(self) -> None:
+    def refuse_in_reader(self) -> None:
+        """Refuse to write in a reader.
+
+        Raises: TypeError.
+        """
         if self.mode != "writer":
             raise TypeError(f"{self.name} runs in a reader; statements that write need a writer")
 
 
 def _driver_errors(link: Link | None) -> tuple[type[Exception], ...]:
     return (sa.exc.SQLAlchemyError,) if link is None else (sa.exc.SQLAlchemyError, link.errors)
-
-
-def raise_in_place_of(error: BaseException, failure: BaseException) -> NoReturn:
-    """Raise ``failure``, which ``error`` has become; perhaps it is still the same.
-
-    No frame may keep either of them when it is left: a frame that keeps an error which keeps the frame is a circle, and
-    holds its connection until the garbage collector comes by.
-    """
-    try:
-        if failure is error:
-            raise error
-        raise failure from error
-    finally:
-        del error, failure
 
 
 class Savepoint:
@@ -792,6 +819,8 @@ class Savepoint:
     def __enter__(self) -> Transaction:
         """Set the savepoint."""
         transaction = self._transaction
+        transaction._ends = False
+        transaction._inside += 1
         transaction._savepoints += 1
         self._name = f"nova_{id(transaction):x}_{transaction._savepoints}"
         self._hooks = len(transaction._hooks)
@@ -806,6 +835,10 @@ class Savepoint:
         Raises: DBError if a statement has failed in the block and its error was swallowed.
         """
         transaction = self._transaction
+        transaction._inside -= 1
+        if error is None and transaction._waiting:
+            self._flush()
+        transaction._drop()
         if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
             transaction._move(State.LOST)  # the server has undone the whole transaction
         if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
@@ -817,6 +850,17 @@ class Savepoint:
             raise exceptions.DBError(
                 f"{transaction.name} went on after a failed statement in a savepoint: nothing of that block is kept"
             )
+
+    def _flush(self) -> None:
+        """Send what waits; if it fails, the block has failed."""
+        try:
+            self._transaction.send_waiting()
+        except BaseException as error:
+            if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
+                self._transaction._move(State.LOST)
+            del self._transaction._hooks[self._hooks :]
+            self._undo()
+            raise
 
     def _undo(self) -> None:
         transaction = self._transaction

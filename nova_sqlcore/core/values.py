@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,31 @@ def batches(rows: Sequence[Row], size: int = BATCH) -> Iterator[list[Row]]:
     """Yield ``rows`` in lists of at most ``size``."""
     for start in range(0, len(rows), size):
         yield list(rows[start : start + size])
+
+
+def inserted(table: sa.Table, row: Row, identity: Any) -> Row:
+    """Return a row that has been inserted as a read shows it.
+
+    An id of 0 is none to the MySQL family, which makes one.
+    """
+    return shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
+
+
+def inserted_many(table: sa.Table, rows: Sequence[Row], identities: Sequence[Sequence[Any]]) -> list[Row]:
+    """Return rows that have been inserted as a read shows them; ids come in lists, one per statement."""
+    return [
+        shown(table, row if identity is None else row | {"id": identity})
+        for row, identity in zip(rows, itertools.chain(*identities), strict=True)
+    ]
+
+
+def portions(rows: Sequence[Row], most_bytes: int | None) -> Iterator[list[Row]]:
+    """Yield ``rows`` in lists for one INSERT each; some drivers limit its length."""
+    for batch in batches(rows):
+        if most_bytes is None:
+            yield batch
+        else:
+            yield from parts(batch, most_bytes)
 
 
 def parts(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:

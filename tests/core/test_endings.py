@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.core.transaction import FOLLOWING, State
+from nova_sqlcore.core.states import FOLLOWING, State
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend

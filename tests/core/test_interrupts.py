@@ -97,12 +97,28 @@ def much(context: RequestContext, number: int) -> None:
                 assert t.scalar(_NUMBER, number=number) == number
 
 
+def batch(context: RequestContext, number: int) -> None:
+    with tx.writer(context) as t:
+        stored = t.later.insert(T, {"file_name": f"batch {number}"})
+        t.later.insert_many(T, [{"file_name": f"batch {number} {place}"} for place in range(2)])
+        asked = t.later.rows(_NUMBER, number=number)
+        assert t.scalar(_NUMBER, number=number + 1) == number + 1
+        assert asked.get() == [{"number": number}]
+        assert stored.get()["id"]
+        assert t.last().execute(_CHANGE, by_name=f"batch {number}", project="b") == 1
+
+
+def alone(context: RequestContext, number: int) -> None:
+    with tx.writer(context) as t:
+        assert t.last().scalar(_NUMBER, number=number) == number
+
+
 def exposed(context: RequestContext, number: int) -> None:
     with tx.reader.connection.using(context) as connection:
         assert connection.execute(_NUMBER, {"number": number}).scalar() == number
 
 
-WORKS = (read, block, change, much, exposed)
+WORKS = (read, block, change, much, batch, alone, exposed)
 
 
 @pytest.fixture(autouse=True)

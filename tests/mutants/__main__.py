@@ -18,7 +18,7 @@ from tests.mutants.faults import Fault, faults_of
 from tests.mutants.running import KEPT, ROOT, Map, Outcome, Workshop, path_of
 
 MODULES = (
-    "transaction", "roads", "link", "connections", "scopes", "retry", "statements", "arguments", "values",
+    "transaction", "batching", "roads", "link", "connections", "scopes", "retry", "statements", "arguments", "values",
     "reports", "tx",
 )  # fmt: skip
 SURVIVORS = Path(__file__).with_name("survivors.toml")

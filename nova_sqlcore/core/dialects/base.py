@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import select
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -14,12 +15,15 @@ from nova_sqlcore import exceptions
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.options import EngineOptions
 
 Role = Literal["writer", "reader"]
 
 #: In ``Connection.info``: the distance between two ids that the server counts.
 ID_STEP: Final = "nova_sqlcore.id_step"
+#: And how many bytes it takes in one packet.
+PACKET: Final = "nova_sqlcore.packet"
 
 Insert = TypeVar("Insert", bound=sa.Insert)
 AnySelect = TypeVar("AnySelect", bound=sa.Select[Any])
@@ -58,6 +62,8 @@ class Dialect:
     folds_keys: ClassVar[bool] = False
     #: asks how many bytes the server takes in one statement, if it breaks the line at more
     packet_limit: ClassVar[str] = ""
+    #: a connection goes into autocommit mode, and out of it, without asking the server
+    autocommit_is_free: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
     #: begins a writing transaction; empty where the driver does it with the first statement
     begin_writer: ClassVar[str] = ""
@@ -96,8 +102,20 @@ class Dialect:
         return 300 if options.statement_timeout is None else options.statement_timeout
 
     def facts(self, connection: Any) -> dict[str, Any]:
-        """Return what is to be known about a new connection for writers, for SQLAlchemy's ``Connection.info``."""
+        """Return what is to be known about a new connection, for SQLAlchemy's ``Connection.info``."""
         return {}
+
+    def carrier(self, connection: Any, options: EngineOptions) -> Carrier | None:
+        """Return what takes several statements to this server in one trip."""
+        return None
+
+    def is_quiet(self, connection: Any) -> bool:
+        """Tell whether nothing has come over an idle line; a server's farewell has, if it has closed the connection."""
+        return True
+
+    def is_answer(self, error: BaseException) -> bool:
+        """Tell whether the server itself has refused, so that it has not done what it was asked for."""
+        return False
 
     def lock_timeout(self, options: EngineOptions) -> float | None:
         """Return how many seconds a statement waits for a lock; None where the server decides."""
@@ -211,6 +229,13 @@ class Dialect:
     def translate(self, error: BaseException, url: sa.URL | None = None) -> exceptions.DBError:
         """Return the library's error for a driver's error; ``url`` is the database's, where the error needs a name."""
         return exceptions.DBError(error)
+
+
+def is_readable(socket: Any) -> bool:
+    """Tell whether something waits to be read; 5 µs."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class vague(FunctionElement[Any]):

@@ -14,12 +14,13 @@ from sqlalchemy.ext.compiler import compiles
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
-from nova_sqlcore.core.dialects.base import ID_STEP, Dialect, assigned, filled
+from nova_sqlcore.core.dialects.base import ID_STEP, PACKET, Dialect, assigned, filled, is_readable
 from nova_sqlcore.core.equality import Exact, in_bytes, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.dialects.base import AnySelect, Role
     from nova_sqlcore.core.options import EngineOptions
 
@@ -155,17 +156,38 @@ class MySQL(Dialect):
         return limits
 
     def facts(self, connection: Any) -> dict[str, Any]:
-        """Return the step of MySQL's ids, which a session keeps unless it is part of a cluster that may change it.
+        """Return the server's limit of a packet, and on MySQL the step of ids.
 
-        MariaDB tells the ids themselves.
+        A session keeps its step unless it is part of a cluster that may change it. MariaDB tells the ids themselves.
         """
-        if "mariadb" in _server_version(connection).lower():
-            return {}
         cursor = connection.cursor()
-        cursor.execute("SHOW VARIABLES WHERE variable_name IN ('auto_increment_increment', 'wsrep_on')")
+        cursor.execute(
+            "SHOW VARIABLES WHERE variable_name IN ('auto_increment_increment', 'max_allowed_packet', 'wsrep_on')"
+        )
         found = {name.lower(): value for name, value in cursor.fetchall()}
         cursor.close()
-        return {} if "wsrep_on" in found else {ID_STEP: int(found["auto_increment_increment"])}
+        facts = {PACKET: int(found["max_allowed_packet"])}
+        if "mariadb" in _server_version(connection).lower() or "wsrep_on" in found:
+            return facts
+        return facts | {ID_STEP: int(found["auto_increment_increment"])}
+
+    def carrier(self, connection: Any, options: EngineOptions) -> Carrier | None:
+        """PyMySQL's; mysqlclient's connections take statements one by one."""
+        if not options.batch or not hasattr(connection, "server_capabilities"):
+            return None
+        from nova_sqlcore.core import pymysql_batch  # PyMySQL is an extra
+
+        return pymysql_batch.CARRIER if pymysql_batch.is_supported(connection) else None
+
+    def is_quiet(self, connection: Any) -> bool:
+        """Look at PyMySQL's socket; mysqlclient does not show it."""
+        socket = getattr(connection, "_sock", None)
+        return socket is None or not is_readable(socket)
+
+    def is_answer(self, error: BaseException) -> bool:
+        """The numbers from 2000 to 2999 are the client's own."""
+        number = error.args[0] if error.args else None
+        return isinstance(number, int) and number >= 1000 and not 2000 <= number < 3000
 
     def in_transaction(self, connection: Any) -> bool | None:
         """PyMySQL keeps the status flags of the last answer; mysqlclient does not show them."""

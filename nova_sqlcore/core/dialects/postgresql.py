@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled
+from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +71,7 @@ class PostgreSQL(Dialect):
     survives_errors = False
     null_is_greatest = True
     statement_compiler = _Compiler
+    autocommit_is_free = True
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
     # what is inserted, for with synchronous_commit off it is written to the file later
@@ -122,6 +123,14 @@ class PostgreSQL(Dialect):
     def in_transaction(self, connection: Any) -> bool:
         """The transaction status that came with the last answer; an answer that is still to come counts too."""
         return int(connection.pgconn.transaction_status) != 0
+
+    def is_quiet(self, connection: Any) -> bool:
+        """Look at libpq's socket."""
+        return bool(connection.closed) or not is_readable(connection.fileno())
+
+    def is_answer(self, error: BaseException) -> bool:
+        """What the server says has a SQLSTATE."""
+        return bool(getattr(error, "sqlstate", None))
 
     def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
         """ON CONFLICT DO NOTHING."""

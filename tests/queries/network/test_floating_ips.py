@@ -747,8 +747,8 @@ class TestBulkDestroy:
         start = tx.Transaction._start
         raced: list[int] = []
 
-        def overtaken(self: tx.Transaction) -> Any:
-            link = start(self)
+        def overtaken(self: tx.Transaction, *args: Any) -> Any:
+            link = start(self, *args)
             if not raced:
                 raced.append(1)
                 floating_ips.floating_ip_bulk_destroy(get_admin_context(), [{"address": A}])

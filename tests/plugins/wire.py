@@ -1,0 +1,126 @@
+"""Counts round trips on the wire, by a proxy between the library and a server."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nova_sqlcore import tx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.plugins.backend import Backend
+
+    Trips = Callable[..., int]
+
+#: Calls before the one that counts: connections are made, and psycopg prepares statements that come again.
+WARM = 4
+
+
+class Wire:
+    """Hands bytes over between clients and a server; a trip begins when a client speaks after the server has."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self.trips = 0
+        #: closes the connection of whoever sends these bytes, before they reach the server
+        self.cut_at: bytes | None = None
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._waker, self._wake = socket.socketpair()
+        self.port: int = self._listener.getsockname()[1]
+        self._others: dict[socket.socket, socket.socket] = {}
+        self._clients: set[socket.socket] = set()
+        self._speaking: set[socket.socket] = set()
+        for one in (self._listener, self._waker):
+            self._selector.register(one, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
+        for one in (*self._others, self._listener, self._waker, self._wake):
+            one.close()
+        self._selector.close()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                one = key.fileobj
+                assert isinstance(one, socket.socket)
+                if one is self._waker:
+                    return
+                if one is self._listener:
+                    self._accept()
+                elif one in self._others:
+                    self._hand_over(one)
+
+    def _accept(self) -> None:
+        client, server = self._listener.accept()[0], socket.create_connection(self._server)
+        self._clients.add(client)
+        for one, other in ((client, server), (server, client)):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._others[one] = other
+            self._selector.register(one, selectors.EVENT_READ)
+
+    def _hand_over(self, one: socket.socket) -> None:
+        other = self._others[one]
+        data = b""
+        with contextlib.suppress(OSError):
+            data = one.recv(1 << 16)
+        if one in self._clients:
+            if data and one not in self._speaking:
+                self._speaking.add(one)
+                self.trips += 1
+            if self.cut_at is not None and self.cut_at in data:
+                data = b""
+        else:
+            self._speaking.discard(other)
+        with contextlib.suppress(OSError):
+            other.sendall(data)
+        if not data:
+            for end in (one, other):
+                self._selector.unregister(end)
+                del self._others[end]
+                end.close()
+
+
+@pytest.fixture
+def wire(backend: Backend) -> Iterator[Wire]:
+    """Lead the library to its server by way of a proxy."""
+    assert backend.url.host is not None
+    assert backend.url.port is not None
+    proxy = Wire(backend.url.host, backend.url.port)
+    tx.close()
+    tx.configure(backend.url.set(host="127.0.0.1", port=proxy.port))
+    try:
+        yield proxy
+    finally:
+        tx.close()
+        proxy.close()
+
+
+@pytest.fixture
+def trips(wire: Wire) -> Trips:
+    """Return a function that calls a function, a few times before, and returns how many round trips the last call took.
+
+    ``before`` is called before each call, and its trips do not count; what it returns is handed over.
+    """
+
+    def count(call: Callable[..., object], before: Callable[[], object] | None = None) -> int:
+        taken = 0
+        for _ in range(WARM + 1):
+            arguments = () if before is None else (before(),)
+            start = wire.trips
+            call(*arguments)
+            taken = wire.trips - start
+        return taken
+
+    return count
