@@ -7,7 +7,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 project = "nova-sqlcore"
 author = "the nova-sqlcore authors"
-extensions = ["sphinx.ext.autodoc", "statement_table"]
+extensions = ["sphinx.ext.autodoc", "statement_table", "reference_directives"]
+python_maximum_signature_line_length = 88
 html_theme = "furo"
 html_title = "nova-sqlcore"
 exclude_patterns = ["_build"]
