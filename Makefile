@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers lint docs servers clean
+.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-archive: $(VENV)/installed  ## Time the archive of instances with twenty r
 
 bench-observers: $(VENV)/installed  ## Time calls while somebody watches and while nobody does, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.observers $(ARGS)
+
+statements: $(VENV)/installed  ## Record what every function sends, on private servers, for the command nova-sqlcore sql
+	$(PYTHON_IN_VENV) -m tests.recorded.statements
 
 lint: $(VENV)/installed  ## Check style, format and types
 	@status=0; set -x; \

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "status": "status",
     "quota": "quota",
     "check": "check",
+    "sql": "sql",
     "demo": "demo",
 }
 #: Names of earlier releases.

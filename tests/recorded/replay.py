@@ -36,12 +36,14 @@ class Replay:
         self._family = _FAMILY.get(backend_name, backend_name)
         self._clock = clock
         self._names = names or Names()
+        #: what the latest call has returned or raised
+        self.last: Any = None
 
     def mismatches(self, recorded: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
         """Make every call and yield number and description of each wrong answer."""
         for record in recorded:
             self._clock.now = datetime.datetime.fromisoformat(record["now"])
-            outcome = self._call(record)
+            self.last = outcome = self._call(record)
             why = self._check(record, outcome)
             if why:
                 yield record["n"], f"#{record['n']} {record['function']}: {why}"

@@ -1,4 +1,4 @@
-"""The calls that the reference was recorded with give the reference's answers."""
+"""The calls that the reference was recorded with give its answers, and send what the package says of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import api, tx
 from nova_sqlcore.schema import migrations
+from tests.recorded import statements
 from tests.recorded.replay import Replay, records
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend
-
-
-#: Calls whose recorded answer is an accident of the recording, though nothing there says so.
-ACCIDENTS = {
-    # the status came as a unicode text, which the reference took for a list of letters; one text is one status
-    964,
-    # the reference's migration of uuids saved whole objects, which rewrote ``pci_stats`` in another form
-    1019,
-}
 
 
 def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_clock: Any) -> None:
@@ -28,9 +20,14 @@ def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_
         tx.close()
         tx.configure(url)
         try:
-            replay = Replay(api, backend.family, frozen_clock)
-            wrong = [why for number, why in replay.mismatches(records("trace.jsonl.gz")) if number not in ACCIDENTS]
+            recorder = statements.Recorder()
+            answers = statements.record(recorder, Replay(api, backend.family, frozen_clock), records("trace.jsonl.gz"))
         finally:
             tx.close()
             tx.configure(backend.url)
+    wrong = [why for number, why in answers if number not in statements.ACCIDENTS]
     assert not wrong, f"{len(wrong)} calls differ:\n" + "\n".join(wrong)
+    # one run for both: it takes a while
+    sent, shipped = statements.sent(recorder.found), statements.shipped(backend.name)
+    changed = sorted(name for name in shipped.keys() | sent.keys() if shipped.get(name) != sent.get(name))
+    assert not changed, f"other statements than nova-sqlcore sql shows; run make statements: {', '.join(changed)}"
