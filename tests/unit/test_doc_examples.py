@@ -28,8 +28,8 @@ BLOCK: Final = re.compile(
     re.MULTILINE,
 )
 URL: Final = "sqlite:///nova.sqlite"
-#: Commands that have tests of their own: they need minutes, an empty database, or one that is broken.
-ELSEWHERE: Final = ("demo", "--adopt", "--rollback", "--config", "--help")
+#: Commands that have tests of their own: they need minutes, an empty database, one that is broken, or a server.
+ELSEWHERE: Final = ("demo", "--adopt", "--rollback", "--config", "--help", "--slow", "replay ")
 
 
 #: 3: db purge finds nothing to erase.
