@@ -195,6 +195,15 @@ class Boolean(Kind):
         raise self._refusal("True or False", value)
 
 
+class Secret(str):
+    """Text that is sent as it is, and logged as stars."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class _Text(Kind):
     """Base of the types of text: numbers and uuids become their usual text."""
 
@@ -213,7 +222,7 @@ class _Text(Kind):
 
     def _coerce(self, value: Any) -> str:
         if isinstance(value, str):
-            return str(value)
+            return value if type(value) is Secret else str(value)
         if isinstance(value, bool):
             return "1" if value else "0"
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nova_sqlcore import exceptions, get_admin_context, tables, tx
+from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core import connections
 
 if TYPE_CHECKING:
@@ -89,3 +89,26 @@ def test_a_password_among_the_arguments_works_as_before() -> None:
     url = connections.parse_url(f"mysql+pymysql://u@h/n?password={SECRET}&charset=utf8mb4")
     assert (url.password, dict(url.query)) == (SECRET, {"charset": "utf8mb4"})
     assert SECRET not in repr(url)
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_values_of_columns_that_hold_passwords(backend: Backend, caplog: pytest.LogCaptureFixture, echo: bool) -> None:
+    """They are stored and read as they are, and a log of statements shows stars; other long values are cut."""
+    tx.close()
+    tx.configure(backend.url, echo=echo)
+    context = get_admin_context()
+    with caplog.at_level(logging.INFO if echo else logging.WARNING, "sqlalchemy.engine"):
+        values = {"host": "h", "console_type": "novnc", "compute_host": "c", "password": SECRET, "username": "bob"}
+        pool = api.console_pool_create(context, values)
+        cell = api.cell_create(context, {"name": "a", "transport_url": f"rabbit://nova:{SECRET}@mq"})
+        api.cell_update(context, "a", {"transport_url": f"rabbit://nova:{SECRET}2@mq"})
+        assert api.cell_get(context, "a")["transport_url"] == f"rabbit://nova:{SECRET}2@mq"
+        api.instance_create(context, {"project_id": "p", "user_data": "x" * 1000})
+        found = api.console_pool_get_by_host_type(context, "c", "h", "novnc")
+    tx.close()
+    assert (pool["password"], found["password"], type(pool["password"])) == (SECRET, SECRET, str)
+    assert cell["transport_url"] == f"rabbit://nova:{SECRET}@mq"
+    assert SECRET not in caplog.text
+    assert "x" * 400 not in caplog.text
+    assert ("'bob'" in caplog.text) is echo
+    assert ("INSERT INTO console_pools" in caplog.text) is echo

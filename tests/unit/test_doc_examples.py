@@ -28,6 +28,8 @@ BLOCK: Final = re.compile(
     re.MULTILINE,
 )
 URL: Final = "sqlite:///nova.sqlite"
+#: Where the stand-in of a fork of Nova is, for the page that is about forks.
+FORK: Final = str(Path(__file__).parents[1] / "contrib" / "fork")
 #: Commands that have tests of their own: they need minutes, an empty database, one that is broken, or a server.
 ELSEWHERE: Final = ("demo", "--adopt", "--rollback", "--config", "--help", "--slow", "replay ")
 
@@ -68,10 +70,12 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Work in a folder with a fresh nova.sqlite, and leave the library as it was found."""
     shutil.copy(made, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(FORK)
     tx.close()
     yield tmp_path
     tx.close()
     tx.observe(None)
+    settings.__class__ = Settings  # a fork's CONF has been followed
     for name in Settings.__slots__:
         setattr(settings, name, getattr(Settings(), name))
 
@@ -133,3 +137,16 @@ def test_the_tutorial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_examples_are_found() -> None:
     count = sum((DOCS / page).read_text().count(".. code-block:: python") for page in PAGES)
     assert sum(example.language == "python" for page in PAGES for example in examples(page)) >= count > 5
+
+
+def functions_of(page: str, after: str = "") -> set[str]:
+    """Return the functions named in the first column of a page's tables."""
+    text = (DOCS / page).read_text().partition(after)[2] if after else (DOCS / page).read_text()
+    cells = re.findall(r"^   \* - ((?:.*\n)(?:       .*\n)*)", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"``(\w+)``", cell)} & set(api.__all__)
+
+
+def test_the_guide_for_forks_lists_every_function_that_differs() -> None:
+    listed = functions_of("howto/from-nova-db.rst", after="Function by function")
+    assert listed == functions_of("better-than-mitaka.rst")
+    assert len(listed) > 20
