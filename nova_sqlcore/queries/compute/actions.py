@@ -46,7 +46,7 @@ def _newest_first_statement(table: Table[R], read_deleted: str, shape: Shape) ->
     return select_statement(table).where(*where).order_by(table.c.created_at.desc(), table.c.id.desc())
 
 
-def _meant(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnElement[bool]], list[sa.ColumnElement[Any]]]:
+def _meant_clauses(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnElement[bool]], list[sa.ColumnElement[Any]]]:
     """Return the clauses for an action with this key and the order that puts the one that is meant first.
 
     That is the newest of the request; with ``any_request`` the newest of the instance serves if there is none.
@@ -59,7 +59,7 @@ def _meant(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnElement[bool]
 
 @functools.cache
 def _action_statement(read_deleted: str, shape: Shape, any_request: bool) -> sa.Select[Any]:
-    where, order = _meant(shape, any_request)
+    where, order = _meant_clauses(shape, any_request)
     return sa.select(t.c.id).where(*where, *visible(t, read_deleted)).order_by(*order).limit(1)
 
 
@@ -69,7 +69,7 @@ def _event_statement(read_deleted: str, shape: Shape, any_request: bool, named: 
 
     Of several actions of the request one that has such an event is meant.
     """
-    where, order = _meant(shape, any_request)
+    where, order = _meant_clauses(shape, any_request)
     its = sa.and_(events.c.action_id == t.c.id, *equal(events, named), *visible(events, read_deleted))
     of_request, has_event = sa.and_(*equal(t, shape)), events.c.id.is_not(None)
     unfinished = sa.and_(has_event, events.c.finish_time.is_(None))

@@ -79,8 +79,8 @@ _CHILD_KEYS: Final = (
     instance_id_mappings.c.uuid,
 )
 
-_BY_UUID: sa.Select[Any] = select_statement(t).where(t.c.uuid == arg("by_uuid"))
-_DELETE_TAGS = sa.delete(tags).where(tags.c.resource_id == arg("by_uuid"))
+_BY_UUID_STATEMENT: sa.Select[Any] = select_statement(t).where(t.c.uuid == arg("by_uuid"))
+_DELETE_TAGS_STATEMENT = sa.delete(tags).where(tags.c.resource_id == arg("by_uuid"))
 
 
 class _Seen(NamedTuple):
@@ -125,7 +125,7 @@ def _destroy_children_statements(read_deleted: str, dialect: Dialect) -> tuple[s
     }
     if not dialect.update_in_with:
         return tuple(updates.values())
-    return (_DELETE_TAGS.add_cte(*(update.cte(f"gone_{name}") for name, update in updates.items())),)
+    return (_DELETE_TAGS_STATEMENT.add_cte(*(update.cte(f"gone_{name}") for name, update in updates.items())),)
 
 
 @functools.cache
@@ -320,7 +320,7 @@ def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> 
         shape, params = constraints.terms_of(wanted)
         row = current(context).update_row(
             _update_statement(seen, tuple(change.given), shape),
-            _BY_UUID,
+            _BY_UUID_STATEMENT,
             key | params,
             change.given,
             key_after={"by_uuid": change.given.get("uuid", instance_uuid)},
@@ -470,7 +470,11 @@ def instance_destroy(
     seen, key = _key_of_instance(context, instance_uuid)
     shape, params = constraints.terms_of(constraint.conditions if constraint else {})
     row = transaction.update_row(
-        _destroy_statement(seen, shape), _BY_UUID, key | params, deleted_now(), key_after={"by_uuid": instance_uuid}
+        _destroy_statement(seen, shape),
+        _BY_UUID_STATEMENT,
+        key | params,
+        deleted_now(),
+        key_after={"by_uuid": instance_uuid},
     )
     if row is None:
         if shape and transaction.row(_read_statement(seen, ("id",)), **key) is not None:
@@ -480,5 +484,5 @@ def instance_destroy(
         # a statement of its own, so that it sees what was inserted while the instance's row was waited for
         transaction.execute(statement, by_uuid=row["uuid"], **deleted_now())
     if not transaction.dialect.update_in_with:
-        transaction.execute(_DELETE_TAGS, by_uuid=row["uuid"])
+        transaction.execute(_DELETE_TAGS_STATEMENT, by_uuid=row["uuid"])
     return cast("rows.InstanceWithChildren", instance_rows.named(row))

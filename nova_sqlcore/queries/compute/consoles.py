@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _POOL, _CONSOLE = "pools_", "consoles_"
-_DELETE = sa.delete(t).where(t.c.id == arg("by_id"))
+_DELETE_STATEMENT = sa.delete(t).where(t.c.id == arg("by_id"))
 
 
 @functools.cache
@@ -178,4 +178,4 @@ def console_delete(context: Context, console_id: int) -> None:
     """
     number = as_id(console_id)
     if number is not None:
-        current(context).execute(_DELETE, by_id=number)
+        current(context).execute(_DELETE_STATEMENT, by_id=number)

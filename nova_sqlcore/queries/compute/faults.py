@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from nova_sqlcore.context import Context
 
 _NEWEST_FIRST = (t.c.created_at.desc(), t.c.id.desc())
-_LIVE = select_statement(t).where(t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, "no"))
-_ALL = _LIVE.order_by(*_NEWEST_FIRST)
+_LIVE_STATEMENT = select_statement(t).where(t.c.instance_uuid.in_(arg_list("uuids")), *visible(t, "no"))
+_ALL_STATEMENT = _LIVE_STATEMENT.order_by(*_NEWEST_FIRST)
 
 
 @functools.cache
 def _newest_statement() -> sa.Select[Any]:
     place = sa.func.row_number().over(partition_by=exactly(t.c.instance_uuid), order_by=_NEWEST_FIRST)
-    placed = _LIVE.add_columns(place.label("place")).subquery("placed")
+    placed = _LIVE_STATEMENT.add_columns(place.label("place")).subquery("placed")
     return sa.select(*(placed.c[column.name] for column in columns(t))).where(placed.c.place == 1)
 
 
@@ -42,7 +42,7 @@ def instance_fault_get_by_instance_uuids(
     """
     faults: dict[str, list[rows.InstanceFault]] = {uuid: [] for uuid in instance_uuids}
     asked = {str(uuid): uuid for uuid in faults}
-    statement = _newest_statement() if latest else _ALL
+    statement = _newest_statement() if latest else _ALL_STATEMENT
     for row in rows_in(current(context), statement, "uuids", list(faults)):
         faults[asked[row["instance_uuid"]]].append(cast("rows.InstanceFault", row))
     return faults

@@ -516,13 +516,13 @@ def _page_statement(
         clauses.append(_behind_clause(order, nulls))
     terms = _order(t, order, dialect, by_index=not _finds_few(shape))
     if not limited:
-        return instance_rows.select(form).where(*clauses).order_by(*terms)
+        return instance_rows.select_statement(form).where(*clauses).order_by(*terms)
     limit = arg("limit", type_=sa.BigInteger())
     if form.extra is None:
-        return instance_rows.select(form).where(*clauses).order_by(*terms).limit(limit)
+        return instance_rows.select_statement(form).where(*clauses).order_by(*terms).limit(limit)
     names = dict.fromkeys((*form.reads, *(key for key, _ in order)))
     found = sa.select(*(t.c[name] for name in names)).where(*clauses).order_by(*terms).limit(limit).subquery("page")
-    return instance_rows.select(form, found).order_by(*_order(found, order, dialect))
+    return instance_rows.select_statement(form, found).order_by(*_order(found, order, dialect))
 
 
 def _finds_few(shape: Iterable[Condition]) -> bool:

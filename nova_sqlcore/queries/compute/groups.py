@@ -262,7 +262,9 @@ def _soft_delete_statement(read_deleted: str, owned: bool) -> sa.Update:
 
 
 #: The id of the group that was deleted last under a uuid.
-_LAST_DELETED = sa.select(t.c.id).where(t.c.uuid == arg("by_uuid"), t.c.deleted != 0).order_by(t.c.id.desc()).limit(1)
+_LAST_DELETED_STATEMENT = (
+    sa.select(t.c.id).where(t.c.uuid == arg("by_uuid"), t.c.deleted != 0).order_by(t.c.id.desc()).limit(1)
+)
 
 
 @tx.main.writer
@@ -277,7 +279,7 @@ def instance_group_delete(context: Context, group_uuid: str) -> None:
     owned, project = _scope(context)
     key = {"by_uuid": group_uuid}
     statement = _soft_delete_statement(context.read_deleted, owned)
-    row = transaction.update_row(statement, _LAST_DELETED, key, deleted_now() | project, key_after=key)
+    row = transaction.update_row(statement, _LAST_DELETED_STATEMENT, key, deleted_now() | project, key_after=key)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     for table, _ in _CHILDREN.values():

@@ -45,8 +45,8 @@ _DEFAULT_JOINS: Final = ("metadata", "system_metadata", "info_cache", "security_
 _MANUAL: Final = ("metadata", "system_metadata", "pci_devices")
 _REGEXP_OPERATORS: Final = {"postgresql": "~", "mysql": "REGEXP", "mariadb": "REGEXP", "sqlite": "REGEXP"}
 
-_UUIDS_BY_HOST = sa.select(t.c.uuid).where(t.c.host == arg("host"), *visible(t, "no")).order_by(t.c.id)
-_UUIDS_WITHOUT_HOST = sa.select(t.c.uuid).where(t.c.host.is_(None), *visible(t, "no")).order_by(t.c.id)
+_UUIDS_BY_HOST_STATEMENT = sa.select(t.c.uuid).where(t.c.host == arg("host"), *visible(t, "no")).order_by(t.c.id)
+_UUIDS_WITHOUT_HOST_STATEMENT = sa.select(t.c.uuid).where(t.c.host.is_(None), *visible(t, "no")).order_by(t.c.id)
 
 
 @functools.cache
@@ -535,8 +535,8 @@ def _instance_get_all_uuids_by_host(context: Context, host: str | None) -> list[
     Cost: 1 statement.
     """
     if host is None:
-        return current(context).scalars(_UUIDS_WITHOUT_HOST)
-    return current(context).scalars(_UUIDS_BY_HOST, host=host)
+        return current(context).scalars(_UUIDS_WITHOUT_HOST_STATEMENT)
+    return current(context).scalars(_UUIDS_BY_HOST_STATEMENT, host=host)
 
 
 def _get_regexp_op_for_connection(db_connection: str) -> str:

@@ -46,7 +46,7 @@ R = TypeVar("R")
 _PAIRS: Final = 50
 
 #: FOR NO KEY UPDATE on PostgreSQL: whoever inserts children of other kinds does not wait.
-_LOCK = sa.select(instances.c.id).where(instances.c.uuid == arg("uuid")).with_for_update(key_share=True)
+_LOCK_STATEMENT = sa.select(instances.c.id).where(instances.c.uuid == arg("uuid")).with_for_update(key_share=True)
 
 
 @functools.cache
@@ -173,7 +173,7 @@ def hold_instance(transaction: Transaction, instance_uuid: str) -> None:
 def lock_instance(transaction: Transaction, instance_uuid: str) -> None:
     """Keep other writers of the instance and its metadata out until the transaction ends; sqlite does that anyway."""
     if transaction.dialect.locks_rows:
-        transaction.row(_LOCK, uuid=instance_uuid)
+        transaction.row(_LOCK_STATEMENT, uuid=instance_uuid)
 
 
 def insert(transaction: Transaction, table: Table[R], instance_uuid: str, given: Mapping[str, Any]) -> list[R]:

@@ -157,7 +157,7 @@ def _takes_number(template: str) -> bool:
 # -- the instance and its one-to-one rows -----------------------------------------------------------------------------
 
 
-def select(form: Form, source: sa.FromClause = t) -> sa.Select[Any]:
+def select_statement(form: Form, source: sa.FromClause = t) -> sa.Select[Any]:
     """Return the SELECT of instances in this form, without children; ``source`` may be a page of the table."""
     fields: list[sa.ColumnElement[Any]] = [source.c[name] for name in form.reads]
     joined = source
@@ -305,7 +305,11 @@ def _unpack(transaction: Transaction, row: Row, form: Form) -> None:
 def _one_statement(by: str, read_deleted: str, owned: bool, form: Form, dialect: Dialect) -> sa.Select[Any]:
     embedded = (children.embedded(relation(join), t, dialect).label(_label(join)) for join in form.children)
     project = (t.c.project_id == arg("project"),) if owned else ()
-    return select(form).add_columns(*embedded).where(t.c[by] == arg("value"), *visible(t, read_deleted), *project)
+    return (
+        select_statement(form)
+        .add_columns(*embedded)
+        .where(t.c[by] == arg("value"), *visible(t, read_deleted), *project)
+    )
 
 
 def _label(join: str) -> str:

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
 
-_TAGS = sa.select(t.c.tag).where(t.c.resource_id == arg("uuid"))
-_TAG = _TAGS.where(t.c.tag == arg("tag"))
-_DELETE_LIST = sa.delete(t).where(t.c.resource_id == arg("uuid"), t.c.tag.in_(arg_list("tags")))
+_TAGS_STATEMENT = sa.select(t.c.tag).where(t.c.resource_id == arg("uuid"))
+_TAG_STATEMENT = _TAGS_STATEMENT.where(t.c.tag == arg("tag"))
+_DELETE_LIST_STATEMENT = sa.delete(t).where(t.c.resource_id == arg("uuid"), t.c.tag.in_(arg_list("tags")))
 
 
 def _live_clauses(owned: bool) -> tuple[sa.ColumnElement[bool], ...]:
@@ -97,7 +97,7 @@ def instance_tag_get_by_instance_uuid(context: Context, instance_uuid: str) -> l
     found = transaction.scalars(_tags_of_live_statement(owned), **params)
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
-        found = transaction.scalars(_TAGS, uuid=instance_uuid)
+        found = transaction.scalars(_TAGS_STATEMENT, uuid=instance_uuid)
     return _rows(transaction, instance_uuid, (tag for tag in found if tag is not None))
 
 
@@ -113,7 +113,7 @@ def instance_tag_exists(context: Context, instance_uuid: str, tag: str) -> bool:
     found = transaction.scalars(_tags_of_live_statement(owned, one=True), tag=tag, **params)
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
-        found = transaction.scalars(_TAG, uuid=instance_uuid, tag=tag)
+        found = transaction.scalars(_TAG_STATEMENT, uuid=instance_uuid, tag=tag)
     return found not in ([], [None])
 
 
@@ -148,7 +148,7 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
     refuse_alike(transaction, t.c.tag, words)
     known = _lock_tags(context, instance_uuid)
     for chunk in chunks([word for word in known if word not in words]):
-        transaction.execute(_DELETE_LIST, uuid=instance_uuid, tags=chunk)
+        transaction.execute(_DELETE_LIST_STATEMENT, uuid=instance_uuid, tags=chunk)
     with clash_named(t.c.tag, words):
         transaction.execute_many(
             _insert_statement(transaction.dialect), [row for row in wanted if row["tag"] not in known]
@@ -191,7 +191,7 @@ def _lock_tags(context: Context, instance_uuid: str) -> list[str]:
     if not found:
         _check_instance_exists_in_project(context, instance_uuid)
     if not found or (dialect.locks_rows and not dialect.locking_reads_are_fresh):
-        found = transaction.scalars(_TAGS, uuid=instance_uuid)
+        found = transaction.scalars(_TAGS_STATEMENT, uuid=instance_uuid)
     return [tag for tag in found if tag is not None]
 
 

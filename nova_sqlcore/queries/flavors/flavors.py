@@ -74,9 +74,9 @@ _DIRECTIONS: Final[dict[str, tuple[bool, bool | None]]] = {
     "desc-nullslast": (True, False),
 }
 
-_DESTROY = soft_delete_statement(t).values(updated_at=arg("deleted_at")).where(*visible(t, "no"))
-_DESTROY_BY_NAME = _DESTROY.where(t.c.name == arg("by_name")).returning(t.c.id)
-_DESTROY_BY_ID = _DESTROY.where(t.c.id == arg("by_id"))
+_DESTROY_STATEMENT = soft_delete_statement(t).values(updated_at=arg("deleted_at")).where(*visible(t, "no"))
+_DESTROY_BY_NAME_STATEMENT = _DESTROY_STATEMENT.where(t.c.name == arg("by_name")).returning(t.c.id)
+_DESTROY_BY_ID_STATEMENT = _DESTROY_STATEMENT.where(t.c.id == arg("by_id"))
 _DESTROY_CHILDREN = [
     soft_delete_statement(table).where(table.c.instance_type_id == arg("by_flavor"), *visible(table, "no"))
     for table in (instance_type_extra_specs, instance_type_projects)
@@ -365,9 +365,9 @@ def _destroy(transaction: Transaction, name: str, stamp: Row) -> int | None:
     """Soft-delete the flavor's own row and return its number, or None."""
     number: int | None
     if transaction.dialect.update_returning:
-        number = transaction.scalar(_DESTROY_BY_NAME, by_name=name, **stamp)
+        number = transaction.scalar(_DESTROY_BY_NAME_STATEMENT, by_name=name, **stamp)
         return number
     number = transaction.scalar(_locked_by_name_statement(transaction.dialect), by_name=name)
     if number is not None:
-        transaction.execute(_DESTROY_BY_ID, by_id=number, **stamp)
+        transaction.execute(_DESTROY_BY_ID_STATEMENT, by_id=number, **stamp)
     return number

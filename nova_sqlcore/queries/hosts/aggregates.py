@@ -419,7 +419,7 @@ def _touched(new: Any) -> sa.ColumnElement[Any]:
     return sa.case((items.c.value != new["value"], new["created_at"]), else_=items.c.updated_at)
 
 
-_DROP_OTHERS = soft_delete_statement(items).where(
+_DROP_OTHERS_STATEMENT = soft_delete_statement(items).where(
     items.c.aggregate_id == arg("by_id"), items.c.key.not_in(arg_list("keys")), *visible(items, "no")
 )
 
@@ -437,7 +437,9 @@ def _write_items(
     given = [{"aggregate_id": number, "key": key, "value": value} for key, value in metadata.items()]
     stored = [complete(items, item, transaction.dialect) for item in given]
     if set_delete:
-        transaction.execute(_DROP_OTHERS, by_id=number, keys=[item["key"] for item in stored], **deleted_now())
+        transaction.execute(
+            _DROP_OTHERS_STATEMENT, by_id=number, keys=[item["key"] for item in stored], **deleted_now()
+        )
     with clash_named(items.c.key, metadata):
         transaction.execute_many(_upsert_item_statement(transaction.dialect), stored)
     return {item["key"]: item["value"] for item in stored}

@@ -93,7 +93,7 @@ def _sum(column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
 
 
 _HAS_COMPUTE = (services.c.binary == "nova-compute", services.c.disabled == sa.false(), *visible(services, "no"))
-_STATISTICS = sa.select(
+_STATISTICS_STATEMENT = sa.select(
     sa.func.count().label("count"), *(sa.func.coalesce(_sum(t.c[name]), 0).label(name) for name in _SUMMED)
 ).where(
     sa.or_(
@@ -262,7 +262,7 @@ def compute_node_statistics(context: Context) -> dict[str, int]:
     services run it, a node counts once.
     Cost: 1 statement.
     """
-    return current(context).rows(_STATISTICS)[0]
+    return current(context).rows(_STATISTICS_STATEMENT)[0]
 
 
 @tx.writer

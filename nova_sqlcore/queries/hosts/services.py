@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 _COMPUTE: Final = "nova-compute"
 _DISABLED_REASON: Final = "New compute service disabled due to config option."
-_MINIMUM_VERSION = sa.select(sa.func.min(t.c.version).label("version")).where(
+_MINIMUM_VERSION_STATEMENT = sa.select(sa.func.min(t.c.version).label("version")).where(
     t.c.binary == arg("binary"), t.c.forced_down == sa.false(), *visible(t, "no")
 )
 #: What the unique key takes for this host and binary.
-_SAME_BINARY = sa.select(t.c.id).where(alike(t.c.host, "host"), alike(t.c.binary, "binary"), *visible(t, "no"))
+_SAME_BINARY_STATEMENT = sa.select(t.c.id).where(
+    alike(t.c.host, "host"), alike(t.c.binary, "binary"), *visible(t, "no")
+)
 
 
 @functools.lru_cache(maxsize=256)
@@ -80,7 +82,7 @@ def service_get_minimum_version(context: Context, binary: str) -> int | None:
 
     Cost: 1 statement.
     """
-    version: int | None = current(context).scalar(_MINIMUM_VERSION, binary=binary)
+    version: int | None = current(context).scalar(_MINIMUM_VERSION_STATEMENT, binary=binary)
     return version
 
 
@@ -171,7 +173,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     if row is not None:
         return row
     host, binary = values.get("host"), values.get("binary")
-    if binary is not None and transaction.row(_SAME_BINARY, host=host, binary=binary) is not None:
+    if binary is not None and transaction.row(_SAME_BINARY_STATEMENT, host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
     raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
 

@@ -35,10 +35,10 @@ logger = logging.getLogger(__name__)
 _BANDWIDTH_KEY: Final = ("uuid", "mac", "start_period")
 _COUNTERS: Final = ("reads", "read_bytes", "writes", "write_bytes")
 
-_BANDWIDTH_OF_LIST = select_statement(bw_usage_cache).where(
+_BANDWIDTH_OF_LIST_STATEMENT = select_statement(bw_usage_cache).where(
     bw_usage_cache.c.uuid.in_(arg_list("uuids")), bw_usage_cache.c.start_period == arg("start_period")
 )
-_VOLUMES_SINCE = (
+_VOLUMES_SINCE_STATEMENT = (
     select_statement(volume_usage_cache)
     .where(
         sa.or_(
@@ -97,7 +97,7 @@ def bw_usage_get_by_uuids(
     Raises: ValueError for text that is not a time.
     """
     period = convert_objects_related_datetimes({"start_period": start_period}, "start_period")
-    found = rows_in(current(context), _BANDWIDTH_OF_LIST, "uuids", list(dict.fromkeys(uuids)), **period)
+    found = rows_in(current(context), _BANDWIDTH_OF_LIST_STATEMENT, "uuids", list(dict.fromkeys(uuids)), **period)
     found.sort(key=operator.itemgetter("id"))
     return found
 
@@ -159,7 +159,7 @@ def vol_get_usage_by_time(context: Context, begin: datetime.datetime) -> list[ro
     Those that never were, current or total, are among them.
     Cost: 1 statement.
     """
-    return current(context).rows(_VOLUMES_SINCE, begin=begin)
+    return current(context).rows(_VOLUMES_SINCE_STATEMENT, begin=begin)
 
 
 @require_context

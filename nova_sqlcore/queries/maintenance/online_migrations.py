@@ -100,7 +100,7 @@ def computenode_uuids_online_data_migration(context: Context, max_count: int | N
 
 # -- parents of PCI devices -------------------------------------------------------------------------------------------
 
-_VERSIONS = (
+_VERSIONS_STATEMENT = (
     sa.select(services.c.binary, sa.func.min(services.c.version).label("version"))
     .where(services.c.binary.in_(_READERS), services.c.forced_down == sa.false(), *visible(services, "no"))
     .group_by(services.c.binary)
@@ -113,7 +113,7 @@ def _versions(context: Context) -> dict[str, int | None]:
 
     Cost: 1 statement.
     """
-    return {row["binary"]: row["version"] for row in current(context).rows(_VERSIONS)}
+    return {row["binary"]: row["version"] for row in current(context).rows(_VERSIONS_STATEMENT)}
 
 
 def should_migrate_data() -> bool:
@@ -144,12 +144,12 @@ def _with_hidden_parent_statement(read_deleted: str) -> sa.Select[Any]:
     )
 
 
-_SET_PARENT = (
+_SET_PARENT_STATEMENT = (
     sa.update(pci_devices)
     .where(pci_devices.c.id == arg("by_id"))
     .values(parent_addr=arg("parent_addr"), extra_info=arg("extra_info"))
 )
-_DESTROY = soft_delete_statement(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
+_DESTROY_STATEMENT = soft_delete_statement(pci_devices).where(pci_devices.c.id.in_(arg_list("ids")))
 
 
 @tx.main.writer
@@ -168,9 +168,9 @@ def pcidevice_online_data_migration(context: Context, max_count: int | None) -> 
         return 0, 0
     transaction = current(context)
     removed, moved = _to_migrate(context, max_count)
-    transaction.execute_many(_SET_PARENT, moved)
+    transaction.execute_many(_SET_PARENT_STATEMENT, moved)
     for ids in chunks(removed):
-        transaction.execute(_DESTROY, ids=ids, **deleted_now())
+        transaction.execute(_DESTROY_STATEMENT, ids=ids, **deleted_now())
     count = len(moved) + len(removed)
     return count, count
 

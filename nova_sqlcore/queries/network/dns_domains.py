@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
 
-_LIVE = select_statement(t).where(*visible(t, "no")).order_by(t.c.domain)
-_BY_DOMAIN = _LIVE.where(t.c.domain == arg("domain"))
+_LIVE_STATEMENT = select_statement(t).where(*visible(t, "no")).order_by(t.c.domain)
+_BY_DOMAIN_STATEMENT = _LIVE_STATEMENT.where(t.c.domain == arg("domain"))
 
 
 @functools.cache
@@ -48,7 +48,7 @@ def dnsdomain_get(context: Context, fqdomain: str) -> rows.DNSDomain | None:
 
     Cost: 1 statement.
     """
-    return current(context).row(_BY_DOMAIN, domain=fqdomain)
+    return current(context).row(_BY_DOMAIN_STATEMENT, domain=fqdomain)
 
 
 @tx.main.reader
@@ -57,7 +57,7 @@ def dnsdomain_get_all(context: Context) -> list[rows.DNSDomain]:
 
     Cost: 1 statement.
     """
-    return current(context).rows(_LIVE)
+    return current(context).rows(_LIVE_STATEMENT)
 
 
 @require_context

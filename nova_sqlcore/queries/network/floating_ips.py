@@ -478,7 +478,7 @@ class _Resource(NamedTuple):
 
 _QUOTA: Final = "floating_ips"
 _RESOURCES: Final = {_QUOTA: _Resource("_sync_floating_ips")}
-_DESTROY = soft_delete_statement(t).where(t.c.id.in_(arg_list("ids")))
+_DESTROY_STATEMENT = soft_delete_statement(t).where(t.c.id.in_(arg_list("ids")))
 
 
 @functools.cache
@@ -549,7 +549,7 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     # before the rows go: if the usage has to be counted anew, they must count, for the commit takes them off
     reservations = _reserve(context, collections.Counter(held))
     for block in chunks([row["id"] for row in doomed], _BLOCK):
-        transaction.execute(_DESTROY, ids=block, **deleted_now())
+        transaction.execute(_DESTROY_STATEMENT, ids=block, **deleted_now())
     _commit(context, reservations)
 
 

@@ -293,7 +293,7 @@ def _update_statement(read_deleted: str, whose: Whose, names: tuple[str, ...]) -
     return sa.update(t).where(*where).values(assigned(t, names))
 
 
-_SET_HOST = (
+_SET_HOST_STATEMENT = (
     sa.update(t).where(t.c.id == arg("by_id"), t.c.host.is_(None), *visible(t, "no")).values(assigned(t, ("host",)))
 )
 
@@ -372,7 +372,7 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     """
     transaction = current(context)
     number = as_id(network_id)
-    if number is not None and transaction.execute(_SET_HOST, by_id=number, host=host_id):
+    if number is not None and transaction.execute(_SET_HOST_STATEMENT, by_id=number, host=host_id):
         return
     row = None if number is None else transaction.row(_one_statement("no", "all"), by_id=number)
     if row is None:
@@ -485,12 +485,12 @@ def _state_statement(read_deleted: str, whose: Whose) -> sa.Select[Any]:
     return sa.select(*fields)
 
 
-_DELETE_ADDRESSES = soft_delete_statement(fixed_ips).where(
+_DELETE_ADDRESSES_STATEMENT = soft_delete_statement(fixed_ips).where(
     fixed_ips.c.network_id == arg("by_network"),
     sa.or_(fixed_ips.c.allocated == sa.false(), fixed_ips.c.allocated.is_(None)),
     *visible(fixed_ips, "no"),
 )
-_DELETE = sa.delete(t).where(
+_DELETE_STATEMENT = sa.delete(t).where(
     t.c.id == arg("by_id"), ~sa.exists().where(fixed_ips.c.network_id == t.c.id, *visible(fixed_ips, "no"))
 )
 
@@ -512,7 +512,7 @@ def network_delete_safe(context: Context, network_id: int) -> None:
         raise exceptions.NetworkInUse(network_id=network_id)
     if state is None or not state["there"]:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    transaction.execute(_DELETE_ADDRESSES, by_network=number, **deleted_now())
+    transaction.execute(_DELETE_ADDRESSES_STATEMENT, by_network=number, **deleted_now())
     # an address that was allocated in between is still live, and keeps its network
-    if not transaction.execute(_DELETE, by_id=number):
+    if not transaction.execute(_DELETE_STATEMENT, by_id=number):
         raise exceptions.RetryRequest(exceptions.NetworkInUse(network_id=network_id))

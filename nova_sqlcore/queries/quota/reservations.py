@@ -545,7 +545,7 @@ _EXPIRED_AT_ONCE: Final = 500
 
 # ``now`` keeps its microseconds on every server: ``expire`` is cut to whole seconds on the MySQL family, and compared
 # with ``now`` in whole seconds it would not be over before the next second
-_EXPIRED = (
+_EXPIRED_STATEMENT = (
     sa.select(reservations.c.id, reservations.c.usage_id)
     .where(reservations.c.expire < sa.bindparam("now", type_=sa.DateTime()), reservations.c.deleted == 0)
     .order_by(reservations.c.expire)
@@ -555,7 +555,7 @@ _CLAIMED = (reservations.c.id, reservations.c.usage_id, reservations.c.resource,
 
 
 _INDEXES: Final = {"id": "PRIMARY", "uuid": "reservations_uuid_idx"}
-_CLOSE = soft_delete_statement(reservations).where(reservations.c.id.in_(arg_list("keys")))
+_CLOSE_STATEMENT = soft_delete_statement(reservations).where(reservations.c.id.in_(arg_list("keys")))
 
 
 @functools.cache
@@ -623,7 +623,7 @@ def reservation_expire(context: Context) -> None:
 def _expire(context: Context) -> int:
     """Let some reservations expire and return how many had been found."""
     transaction = current(context)
-    found = transaction.rows(_EXPIRED, now=clock.utcnow())
+    found = transaction.rows(_EXPIRED_STATEMENT, now=clock.utcnow())
     if found:
         ids = sorted({row["usage_id"] for row in found})
         locked = rows_in(transaction, _by_ids_statement(transaction.dialect), "ids", ids)
@@ -659,7 +659,7 @@ def _close(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]
         ]
     claimed = rows_in(transaction, _find_statement(transaction.dialect, key), "keys", keys)
     for some in chunks([row["id"] for row in claimed]):
-        transaction.execute(_CLOSE, keys=some, **deleted_now())
+        transaction.execute(_CLOSE_STATEMENT, keys=some, **deleted_now())
     return claimed
 
 

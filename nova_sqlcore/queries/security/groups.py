@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 
 _RULES: Final = Joins(grantees=True)
 
-_BY_INSTANCE = (
+_BY_INSTANCE_STATEMENT = (
     select_statement(t).where(t.c.id.in_(security_group_rows.IDS_OF_INSTANCE), *visible(t, "no")).order_by(t.c.id)
 )
-_IN_USE = sa.select(
+_IN_USE_STATEMENT = sa.select(
     sa.exists()
     .where(memberships.c.security_group_id == arg("group_id"), memberships.c.deleted == 0)
     .where(instances.c.uuid == memberships.c.instance_uuid, instances.c.deleted == 0)
@@ -140,7 +140,7 @@ def security_group_get_by_instance(context: Context, instance_uuid: str) -> list
 
     Cost: 2 statements; 1 if there are none.
     """
-    return _with_rules(context, current(context).rows(_BY_INSTANCE, instance_uuid=instance_uuid))
+    return _with_rules(context, current(context).rows(_BY_INSTANCE_STATEMENT, instance_uuid=instance_uuid))
 
 
 @require_context
@@ -151,7 +151,7 @@ def security_group_in_use(context: Context, group_id: int) -> bool:
     Cost: 1 statement.
     """
     number = as_id(group_id)
-    return number is not None and bool(current(context).scalar(_IN_USE, group_id=number))
+    return number is not None and bool(current(context).scalar(_IN_USE_STATEMENT, group_id=number))
 
 
 def _with_rules(context: Context, groups: Sequence[rows.SecurityGroup]) -> list[rows.SecurityGroupWithChildren]:

@@ -33,7 +33,9 @@ _EVERY_PATH: Final = tuple(security_group_rows.PATHS_OF_RULE)
 #: The keys of new rules that hold a group, and the columns for its id.
 _GROUPS: Final = {"parent_group": "parent_group_id", "grantee_group": "group_id"}
 
-_COUNT = sa.select(sa.func.count().label("count")).where(t.c.parent_group_id == arg("group_id"), *visible(t, "no"))
+_COUNT_STATEMENT = sa.select(sa.func.count().label("count")).where(
+    t.c.parent_group_id == arg("group_id"), *visible(t, "no")
+)
 
 
 @functools.cache
@@ -113,7 +115,7 @@ def security_group_rule_count_by_group(context: Context, security_group_id: int)
     Cost: 1 statement.
     """
     number = as_id(security_group_id)
-    count: int = 0 if number is None else current(context).scalar(_COUNT, group_id=number)
+    count: int = 0 if number is None else current(context).scalar(_COUNT_STATEMENT, group_id=number)
     return count
 
 

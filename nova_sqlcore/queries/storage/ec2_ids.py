@@ -36,7 +36,7 @@ class _Kind(NamedTuple, Generic[R]):
     argument: str
 
 
-_INSTANCE_UUID = sa.select(instance_id_mappings.c.uuid).where(instance_id_mappings.c.id == arg("id"))
+_INSTANCE_UUID_STATEMENT = sa.select(instance_id_mappings.c.uuid).where(instance_id_mappings.c.id == arg("id"))
 
 _INSTANCES: Final = _Kind(instance_id_mappings, exceptions.InstanceNotFound, "instance_id")
 _VOLUMES: Final = _Kind(volume_id_mappings, exceptions.VolumeNotFound, "volume_id")
@@ -92,7 +92,7 @@ def get_instance_uuid_by_ec2_id(context: Context, ec2_id: int) -> str:
     Raises: InstanceNotFound(instance_id=ec2_id).
     """
     number = as_id(ec2_id)
-    uuid: str | None = None if number is None else current(context).scalar(_INSTANCE_UUID, id=number)
+    uuid: str | None = None if number is None else current(context).scalar(_INSTANCE_UUID_STATEMENT, id=number)
     if uuid is None:
         raise exceptions.InstanceNotFound(instance_id=ec2_id)
     return uuid
