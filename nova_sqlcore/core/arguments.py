@@ -166,5 +166,10 @@ def _refuse_unhashable(name: str, items: Any) -> None:
 
 
 def _is_iterable(value: Any) -> bool:
-    is_binary = isinstance(value, bytes | bytearray | memoryview)
-    return not is_binary and (hasattr(type(value), "__iter__") or hasattr(type(value), "__getitem__"))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return False
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True

@@ -35,7 +35,8 @@ def main() -> int:
                 _again(fuzzer, options.case, again)
             else:
                 _run(fuzzer, options.minutes, options.most, again)
-            print(f"{fuzzer.calls} calls, {len(fuzzer.failures)} failures, {episodes.resident():.0f} MiB")
+            print(f"{fuzzer.calls} calls, of which {fuzzer.returned} returned; {len(fuzzer.failures)} failures")
+            print(f"{episodes.resident():.0f} MiB at most")
             return 1 if fuzzer.failures else 0
 
 

@@ -62,20 +62,23 @@ class Fuzzer:
         self.seed = seed
         self.functions = functions
         self.calls = 0
+        #: calls that were not refused, on the first world
+        self.returned = 0
         self.failures: list[Failure] = []
 
     def episode(self, number: int, places: Sequence[int] = range(LENGTH)) -> list[Failure]:
-        """Make the calls of an episode and return what they have broken; what differs legitimately ends it."""
-        for world in self.worlds:
-            world.renew()
+        """Make the calls of an episode and return what they have broken; a difference is made good."""
         found = []
+        are_equal = False
         for place in places:
-            faults, goes_on = self._everywhere(number, place)
+            if not are_equal:
+                for world in self.worlds:
+                    world.renew()
+            faults, are_equal = self._everywhere(number, place)
             if faults:
                 call = str(self._call(number, place))
                 found.append(Failure(f"{number}.{place}", call, tuple(faults)))
-            if faults or not goes_on:
-                break
+                are_equal = False
         self.failures += found
         return found
 
@@ -93,6 +96,7 @@ class Fuzzer:
                 outcomes[-1].faults.append("an argument was changed")
         faults = [f"{outcome.world}: {fault}" for outcome in outcomes for fault in outcome.faults]
         kinds = {outcome.kind for outcome in outcomes}
+        self.returned += outcomes[0].error is None
         if len(kinds) == 1:
             return faults, True
         if not _may_differ(self._call(number, place), outcomes):

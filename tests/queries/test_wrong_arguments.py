@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
+import enum
 import inspect
 import types
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,18 @@ def test_lists_in_a_list(admin: RequestContext, name: str, argument: str) -> Non
     wrongs: list[Any] = [["a", nested()], [[]], [{}], ({"a"},), [nested(dict)]]
     for wrong in wrongs:
         with pytest.raises(exceptions.BadArgument, match=rf"argument {argument} takes a list of plain values, not of"):
+            call(name, admin, argument, wrong)
+
+
+class _Number(enum.IntEnum):
+    ONE = 1
+
+
+@pytest.mark.usefixtures("nothing_sent")
+@pytest.mark.parametrize(("name", "argument"), LISTS)
+def test_what_only_its_class_can_be_walked(admin: RequestContext, name: str, argument: str) -> None:
+    for wrong in (_Number.ONE, memoryview(b"a"), object()):
+        with pytest.raises(exceptions.BadArgument, match=rf"argument {argument} takes a list or another iterable"):
             call(name, admin, argument, wrong)
 
 
