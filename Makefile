@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
+.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreS
 
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
 	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
+
+test-matrix: $(VENV)/installed  ## Build, install and try the library on every Python from 3.11 on that is found
+	NOVA_SQLCORE_TEST_PYTHONS=all CI= $(PYTHON_IN_VENV) -m pytest tests/cli/test_wheel.py $(ARGS)
 
 test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three MariaDB nodes that all take writes
 	CI= $(PYTHON_IN_VENV) -m pytest tests/galera $(ARGS)

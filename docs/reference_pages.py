@@ -400,13 +400,18 @@ def _command_text(path: str, command: click.Command, context: click.Context) -> 
     usage = formatter()
     command.format_usage(context, usage)
     options = [
-        f".. option:: {', '.join(param.opts)}{_metavar(param, context)}\n\n{indented(param.help or '')}\n"
+        f".. option:: {', '.join(param.opts)}{_metavar(param, context)}\n\n{indented(_quoted(param.help))}\n"
         for param in command.get_params(context)
         if isinstance(param, click.Option) and param.name != "help"
     ]
-    text = inspect.cleandoc(command.help or "")
+    text = _quoted(command.help)
     shown = f".. code-block:: text\n\n{indented(usage.getvalue())}"
     return "\n\n".join([heading(path, "-"), f".. program:: {path}", shown, text, *options])
+
+
+def _quoted(text: str | None) -> str:
+    """Return a help text with its options as literals: two dashes would become one."""
+    return re.sub(r"(?<![\w`-])(--[a-z][\w-]*)", r"``\1``", inspect.cleandoc(text or ""))
 
 
 def _metavar(param: click.Option, context: click.Context) -> str:
