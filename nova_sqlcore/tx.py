@@ -27,7 +27,7 @@ from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, running_task, scopes_of
 from nova_sqlcore.core.states import State
-from nova_sqlcore.core.transaction import Savepoint, Transaction
+from nova_sqlcore.core.transaction import CommentingTransaction, Savepoint, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -210,7 +210,7 @@ class Scope(Generic[Given_co]):
             if wanted:
                 fit(function, wanted, *given)
             if host is not None:
-                if reports.calls or reports.statements:
+                if reports.calls or reports.statements or host.names_calls:
                     with reports.JoinedCall(host, name):
                         return self._join(host, scopes, function, *given)
                 return self._join(host, scopes, function, *given)
@@ -243,7 +243,8 @@ class Scope(Generic[Given_co]):
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
             mode = "reader"  # the replica may lack what this context has just written
-        return Transaction(
+        kind = CommentingTransaction if database.comments else Transaction
+        return kind(
             database,
             mode,
             name,

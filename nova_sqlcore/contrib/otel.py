@@ -33,6 +33,7 @@ _SUMMARY: Final = re.compile(
     r"\s*(?P<verb>INSERT|DELETE|SELECT|UPDATE|WITH)\b.*?(?:\bINTO|\bFROM|(?<=UPDATE))\s+(?P<table>[`\"]?\w+[`\"]?)",
     re.IGNORECASE | re.DOTALL,
 )
+_COMMENT: Final = re.compile(r"/\*.*?\*/ ?")
 
 Report = tx.Report | tx.StatementReport
 
@@ -191,7 +192,8 @@ def _of_address(address: Address | None) -> Iterator[tuple[str, Any]]:
 
 def summary(text: str) -> str:
     """Return what a statement does to which table, such as "SELECT services"; the verb alone if that is not plain."""
-    found = _SUMMARY.match(text)
+    plain = _COMMENT.sub("", text)
+    found = _SUMMARY.match(plain)
     if found is None:
-        return next(iter(text.split()), "")
+        return next(iter(plain.split()), "")
     return f"{found['verb'].upper()} {found['table'].strip('`' + chr(34))}"

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import dialects, internals
+from nova_sqlcore.core.comments import CommentingCache, comment_on
 from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.replica import Health
@@ -60,6 +61,8 @@ class Connections:
         self._url: sa.URL | None = None
         self._replica_url: sa.URL | None = None
         self._options = EngineOptions()
+        #: whether statements shall name their function
+        self.comments = False
         self._engines: dict[str, sa.Engine] = {}
         self._caches: dict[str, Cache] = {}
         self._ears = _new_ears()
@@ -92,6 +95,7 @@ class Connections:
             self._url = parse_url(connection)
             self._replica_url = None if replica is None else parse_url(replica)
             self._options = EngineOptions(**{name: options[name] for name in options.keys() & known})
+            self.comments = self._options.comments
             self.shared_lock = threading.RLock() if dialects.in_memory(self._url) else None
 
     def close(self) -> None:
@@ -353,7 +357,7 @@ class Connections:
                 self._ears_of(role).add(engine)
                 if role != "replica":  # the primary stands in for that
                     _wait_for_server(engine, self._options)
-            self._caches[role] = Cache(engine.dialect)
+            self._caches[role] = CommentingCache(engine.dialect) if self.comments else Cache(engine.dialect)
             self._engines[role] = engine
             return engine
 
@@ -486,6 +490,8 @@ def _make_engine(url: sa.URL, role: dialects.Role, options: EngineOptions) -> sa
         **arguments,
         **extra,
     )
+    if options.comments:
+        comment_on(engine)
     if family.statement_compiler is not None:
         engine.dialect.statement_compiler = family.statement_compiler
 

@@ -83,6 +83,8 @@ class EngineOptions:
     batch: bool = True
     #: log every statement
     echo: bool = False
+    #: name the public function in a comment in each statement, as sqlcommenter does, for those who watch the server
+    comments: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""

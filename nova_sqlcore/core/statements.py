@@ -388,8 +388,11 @@ class Cache:
         found = self._young.get(id(statement))
         return found[0] if found is not None else self._renew(statement)
 
+    def _prepare(self, statement: Any) -> Prepared:
+        return Prepared(statement, self._dialect)
+
     def _renew(self, statement: Any) -> Prepared:
-        entry = self._old.get(id(statement)) or (Prepared(statement, self._dialect), statement)
+        entry = self._old.get(id(statement)) or (self._prepare(statement), statement)
         if len(self._young) >= CACHE_SIZE // 2:
             self._old, self._young = self._young, {}
         self._young[id(statement)] = entry

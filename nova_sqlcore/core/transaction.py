@@ -10,7 +10,7 @@ import functools
 import logging
 import operator
 import time
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, types, values
 from nova_sqlcore.core.batches import Part
 from nova_sqlcore.core.batching import Batching, raise_in_place_of
+from nova_sqlcore.core.comments import CALLING
 from nova_sqlcore.core.states import State
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Transaction(Batching):
         "task",
         "waited",
     )
+
+    #: whether the calls that join it have to note their names, though nobody watches
+    names_calls: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -801,6 +805,28 @@ class Transaction(Batching):
         """
         if self.mode != "writer":
             raise TypeError(f"{self.name} runs in a reader; statements that write need a writer")
+
+
+class CommentingTransaction(Transaction):
+    """A transaction whose statements name their function in a comment."""
+
+    __slots__ = ()
+    names_calls = True
+
+    def queue(self, operation: str, statement: Any, params: Any) -> Part:
+        """As ``Transaction.queue``."""
+        token = CALLING.set(self.calling)
+        try:
+            return super().queue(operation, statement, params)
+        finally:
+            CALLING.reset(token)
+
+    def _perform(self, operation: str, statement: Any, params: Any) -> Any:
+        token = CALLING.set(self.calling)
+        try:
+            return super()._perform(operation, statement, params)
+        finally:
+            CALLING.reset(token)
 
 
 def _driver_errors(link: Link | None) -> tuple[type[Exception], ...]:

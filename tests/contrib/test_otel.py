@@ -187,6 +187,7 @@ class TestSpans:
         ("DELETE FROM consoles WHERE id IN (SELECT 1 FROM x)", "DELETE consoles"),
         ("SAVEPOINT nova_7f_1", "SAVEPOINT"),
         ("SELECT 1", "SELECT"),
+        ("UPDATE /*action='f',framework='nova_sqlcore'*/ tags SET a=1", "UPDATE tags"),
         ("", ""),
     ],
 )
