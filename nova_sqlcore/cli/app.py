@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "quota": "quota",
     "check": "check",
     "sql": "sql",
+    "replay": "replay",
     "demo": "demo",
 }
 #: Names of earlier releases.
