@@ -40,9 +40,6 @@ test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreS
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
 	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
 
-test-matrix: $(VENV)/installed  ## Build, install and try the library on every Python from 3.11 on that is found
-	NOVA_SQLCORE_TEST_PYTHONS=all CI= $(PYTHON_IN_VENV) -m pytest tests/cli/test_wheel.py $(ARGS)
-
 test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three MariaDB nodes that all take writes
 	CI= $(PYTHON_IN_VENV) -m pytest tests/galera $(ARGS)
 
@@ -51,6 +48,10 @@ test-replicas: $(VENV)/installed  ## Run the tests of a primary with a replica, 
 
 test-stress: $(VENV)/installed  ## Let eight processes claim, count and merge the same things, on every server and on Galera
 	$(PYTHON_IN_VENV) -m tests.stress $(ARGS)
+
+test-matrix: $(VENV)/installed  ## Try the wheel on every Python found, and some tests on other servers, drivers, SQLAlchemys
+	NOVA_SQLCORE_TEST_PYTHONS=all CI= $(PYTHON_IN_VENV) -m pytest tests/cli/test_wheel.py
+	$(PYTHON_IN_VENV) -m tests.matrix $(ARGS)
 
 mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a time, and list those that no test notices
 	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
@@ -90,5 +91,5 @@ servers: $(VENV)/installed  ## Run private MariaDB, MySQL and PostgreSQL servers
 	@$(PYTHON_IN_VENV) -m tests.servers $(ARGS)
 
 clean:  ## Remove everything that was made here
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutants
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutants .matrix
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -203,6 +203,8 @@ class Link:
         self._unwatch()
         _INHERITED.append((self.raw, self.cursor))
         with contextlib.suppress(Exception):
+            self.dialect.leave_to_parent(self.raw)
+        with contextlib.suppress(Exception):
             internals.leave_to_parent(self.connection)
 
     def _unwatch(self) -> None:

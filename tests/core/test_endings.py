@@ -103,7 +103,8 @@ class TestForgotten:
         gc.collect()
         store("kept")
         assert names() == ["kept"]
-        assert "transaction open" in caplog.text
+        if tx.main.engine.driver != "mysqldb":  # mysqlclient does not tell, so that the connection is rolled back
+            assert "transaction open" in caplog.text
 
 
 class TestTooLate:

@@ -69,7 +69,7 @@ class Backend:
 
 def _cheap(url: sa.URL) -> sa.URL:
     """Let PyMySQL leave TLS alone on the loopback interface: it reads all certificates at each connect, 30 ms."""
-    is_local = url.get_backend_name() == "mysql" and url.host == "127.0.0.1"
+    is_local = url.drivername == "mysql+pymysql" and url.host == "127.0.0.1"
     return url.update_query_dict({"ssl_disabled": "1"}) if is_local else url
 
 

@@ -32,10 +32,17 @@ DRIVERS = {
 }
 
 
+def _mysqlclient() -> str:
+    import MySQLdb.release  # the environment may name a server by this driver
+
+    return f"mysqlclient {MySQLdb.release.__version__}"
+
+
 class Run:
     """What the controlling process knows about the run."""
 
     def __init__(self) -> None:
+        self.drivers = dict(DRIVERS)
         self.versions = {"sqlite": f"sqlite {sqlite3.sqlite_version}"}
         #: tests by back-end; those without one are under ""
         self.tests: collections.Counter[str] = collections.Counter()
@@ -48,7 +55,9 @@ class Run:
             self.versions |= {name: server.version for name, server in up.items()}
         except (servers.ServerError, servers.MissingServer) as error:
             pytest.exit(f"No server, no test run. {error}", returncode=pytest.ExitCode.USAGE_ERROR)
-        for server in up.values():
+        for name, server in up.items():
+            if server.url().get_driver_name() == "mysqldb":
+                self.drivers[name] = _mysqlclient()
             os.environ[server.variable] = server.url().render_as_string(hide_password=False)
 
     def stop(self) -> None:
@@ -62,7 +71,7 @@ class Run:
     def summary(self) -> list[str]:
         """Return what the tests ran on."""
         ran = [name for name in BACKENDS if self.tests[name]]
-        lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({DRIVERS[name]})" for name in ran]
+        lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({self.drivers[name]})" for name in ran]
         lines.append(f"{self.tests['']:5} tests without a database")
         lines.append(f"Statements took the {roads.ROAD} road.")
         return lines

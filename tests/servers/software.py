@@ -78,6 +78,14 @@ def _install(package: str, names: Sequence[str]) -> None:
         raise MissingServer(
             f"{wanted} Install it (Debian and Ubuntu: apt-get install {package}) or leave it out: --backends ..."
         )
+    install(package, wanted)
+
+
+def install(package: str, wanted: str) -> None:
+    """Install a Debian package without starting its service; ``wanted`` says what for.
+
+    Raises: MissingServer(text).
+    """
     with _installing:
         _apt_get(package, wanted)
 

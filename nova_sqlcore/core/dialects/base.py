@@ -128,6 +128,9 @@ class Dialect:
     def let_go(self, connection: Any) -> None:
         """Release at once what a connection holds that is about to be closed; nothing may be sent to a server."""
 
+    def leave_to_parent(self, connection: Any) -> None:
+        """Make sure that what a forked child has inherited sends nothing, not even at the exit of the child."""
+
     def lock_row(self, statement: AnySelect, *, of: sa.Table | None = None) -> AnySelect:
         """Return ``statement`` as one that locks the rows it finds."""
         return statement.with_for_update(of=of)

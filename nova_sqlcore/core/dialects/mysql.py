@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -193,6 +194,12 @@ class MySQL(Dialect):
         """PyMySQL keeps the status flags of the last answer; mysqlclient does not show them."""
         status = getattr(connection, "server_status", None)
         return None if status is None else bool(status & _IN_TRANSACTION)
+
+    def leave_to_parent(self, connection: Any) -> None:
+        """Close the child's side of mysqlclient's socket: its connections say good-bye to the server when they go."""
+        if not hasattr(connection, "server_status"):
+            with open(os.devnull) as nothing:
+                os.dup2(nothing.fileno(), connection.fileno())
 
     def lock_row(self, statement: AnySelect, *, of: sa.Table | None = None) -> AnySelect:
         """FOR UPDATE; the wider lock is taken where a server knows no OF."""
