@@ -108,8 +108,9 @@ class _Spans:
             known.left_out += 1
             return
         known.count += 1
-        parts = known.parts
-        first = next((at for at, part in enumerate(parts) if part.report.began >= report.began), len(parts))
+        parts, first = known.parts, len(known.parts)
+        if isinstance(report, tx.Report):  # statements that travel together begin at once, and none is inside another
+            first = next((at for at, part in enumerate(parts) if part.report.began >= report.began), first)
         inside = parts[first:]
         del parts[first:]
         parts.append(_Part(report, inside))

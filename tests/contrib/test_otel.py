@@ -145,6 +145,19 @@ class TestSpans:
         assert select["nova_sqlcore.function"] == "service_get_all"
         assert "'h'" not in str([attributes(span) for span in spans()])
 
+    def test_statements_that_travel_together_are_side_by_side(self) -> None:
+        made = otel._Spans(trace.get_tracer("x", tracer_provider=PROVIDER), has_parts=True)
+        for text in ("INSERT INTO tags (a) VALUES (1)", "UPDATE tags SET a=2"):
+            made.keep(tx.StatementReport("call", text, 0.1, began=5.0, transaction=1))
+        made.note(tx.Report("call", "writer", "done", 2, 0.2, joined=True, began=4.9, transaction=1))
+        made.note(tx.Report("block", "writer", "done", 2, 1.0, began=4.0, transaction=1))
+        assert sorted((span.name, parent(span) or "") for span in spans()) == [
+            ("INSERT tags", "call"),
+            ("UPDATE tags", "call"),
+            ("block", ""),
+            ("call", "block"),
+        ]
+
     def test_a_transaction_of_very_many_calls_has_some_of_them(
         self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
