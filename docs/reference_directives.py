@@ -21,6 +21,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[Any]:
         """Return the parsed text."""
+        self.env.note_reread()  # the code may have changed
         text = type(self).write(list(self.content))
         nodes: list[Any] = self.parse_text_to_nodes(text, allow_section_headings=True)
         return nodes

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import api, exceptions, rows, tables
+from nova_sqlcore.cli import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,7 +145,8 @@ def object_text(name: str, thing: Any) -> str:
     if isinstance(thing, type):
         return _entry("class", name + _signature(thing), thing.__doc__ or "", _canonical(thing))
     if callable(thing) and inspect.isroutine(thing):
-        return _entry("function", name + _signature(thing), inspect.getdoc(thing) or "", _canonical(thing))
+        entry = _entry("function", name + _signature(thing), inspect.getdoc(thing) or "", _canonical(thing))
+        return entry + indented(sql_text(name.removeprefix("api.")))
     value = "" if len(repr(thing)) > 80 else f"   :value: {thing!r}\n"
     return f".. py:data:: {name}\n{value}\n{indented(_ABOUT.get(name.rpartition('.')[2], ''))}\n"
 
@@ -213,6 +215,29 @@ def sections_of(docstring: str) -> tuple[str, list[tuple[str, str]]]:
             open_section = False
             body.append(line)
     return "\n".join(body).strip(), sections
+
+
+_SERVERS = {"sqlite": "sqlite", "mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}
+
+
+def sql_text(name: str) -> str:
+    """Return what a call of the function sends, folded up, server by server; nothing if none was recorded."""
+    by_text: dict[tuple[str, ...], list[str]] = {}
+    for server, title in _SERVERS.items():
+        call = recorded.usual(recorded.calls_of(server).get(name, ()))
+        if call is not None and call.statements:
+            by_text.setdefault(tuple(statement.text for statement in call.statements), []).append(title)
+    if not by_text:
+        return ""
+    parts = [_raw('<details class="sql"><summary>SQL of a usual call</summary>')]
+    for texts, titles in by_text.items():
+        statements = ";\n\n".join("\n".join(line.strip() for line in text.splitlines()) for text in texts)
+        parts.append(f"{' and '.join(titles)}:\n\n.. code-block:: sql\n   :force:\n\n{indented(statements)};")
+    return "\n\n".join(["", *parts, _raw("</details>"), ""])
+
+
+def _raw(html: str) -> str:
+    return f".. raw:: html\n\n   {html}"
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ def test_costs_locks_and_errors_are_fields(pages: Any) -> None:
     assert "   :Cost: 1 statement; 2 on the MySQL family." in text
     assert r"   :Raises: :py:exc:`~exceptions.ServiceNotFound`\ (service_id);" in text
     assert " -> rows.Service\n" in text
+    assert "UPDATE services SET" in text
 
 
 def test_every_row_error_and_table_has_one_entry(pages: Any) -> None:
