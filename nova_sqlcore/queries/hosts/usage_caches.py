@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
-from nova_sqlcore.queries.common.clauses import arg, arg_list, assigned, changes, columns, rows_in, select_statement
+from nova_sqlcore.queries.common.clauses import arg, arg_list, assigned, changes, rows_in, select_statement
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.lookups import BY, Shape, count_updated_by_id, equal, row_by, shape_of
 from nova_sqlcore.queries.common.only_one import change_or_insert, insert_only, lock_first
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
-    from nova_sqlcore.core.handles import Row
+    from nova_sqlcore.core.handles import Row, Select
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ _VOLUMES_SINCE_STATEMENT = (
 
 
 @functools.cache
-def _bandwidth_statement(shape: Shape) -> sa.Select[Any]:
+def _bandwidth_statement(shape: Shape) -> Select[rows.BandwidthUsage]:
     t = bw_usage_cache
-    return sa.select(*columns(t)).where(*equal(t, shape, BY)).order_by(t.c.id).limit(1)
+    return select_statement(t).where(*equal(t, shape, BY)).order_by(t.c.id).limit(1)
 
 
 @functools.cache
@@ -141,11 +141,10 @@ def bw_usage_update(
     written = changes(bw_usage_cache, {"updated_at": now, **usage}, transaction)
     shape, params = shape_of({name: given[name] for name in _BANDWIDTH_KEY}, BY)
     update, again = _update_bandwidth_statement(shape, tuple(written)), _bandwidth_statement(shape)
-    row = change_or_insert(
+    return change_or_insert(
         lambda: transaction.update_row(update, again, params, written),
         lambda: insert_only(transaction, bw_usage_cache, given, _BANDWIDTH_KEY),
     )
-    return cast("rows.BandwidthUsage", row)
 
 
 # -- volumes ----------------------------------------------------------------------------------------------------------
