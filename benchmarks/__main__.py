@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``python -m benchmarks``: paired ratios on every back-end, in private servers that it starts."""
 
 from __future__ import annotations

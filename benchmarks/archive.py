@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``python -m benchmarks.archive``: how fast whole trees move to the shadow tables, and in which memory.
 
 Soft-deleted instances with twenty rows each are made on the server and archived without a limit, in a process of its

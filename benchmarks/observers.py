@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``python -m benchmarks.observers``: what a call costs while somebody watches, and while nobody does.
 
 Each row times a one-row read, or a one-row write, in turns with the same call in another state of the hooks. The first

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Timing two ways to the same answer, in turns, so that whatever disturbs the machine disturbs both."""
 
 from __future__ import annotations

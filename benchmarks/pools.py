@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``python -m benchmarks.pools``: what an address out of a pool costs, however big the pool is.
 
 Each allocation, with the return of the address, is timed in turns with what it can't do without: two transactions that

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Reads against hand-written DB-API code that gives the same dicts on the same driver.
 
 The hand-written side is what a careful programmer writes for one back-end: fixed text, one open cursor, ``zip``, and a

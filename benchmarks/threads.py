@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``python -m benchmarks.threads``: calls per second of one process with ever more threads, each with its own context.
 
 The mix is what a conductor does: five reads of an instance or its children to one update and one reservation of quota.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Configuration of the documentation: Sphinx, with the reference taken from the docstrings."""
 
 import sys

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The directives of the reference: each puts text of ``reference_pages`` into its page."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The text of the reference: functions, rows, tables, errors and commands, written as reStructuredText from the code.
 
 Nothing here needs Sphinx; ``reference_directives.py`` puts the text into the pages.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What Sphinx is taught: a table of every function's cost, and the sections of our docstrings."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """OpenStack Nova's database API on SQLAlchemy Core: plain dicts, explicit transactions, no ORM."""
 
 from nova_sqlcore import _moved

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Modules under the names that they had before the package was divided into wings; for one release.
 
 ``import nova_sqlcore.queries.instances`` gives the module that has its functions now, and a DeprecationWarning. A

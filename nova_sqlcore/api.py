@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The reference module's names in one flat namespace: its 305 functions and what goes with them.
 
 ``from nova_sqlcore import api as db`` takes the place of the reference's back end. The modules of

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The only source of time in the library."""
 
 import datetime

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Who asks, and what hangs on it: the request context, its guards, and its open transactions."""
 
 from __future__ import annotations

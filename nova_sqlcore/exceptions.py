@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Every error and warning that the library raises: database errors first, then what a call can refuse.
 
 Domain errors keep the reference's names, parents, codes and arguments; their wording is ours.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What rows look like: a TypedDict for each table, and for the rows with children that functions return.
 
 A test holds the tables' part against ``nova_sqlcore.tables``.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The knobs of the library: one object, ``settings``, whose attributes are read at each call."""
 
 import dataclasses

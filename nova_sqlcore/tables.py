@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The schema of the reference's main database: every table, and the shadow table of each for archived rows.
 
 Rules that hold everywhere, and are not repeated at each table:

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Scopes: how transactions are opened, joined, ended and, after a conflict, run again.
 
 ``reader`` and ``writer`` are decorators for query functions and context managers for callers. They take the database

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The plug-ins of the test-suite, one concern each."""
 
 pytest_plugins = [

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs a part of the tests on other servers, drivers, Pythons and SQLAlchemys than ``make test``: ``make test-matrix``.
 
     python -m tests.matrix [--only NAME,...] [PYTEST-ARGUMENT ...]

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs a part of the tests on private servers whose settings are hostile: ``make test-odd-servers``.
 
     python -m tests.odd_servers [--servers NAME,...] [PYTEST-ARGUMENT ...]

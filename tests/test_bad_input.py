@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a caller gets wrong is told by an error that names the thing and the remedy, before anything is written."""
 
 from __future__ import annotations

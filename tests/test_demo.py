@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The demo works on every back-end, and would tell if something had been lost."""
 
 from __future__ import annotations

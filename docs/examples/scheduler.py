@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A small scheduler: it gives every server that waits a host that is alive and has room for it."""
 
 # [imports]

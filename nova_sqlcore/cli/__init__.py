@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The ``nova-sqlcore`` command, for operators; each of its commands is a module of this package."""
 
 import sys

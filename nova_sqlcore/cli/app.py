@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Where commands are found, and how they fail.
 
 A command is a module with a ``Command`` called ``command``. The commands of nova-manage stand in the group ``db`` and

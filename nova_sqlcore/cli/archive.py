@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db archive_deleted_rows``: move soft-deleted rows to the shadow tables."""
 
 from __future__ import annotations

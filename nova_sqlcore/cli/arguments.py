@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What operators type: times and numbers, with the exit codes that nova-manage has for bad ones."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore check``: what is wrong with a database, and what to do about it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The configuration of a real Nova: what ``nova.conf`` says of the database, of quotas and of names."""
 
 from __future__ import annotations

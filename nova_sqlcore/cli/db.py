@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db``: the commands of ``nova-manage db``."""
 
 from __future__ import annotations

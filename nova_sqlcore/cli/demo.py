@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore demo``: a small cloud at work, by several processes at once, and checked at the end."""
 
 from __future__ import annotations

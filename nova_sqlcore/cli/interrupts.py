@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Long work that an operator may cut short: Ctrl-C and SIGTERM end it where nothing is half done."""
 
 from __future__ import annotations

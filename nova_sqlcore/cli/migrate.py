@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore migrate``: create the schema or bring it up to date."""
 
 from __future__ import annotations

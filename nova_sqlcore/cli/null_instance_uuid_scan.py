@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db null_instance_uuid_scan``: rows without the uuid of their instance."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db online_data_migrations``: bring rows of older releases up to date while the cloud runs."""
 
 from __future__ import annotations

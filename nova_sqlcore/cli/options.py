@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What all commands that use a database take: its address, a configuration file, how to print, how much to log."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How results are printed: tables and lines for people, or one JSON document for programs."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How a server means to run recorded statements: its own words, line by line."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db purge``: delete archived rows for good."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore quota refresh``: let quota usages say what there is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What each public function sends to each server, as it was recorded: package data, which ``make statements`` writes.
 
 A function was called in several ways; calls that send the same statements stand there once.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore replay``: do to a database what the logs of a real Nova tell."""
 
 from __future__ import annotations

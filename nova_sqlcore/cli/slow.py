@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The statements that a server has spent the most time with, by its own statistics, and the functions that send them.
 
 Servers write statements in their own way: with question marks for values, names in quotes, long ones cut off. They are

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore sql``: the statements that functions send, their plans, and those that keep a server busy."""
 
 from __future__ import annotations

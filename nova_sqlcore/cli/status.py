@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore status upgrade check``: whether the database is ready for this release."""
 
 from __future__ import annotations

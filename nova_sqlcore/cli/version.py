@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """``nova-sqlcore db version``: which migration the database has come to."""
 
 from __future__ import annotations

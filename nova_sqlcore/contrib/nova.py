@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The IMPL of a fork of Nova: a module to name in place of ``nova.db.sqlalchemy.api``; needs what the fork has anyway.
 
 It has the names of ``nova_sqlcore.api``. They raise the fork's own ``nova.exception`` and ``oslo_db.exception``, found

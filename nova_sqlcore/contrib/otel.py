@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """OpenTelemetry: a span for every call, and for every statement on request; needs the extra ``otel``.
 
 Spans are made when a call has ended, with the times that it had, from what ``tx.observe`` tells. So nothing is attached

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Prometheus: what calls take, what becomes of them, and how full the pools are; needs the extra ``prometheus``."""
 
 from __future__ import annotations

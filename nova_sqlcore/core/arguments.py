@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Arguments: mappings and iterables are what they should be, and may be walked more than once."""
 
 from __future__ import annotations

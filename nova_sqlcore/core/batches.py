@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Statements that travel together: what ``t.later`` and ``t.last()`` of a transaction are made of.
 
 A statement whose result nobody needs yet waits, and goes to the server with the next one whose result is needed; so

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How statements of a transaction come to travel together, and COMMIT with the last of them.
 
 What waits is sent, in its order, with the next statement whose result is needed. Where the driver or the road takes

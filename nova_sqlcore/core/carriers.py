@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How several statements go to a server in one trip: what a driver must be able to do."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Comments that name the function which sends a statement, in the style of sqlcommenter.
 
 They stand behind the first word: servers show the beginning of a long statement, and drivers look at its first word and

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """One configured database: its engines, and the connections that transactions run on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Equality of text: exact on every back-end, whatever the collation of the column.
 
 The text types of ``core.types`` compare through ``ExactComparator``, so ``==``, ``!=``, ``in_`` and ``not_in`` on a

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Handles: what a type checker knows of the rows of a table and of a statement.
 
 ``tables.services`` is a ``Table[rows.Service]``, and a SELECT of its whole rows is a ``Select[rows.Service]``: so is

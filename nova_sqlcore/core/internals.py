@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What the library takes from SQLAlchemy that is not its public interface, and why there is no other way.
 
 A test names the versions of SQLAlchemy that these were tried with.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """One connection in use, and what happens to it when a driver call is cut short, forgotten, or inherited by a fork."""
 
 from __future__ import annotations

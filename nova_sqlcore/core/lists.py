@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Lists as parameters: how ``column IN (list)`` reaches each server, whatever the length of the list.
 
 PostgreSQL takes the list as one array and sqlite as the text of one JSON array, so that a statement has one text for

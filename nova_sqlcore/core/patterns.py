@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 r"""Patterns of text: the part of regular expressions that all servers understand alike, and an engine for sqlite.
 
 Accepted are: characters, ``.``, ``^``, ``$``, sets (``[a-z0-9]``, ``[^x]``), groups, ``|``, the quantifiers ``*``,

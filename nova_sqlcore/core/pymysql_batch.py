@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Several statements in one trip on PyMySQL: one COM_QUERY, whose results follow each other.
 
 The server runs them in order and stops at the first that fails, COMMIT included; several COM_QUERY in a row would go on

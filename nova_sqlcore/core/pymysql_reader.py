@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A faster reader of results for PyMySQL, which decodes rows in pure Python.
 
 PyMySQL reads every value of every row through several calls, and takes the descriptors of all columns apart for each

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Whether a replica is worth a try."""
 
 from __future__ import annotations

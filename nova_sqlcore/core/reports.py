@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What is told about transactions, calls and statements, for metrics, logs and traces.
 
 Whoever wants to know adds an observer; as long as there is none, nothing is measured or told.

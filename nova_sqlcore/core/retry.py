@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How long a call that meets conflicts goes on trying."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The two roads of a statement: compiled text on the driver's cursor, or SQLAlchemy's ``Connection.execute``.
 
 Both give the same rows, counts, ids and errors. The driver's road is the one that users take; the other one serves

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What hangs on a request context: its open transactions, and how a function finds them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How a Core statement reaches the driver: compiled once per dialect, then text and parameters only.
 
 A statement of the library is a constant or comes from a cached builder, so the same object arrives again and again.

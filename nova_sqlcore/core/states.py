@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The states of a transaction, and which of them may follow each other."""
 
 from __future__ import annotations

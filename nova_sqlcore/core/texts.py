@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What messages show of a caller's value: the start of its text, whatever its size or depth."""
 
 from __future__ import annotations

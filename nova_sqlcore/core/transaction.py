@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """An open transaction, and the funnel through which every statement runs.
 
 A transaction is always in one of the states of ``State``, and goes from one to another as ``FOLLOWING`` says. How a

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Column types: one Python value per column, whatever the server.
 
 Every type here turns a caller's value into the stored form when it is bound, and a driver's value into a plain

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """From what a caller hands in to what a table stores, and the INSERT statements for it."""
 
 from __future__ import annotations

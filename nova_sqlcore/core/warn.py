@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Warnings that point at the line of the caller, however many decorators and helpers lie between."""
 
 from __future__ import annotations

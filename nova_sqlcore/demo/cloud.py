@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The life of a server, as a compute service and its conductor lead it through the database."""
 
 from __future__ import annotations

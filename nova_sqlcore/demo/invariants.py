@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What must be true when all workers have stopped, whatever the order in which they ran."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Reads the logs of a real Nova, as oslo.log writes them: line by line, several files in the order of their times."""
 
 from __future__ import annotations

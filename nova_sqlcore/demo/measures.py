@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What the calls of a process cost: fed by the library's own reports, added up over processes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Does to a database what the lines of Nova's logs tell that a cloud has done to its own.
 
 A log does not hold the calls; it holds what was done, and for each kind of work the calls are made that Nova makes for

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The demo as a whole: prepare, let the workers work in processes of their own, check."""
 
 from __future__ import annotations

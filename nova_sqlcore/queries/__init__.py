@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The database API: one module per noun, in wings by domain.
 
 Wings point down only: ``network`` and ``security`` to ``quota``, ``flavors`` and ``storage``, these to ``compute``,

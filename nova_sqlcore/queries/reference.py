@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The reference's own names for databases, scopes and queries; ``nova_sqlcore.tx`` has them in this library's terms."""
 
 from __future__ import annotations

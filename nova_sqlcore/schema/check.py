@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Holds a database against the tables of this library, by inspection.
 
 What could make the library wrong or slow is a difference. What it can live with is only noted: tables and indexes of

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Making the tables without migrations: for an installation with SQLAlchemy alone, and for the tests of a service."""
 
 from __future__ import annotations

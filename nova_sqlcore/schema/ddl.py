@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Building blocks of the schema, and what its elements are called on each back-end.
 
 One declaration must create on every server what years of migrations of the reference have left there.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The schema's migrations: plain SQL in one directory per family of servers, run by yoyo.
 
 The first one makes the reference's schema. A database that the reference has made is *adopted*: compared with that

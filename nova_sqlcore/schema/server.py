@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Settings of a server that hurt, tables that are stored wrongly, and indexes that are missing or of no use.
 
 The library sets its own sessions up. What the server has otherwise is worth a note, for it goes for everybody else who

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The parts of yoyo that run migrations, told to connect as the rest of the library does.
 
 yoyo knows URLs of its own, which can't say all that SQLAlchemy's can; here it takes the driver and the arguments that

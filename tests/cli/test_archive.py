@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The commands ``db archive_deleted_rows`` and ``db purge``: what they do and print, and how they end."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What operators type: times in many forms, and the exit codes of what is not understood."""
 
 from __future__ import annotations

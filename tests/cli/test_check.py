@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The command ``check``: what it finds, what it says, and how it ends."""
 
 from __future__ import annotations

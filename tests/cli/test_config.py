@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A nova.conf tells the database, its options, and the knobs of the library."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The command ``nova-sqlcore migrate``: what it prints, where, and how it ends."""
 
 from __future__ import annotations

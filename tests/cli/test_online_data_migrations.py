@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The command ``nova-sqlcore online-data-migrations``: what it does and prints, and how it ends."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The command ``replay``, with what a real Nova has written."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The small commands that look at a database: version, upgrade check, rows without an instance."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The command ``sql``: what functions send, how servers would run it, and what has kept a server busy."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What is built and installed has all that the library and its command need, without the checkout."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Lets the tests import the stand-in of a fork, ``nova``."""
 
 import sys

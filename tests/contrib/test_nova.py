@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The swap-in for a fork of Nova: real oslo.config and oslo.db, and a stand-in for the fork (``fork/nova``)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Spans of calls and statements, with the real SDK of OpenTelemetry."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Metrics in a real registry of prometheus_client."""
 
 from __future__ import annotations

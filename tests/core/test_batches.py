@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Statements that travel together: what waits, what an error leaves, and how many trips are taken."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Contexts that take no attributes: frozen dataclasses, slots and named tuples serve as any other."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Comments in statements that name the function, and what they leave as it is."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a database does with its connections: how it reaches the server, how long it keeps them, when it drops them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Which database a function goes to: its context's cell, or always the main one (01-core 4.6, 4.8).
 
 tests/data/scopes.json lists the functions. No statement is sent: the test looks at where the first one would go.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Nothing waits for ever: servers that never answer, pools that are empty, statements that run on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How transactions end that are not ended as they should be: forgotten, joined too late, shared by tasks, forked."""
 
 from __future__ import annotations

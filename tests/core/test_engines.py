@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The engines are ordinary ones: what tools do with them comes out as elsewhere, and leaves no trace in the library."""
 
 from __future__ import annotations

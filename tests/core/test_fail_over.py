@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A primary that takes no writes any more: the pool is dropped, the call runs once more, then the caller is told."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Files of sqlite: in use by others, gone, not to be written, too large for their disk."""
 
 from __future__ import annotations

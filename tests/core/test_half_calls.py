@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Half of a call that failed is never committed, whatever its caller does with the error."""
 
 from __future__ import annotations

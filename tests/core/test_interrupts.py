@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Exceptions out of nowhere: signals, at every line of the core and at random moments.
 
 Whatever an exception cuts short, no later call gets another call's answer, no lock stays, no connection leaks.

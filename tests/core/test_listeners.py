@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Whoever listens to SQLAlchemy's events sees every statement, and the driver's road comes back when nobody does."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Connections that die: before a transaction's first statement they are replaced, after it the caller is told."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A database in memory: one connection that all transactions of the process share (01-core 4.4, 4.12)."""
 
 from __future__ import annotations

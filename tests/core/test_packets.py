@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Values that are larger than the server takes in one statement are bad data, not a lost server."""
 
 from __future__ import annotations

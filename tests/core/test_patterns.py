@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Patterns: what is accepted, and sqlite's engine for them."""
 
 from __future__ import annotations

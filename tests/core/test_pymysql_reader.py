@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The faster reader of PyMySQL's results gives what PyMySQL gives, and stays in step with the server."""
 
 from __future__ import annotations

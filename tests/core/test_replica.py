@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Readers that may lag go to the replica, all others to the primary (01-core 4.7)."""
 
 from __future__ import annotations

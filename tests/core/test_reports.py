@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What observers are told about transactions, calls and statements."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Conflicts: who retries, how often, and what a second attempt sees (01-core 4.10)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The two roads of the funnel give the same: the driver's cursor, and ``Connection.execute`` when somebody listens."""
 
 from __future__ import annotations

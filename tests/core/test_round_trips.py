@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a call costs the server, by the server's own count: a stand-alone read of one statement is one round trip."""
 
 from __future__ import annotations

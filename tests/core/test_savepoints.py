@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A block inside a transaction, its end and the outer end: what is kept, and which hooks run (01-core 4.3, 4.4)."""
 
 from __future__ import annotations

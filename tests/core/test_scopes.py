@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Which scope joins which, and what is kept or undone at its end (01-core 4.1 to 4.5)."""
 
 from __future__ import annotations

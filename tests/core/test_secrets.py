@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A password is shown nowhere: not in an error, not in a log, not in a repr."""
 
 from __future__ import annotations

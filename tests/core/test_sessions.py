@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a session is like does not depend on how the server, the database or the account are set."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What the library remembers of statements has bounds, whatever shapes its callers make."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How a statement is prepared: parameters, and how many statements are kept."""
 
 from __future__ import annotations

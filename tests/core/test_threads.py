@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Threads and forked processes on one database, each with contexts of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Which error of a driver becomes which error of the library (01-core 4.9)."""
 
 from __future__ import annotations

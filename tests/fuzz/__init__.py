@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Hostile calls of every public function on every back-end at the same time: ``make fuzz``.
 
     python -m tests.fuzz [--minutes 10] [--seed 7] [--backends sqlite,mariadb] [--only quota_reserve]

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Make hostile calls for some minutes, and list what they break."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Calls: a function, and for every argument something live or something hostile, by its name and its hint."""
 
 from __future__ import annotations

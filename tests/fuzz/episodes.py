@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Episodes: some calls, one after the other, on equal worlds."""
 
 from __future__ import annotations

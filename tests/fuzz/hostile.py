@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Values that no caller should hand in, by what they are like."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What every call promises, whatever it is given."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The short form of ``make fuzz``: the same calls in every run; and what the long form rests on."""
 
 from __future__ import annotations

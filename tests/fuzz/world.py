@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The world that calls meet: a few rows in every table, the same on each back-end, and what is known of it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """One cluster for all tests; they run when their folder is named, for the cluster takes 20 seconds to start."""
 
 from __future__ import annotations

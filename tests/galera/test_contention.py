@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Eight processes over three nodes: rows without a unique key are made once, and no conflict reaches the callers."""
 
 from __future__ import annotations

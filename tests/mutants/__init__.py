@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Mutation testing of the core: ``python -m tests.mutants``.
 
 A mutant is the package with one small fault in it. A test has to fail on every mutant; those that survive stand in

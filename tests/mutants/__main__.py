@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Make mutants, test them, and list those that survive."""
 
 from __future__ import annotations

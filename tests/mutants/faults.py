@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The small faults that a piece of source can have."""
 
 from __future__ import annotations

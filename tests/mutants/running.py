@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The tests of a mutant: which ones run the changed line, and whether one of them fails."""
 
 from __future__ import annotations

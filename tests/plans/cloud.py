@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A cloud of 100,000 instances, made on the server: INSERT ... SELECT from a table of numbers.
 
 Row ``n`` (from 0) of a table has the id ``n + 1``. Instance ``n`` is on host ``n % HOSTS``; a third of all instances,

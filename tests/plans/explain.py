@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a block sends, and how the server means to run it: the plans of all families in one form."""
 
 from __future__ import annotations

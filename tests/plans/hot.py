@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The hot calls of a busy cloud, and by which columns each is meant to find its rows."""
 
 from __future__ import annotations

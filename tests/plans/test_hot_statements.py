@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """No hot call reads a big table as a whole, sorts much, or takes another index than the one that is meant."""
 
 from __future__ import annotations

@@ -1,1 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Fixtures, options and markers of the test-suite."""

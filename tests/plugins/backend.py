@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The databases that tests run on: one per back-end and worker, empty at the start of every test.
 
 A test that names ``backend`` runs once on each back-end of ``--backends``.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts the statements that a block sends to any database."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The servers of a run: started once, by whoever controls it, and named to the workers by environment variables.
 
 The last lines of a run tell what it ran on. A run that left a back-end out says so, and fails if CI is set to true.

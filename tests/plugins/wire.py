@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts round trips on the wire, by a proxy between the library and a server."""
 
 from __future__ import annotations

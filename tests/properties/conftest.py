@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How property tests run: how many examples, from which seed, and what their machines start from.
 
 In CI the examples are the same in every run. Elsewhere they are random: a failure tells its example, and

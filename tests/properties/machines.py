@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What the state machines of this directory have in common.
 
 A machine does the same to the library and to a model of a dict or two, and compares them after every step.

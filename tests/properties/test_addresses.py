@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Fixed IPs of two networks and floating IPs of two pools, beside a dict of each."""
 
 from __future__ import annotations

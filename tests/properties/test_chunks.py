@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Long lists of keys are cut into chunks; their length, order and repetitions make no difference."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Server groups with policies and members, beside a dict of them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances with metadata and tags, their compare-and-swap updates, and lists of them, beside a dict."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Metadata that turns into other metadata: what stays keeps its row, and nothing else is touched."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Quotas: limits, usages and reservations of two projects and their users, beside a few dicts."""
 
 from __future__ import annotations

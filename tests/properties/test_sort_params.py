@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The rules by which keys and directions to sort by are completed, for whatever is given."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a create or update returns is what the next read shows, key by key, for all legal values."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Legal values of columns: what every server can store, in all forms in which callers hand it over."""
 
 from __future__ import annotations

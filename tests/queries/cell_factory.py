@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A cell: a database beside the main one, that a context may point to."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavors to test with: the databases of tests hold none of their own."""
 
 from __future__ import annotations

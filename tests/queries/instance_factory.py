@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances and their children, straight into the tables: what the reading functions are tested on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Calls from several processes at once: what locks and retries are tested with."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Races that are lost on purpose: what retries and compare-and-swap are tested with."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Names, keys, uuids and project ids are compared exactly on every back-end (docs/equality.rst)."""
 
 from __future__ import annotations

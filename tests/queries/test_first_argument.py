@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The first argument of every function is the request context; anything else is refused, and the error says so."""
 
 from __future__ import annotations

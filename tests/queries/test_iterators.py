@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Iterators as arguments: they are walked once, before the first attempt, so that a second one has them too."""
 
 from __future__ import annotations

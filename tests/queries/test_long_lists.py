@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Lists of 200,000 values: the same answer on every server, far beyond its limit of parameters in one statement."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The reference's names for databases, scopes and queries (01-core 8)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A transaction bears the name of a function that somebody calls, also where a private part of it opens it."""
 
 from __future__ import annotations

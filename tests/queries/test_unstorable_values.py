@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a column cannot hold: refused before SQL when it is to be written, found nowhere when it is looked for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Arguments of a wrong kind are refused by an error that names them, before anything is sent."""
 
 from __future__ import annotations

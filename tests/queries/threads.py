@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Calls from several threads at once, each with a context and a connection of its own."""
 
 from __future__ import annotations

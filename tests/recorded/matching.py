@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Compare answers with recorded ones: ids and uuids are names that two runs give to the same things.
 
 A recorded value is plain JSON with tags: ``{"$id": ["aggregates", 3]}`` is the row that the recorded run numbered 3,

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Replay recorded calls and hold the answers against those of the reference."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What every function sends, taken down as the recorded calls run: the command ``nova-sqlcore sql`` shows it.
 
 ``make statements`` runs this as a program on private servers and writes the data that the package ships;

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """On a database that the reference has filled, the library gives the reference's answers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The calls that the reference was recorded with give its answers, and send what the package says of them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A primary with a replica of each product, for all tests; they run when their folder is named."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Readers of a replica: which server they read, what they wait for, and what happens when it lags or dies."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Loads the databases that the reference itself has made: its schema, and rows of every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema as data: read back from a server, or taken from what is known of the reference's.
 
 This is not a part of the library's own comparison, which it serves to check.

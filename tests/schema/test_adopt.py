@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Databases that the reference has made are taken over as they are; others are refused, with every reason."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Tables without migrations: the same that migrations make, from SQLAlchemy alone."""
 
 from __future__ import annotations

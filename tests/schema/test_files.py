@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What yoyo does not see to: that migrations are named alike, complete, reversible, and never edited."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Migrating an empty database, there and back again, and what can go wrong on the way."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The schema that the migrations make is the reference's, and what ``tables.py`` says."""
 
 from __future__ import annotations

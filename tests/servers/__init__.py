@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Private throw-away database servers, for tests, for benchmarks and by hand (``python -m tests.servers``).
 
     with servers.running("mariadb", "postgresql") as up:

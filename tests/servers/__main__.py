@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs private servers until Ctrl-C or SIGTERM; prints their URLs as the tests take them from the environment."""
 
 import signal

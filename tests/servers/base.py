@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What every server family has in common: how a private server is started, found ready, and stopped without a trace."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A Galera cluster: MariaDB nodes on the loopback interface that all take writes."""
 
 from __future__ import annotations

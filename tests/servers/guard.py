@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs one command and stands by it, so that nothing stays behind whatever happens to the parent.
 
     guard.py DIRECTORY USER COMMAND...

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A primary with a replica that follows it: MariaDB and MySQL by GTID, PostgreSQL by streaming."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Finds the programs of database servers, and installs them where that is ours to do."""
 
 import itertools

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Server programs from packages that apt fetches and nobody installs: they are unpacked into a folder of the cache.
 
 Each comes with every library that it was built against, the C library included, and is run through a script that names

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs every kind on every server, on as many keys as wanted; see the package."""
 
 from __future__ import annotations

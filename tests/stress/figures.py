@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The figures of a run as people read them: a table on the terminal, and one for docs/reliability.rst."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Calls that make the first row of a key, where no unique key says that there is only one, and some where one does.
 
 Each takes a context and the number of a key; several of them may be made at once.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The kinds of functions that claim, count or merge: what eight processes do at once, and what must hold afterwards."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs one kind in eight processes and says what it has cost."""
 
 from __future__ import annotations

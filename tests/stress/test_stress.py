@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The short form: a few keys of every kind, on every back-end."""
 
 from __future__ import annotations

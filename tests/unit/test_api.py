@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The flat namespace is what callers of the reference expect.
 
 tests/data/signatures.json lists the reference's functions: parameters, scope, guards.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Request contexts and their guards (01-core 6)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The worked example of CONTRIBUTING.md runs as it stands, on every back-end."""
 
 from __future__ import annotations

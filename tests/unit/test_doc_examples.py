@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The examples of the documentation run as they stand: Python page by page, the command's lines one by one."""
 
 from __future__ import annotations

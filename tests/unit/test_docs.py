@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What the README shows runs as it stands."""
 
 from __future__ import annotations

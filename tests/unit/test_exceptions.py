@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Errors are what callers of the reference catch and print (01-core 4.9 and 7).
 
 tests/data/exceptions.json lists the domain errors: parent, code, arguments.

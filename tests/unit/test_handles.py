@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What a type checker knows of rows, transactions and decorated functions.
 
 mypy checks the types that ``assert_type`` names, and that each ``type: ignore`` is needed; the tests see that the rows

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What an import of the library costs, and what it leaves alone."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Who may import whom: wings of queries point down, and no module is part of a circle, late or for types only."""
 
 from __future__ import annotations
@@ -100,3 +102,18 @@ def test_what_joins_us_to_others_is_imported_by_nobody() -> None:
     for name in contrib:
         others = {one for one in imported(name) if one.startswith(("nova_sqlcore.cli", "nova_sqlcore.demo"))}
         assert not others | (imported(name) & contrib), f"{name} imports {others}"
+
+
+def test_every_file_names_its_licence() -> None:
+    """``tools/add-headers`` writes the line where it is missing."""
+    root = ROOT.parent
+    files = [
+        path for folder in ("nova_sqlcore", "tests", "benchmarks", "docs") for path in (root / folder).rglob("*.py")
+    ]
+    without = [
+        str(path.relative_to(root))
+        for path in files
+        if path.stat().st_size and not path.read_text().startswith("# SPDX-License-Identifier: Apache-2.0\n")
+    ]
+    assert len(files) > 300
+    assert without == []

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Modules under their old names, for one release."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The faults that mutation testing makes."""
 
 from __future__ import annotations

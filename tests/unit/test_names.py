@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Names in queries: what builds a statement ends in _statement, what builds clauses in _clause."""
 
 from __future__ import annotations

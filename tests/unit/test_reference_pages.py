@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The reference has every public name once, and nothing that is internal."""
 
 from __future__ import annotations

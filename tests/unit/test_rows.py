@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The types of rows are those of the tables."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A run of the tests tells what it ran on, and does not pass over a back-end in silence."""
 
 from __future__ import annotations

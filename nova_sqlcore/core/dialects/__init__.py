@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What differs between the back-ends; nothing else in the library asks which one it talks to.
 
 One object per family of servers says how an engine is made, how a transaction begins, which errors mean what, and how

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The traits that most families of servers have in common, and what their statements are written with."""
 
 from __future__ import annotations

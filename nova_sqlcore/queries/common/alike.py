@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Keys that differ, and that a unique key of the server may take for one.
 
 Identity is exact, but a unique index on the MySQL family follows the collation of its column: two keys that differ only

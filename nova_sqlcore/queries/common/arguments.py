@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Arguments: how a function takes what callers hand in under the reference's names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """One-to-many children of rows: read beside their parents, or inside the parent's own statement as JSON.
 
 A join would repeat the parent once per child. A ``Relation`` says where the children of one kind come from. It is read

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Claims: taking any one free row of a table, so that nobody who asks at the same time gets the same one.
 
 A claim is one UPDATE whose subquery locks the row that it picks and steps over rows that others have locked; or,

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What several nouns share: clauses for visibility and project, ids, chunks, updates and soft deletes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Constraints: conditions on the stored row that a caller attaches to a change.
 
 ``constraint(host=equal_any(None), task_state=not_equal("deleting"))`` is plain data and runs no SQL.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Times as they come over the wire: text and time zones made into the naive datetimes that the columns hold."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Ids: what callers hand in as one, and the number that it stands for."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows found by equality, changed by id: the statements that most small nouns consist of, one per table and shape.
 
 A key is given as keywords that name columns. None as a value means IS NULL, which is another statement; so a key's

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Only one of these rows, where no unique key says so.
 
 Whoever is about to make, take or name the only one holds its name first, and looks for it under that hold: one caller

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Paging: limits of lists, and the keys and directions that they are sorted by."""
 
 from __future__ import annotations

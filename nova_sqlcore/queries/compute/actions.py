@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Actions on instances, each a request with its events.  Tables ``instance_actions``, ``instance_actions_events``.
 
 A request may have several actions on an instance: the newest of them is meant. Whatever happens to an event moves

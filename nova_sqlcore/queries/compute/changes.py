@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances, written: creating, compare-and-swap updates, membership in security groups, destroying.
 
 Tables ``instances``, ``instance_id_mappings`` and the children that are made or go with an instance. Whoever changes an

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Consoles and the pools they belong to: how to reach screens of instances.  Tables ``consoles``, ``console_pools``.
 
 Consoles have the columns of soft delete, but they are really deleted; pools are never deleted here.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The default security group of a project, which every instance belongs to that names no other.
 
 Instances need it when they are made, so it lives below the security wing, which imports it.

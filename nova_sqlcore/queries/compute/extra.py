@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instance extra: the wide parts of an instance, as JSON texts.  Table ``instance_extra``.
 
 An instance has one row; no unique key says so. Users see the rows of all projects here.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Faults: the errors that an instance has met, newest first.  Table ``instance_faults``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What lists of instances ask for: the filter language, its conditions, and the pager.
 
 Conditions are a shape and parameters: the shape says which there are, of which kind, on which columns, and is a key to

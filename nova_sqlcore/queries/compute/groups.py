@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Server groups.  Tables ``instance_groups``, ``instance_group_policy``, ``instance_group_member``.
 
 The row of a group has its live ``policies`` and ``members`` beside its columns; a soft-deleted group shows neither.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Info caches: what an instance's network looks like, as JSON text.  Table ``instance_info_caches``.
 
 An instance has one row for ever: its key does not end with ``deleted``. Users see the rows of all projects here.

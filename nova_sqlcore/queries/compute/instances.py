@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances, read: one by id or uuid, lists by filters, host or group, and streams.  Table ``instances``.
 
 A row holds the columns of ``instances``, the computed ``name``, the lists ``metadata`` and ``system_metadata``, and

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Metadata of instances: what their users (metadata) and the services (system metadata) note about them, by key.
 
 Tables ``instance_metadata`` and ``instance_system_metadata``. No unique key keeps a key from having two rows, so every

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Migrations: the move of an instance from one host to another, and how far it is.  Table ``migrations``."""
 
 from __future__ import annotations

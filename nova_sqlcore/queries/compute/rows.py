@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The row of an instance with what hangs on it: how it is asked for, read and put together.
 
 What a caller asks for becomes a ``Form``: which columns, which one-to-one rows (``info_cache``, ``extra``: LEFT JOINs),

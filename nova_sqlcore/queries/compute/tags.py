@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Tags of instances: words that really go when they are deleted.  Table ``tags``.
 
 Every function wants a live instance, for a user one of their project. It asks for that in its own statement, and only

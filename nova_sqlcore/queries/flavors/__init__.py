@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavors, the projects that may use them, and their extra specs.
 
 It may import ``compute`` and ``common``.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavor access: which projects may use a flavor that is not public.  Table ``instance_type_projects``.
 
 A flavor is named by its ``flavorid``; only live flavors count.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Extra specs: what a flavor asks of a host beyond its sizes.  Table ``instance_type_extra_specs``.
 
 A flavor is named by its ``flavorid``; only live flavors count.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavors: the sizes that an instance can have.  Table ``instance_types``.
 
 A row holds the columns and ``extra_specs``, the live extra specs as value by key. An admin sees every flavor; a user

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """From the ``flavorid`` by which callers name a flavor to the number that its extra specs and access rows refer to."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Agent builds: which guest agent is current for a hypervisor, system and architecture.  Table ``agent_builds``."""
 
 from __future__ import annotations

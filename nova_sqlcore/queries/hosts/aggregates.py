@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Host aggregates: named sets of hosts.  Tables ``aggregates``, ``aggregate_hosts``, ``aggregate_metadata``.
 
 The row of an aggregate has its live ``hosts`` and ``metadetails`` beside its columns, and the value of the key

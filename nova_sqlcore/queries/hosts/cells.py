@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Cells: a neighbour in the tree of cells, and how it is reached.  Table ``cells``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Compute nodes: one hypervisor with its capacity and use.  Table ``compute_nodes``.
 
 A row in *inventory view* has eleven keys ``inv_...`` besides the columns: what the resource provider of the node's

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """PCI devices of compute nodes, and which instance holds them.  Table ``pci_devices``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Services: one process of the cloud on one host, with its heartbeat.  Table ``services``."""
 
 from __future__ import annotations

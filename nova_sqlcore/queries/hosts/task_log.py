@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The task log: one run of a periodic task for a host and a period.  Table ``task_log``.
 
 Times may be ISO texts; a time zone is dropped.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Usage: the traffic of network cards and the I/O of volumes.  Tables ``bw_usage_cache``, ``volume_usage_cache``.
 
 A network card has one row per period, a volume one row; no unique key says so, and of several rows the first counts.

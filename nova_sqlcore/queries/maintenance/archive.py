@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Archiving: soft-deleted rows move to the shadow tables, ids and times as they are, each with all that hangs on it.
 
 What hangs on what, and what keeps a row, stands in ``trees``. A tree moves in one transaction or not at all; a

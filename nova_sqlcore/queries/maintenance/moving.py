@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How rows move to their shadow table: copied and deleted in one transaction, the same rows exactly.
 
 PostgreSQL does both in one statement. The MySQL family locks the rows before, so that nobody changes one in between;

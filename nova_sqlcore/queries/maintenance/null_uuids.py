@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows without the uuid of their instance: what an old fault left behind, and what a NOT NULL would refuse.
 
 Tables that refer to instances are looked through, and instances themselves, each with its shadow table. A fixed IP or a

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Online data migrations: they bring rows of older releases up to date while the cloud runs.
 
 Each takes a context and the number of rows to look at, None for all; it returns how many it has found and how many it

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Orphans: rows that hang on a row which is not there, by a foreign key or by a value.
 
 A soft-deleted parent is there. Keys that a server enforces have orphans too, for it can be told not to look.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The pace of long work: how it is cut into transactions, and who is told."""
 
 from __future__ import annotations

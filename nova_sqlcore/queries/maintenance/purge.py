@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Purging: archived rows are deleted in the shadow tables for good."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """What hangs on what: the trees of rows that are archived as a whole.
 
 A relation says that rows of one table hang on a row of another: by a foreign key, or only by a column that holds the

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Addresses as keys: which texts can be addresses, and errors that name an address."""
 
 from __future__ import annotations

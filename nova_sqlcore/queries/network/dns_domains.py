@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """DNS domains: a zone of names, public for a project or private to an availability zone.  Table ``dns_domains``.
 
 The name is the primary key; ``deleted`` is a boolean here, and nothing sets it: domains are really deleted.

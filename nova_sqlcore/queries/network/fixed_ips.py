@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Fixed IPs: one address of a network, free or tied to an instance or a host.  Table ``fixed_ips``.
 
 Rows have the table's columns; ``network``, ``instance``, ``virtual_interface`` and ``floating_ips`` are there only

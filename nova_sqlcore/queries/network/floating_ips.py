@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Floating IPs: public addresses in pools, held by projects, bound to fixed IPs.  Table ``floating_ips``.
 
 Rows have the table's columns; ``fixed_ip`` is there only where a function says so, and None unless floating and fixed

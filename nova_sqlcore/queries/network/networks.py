@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Networks: a range of addresses, owned by a project or shared, served by a host.  Table ``networks``."""
 
 from __future__ import annotations

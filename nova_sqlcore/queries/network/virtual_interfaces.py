@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Virtual interfaces: the network cards of instances.  Table ``virtual_interfaces``.
 
 The address is the card's, and free text. Reads see live interfaces only.

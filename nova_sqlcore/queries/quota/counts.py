@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts: how much of a resource a project, or a user in it, really has; quotas take usages from them.
 
 Each selects from the tables themselves, so that the wings whose rows are counted need not be imported.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Limits: how much of each resource a project, a user in it, or a quota class may have.
 
 Tables ``quotas``, ``project_user_quotas`` and ``quota_classes``.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Recounting: what usages say is in use is held against what there is, and corrected.
 
 Every usage counts what its user has in its project. A resource of ``PER_PROJECT_QUOTAS`` belongs to the project: a

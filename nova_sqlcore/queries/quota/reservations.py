@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Reservations: what is put aside within the limits of a quota, and what becomes of it.  Table ``reservations``.
 
 A reservation raises ``reserved`` of a usage until it is committed, rolled back or expires. Whoever changes usages takes

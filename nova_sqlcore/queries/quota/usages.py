@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Quota usages: what a project, or a user in it, uses and has reserved of a resource.  Table ``quota_usages``.
 
 The guard that lets a usage be made only once is here too.

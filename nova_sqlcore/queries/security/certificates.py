@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Certificates: a file signed for a user in a project.  Table ``certificates``."""
 
 from __future__ import annotations

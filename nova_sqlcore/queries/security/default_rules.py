@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Default rules: what every new default security group starts with.  Table ``security_group_default_rules``."""
 
 from __future__ import annotations

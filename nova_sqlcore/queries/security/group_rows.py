@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Security groups with what hangs on them: rules that grant other groups, and instances.
 
 A path of ``columns_to_join`` says what a group or a rule comes with; ``Joins`` is what all paths together ask for. One

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Security groups: named sets of rules of a project, to which instances belong.  Table ``security_groups``.
 
 A group may come with ``rules``, the live rules of the group, each with its ``grantee_group`` (a group or None), and

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Key pairs: public keys of a user, each under a name.  Table ``key_pairs``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Provider firewall rules: what the operator blocks for every instance.  Table ``provider_fw_rules``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Rules of security groups: what a group lets in, from a network or another group.  Table ``security_group_rules``.
 
 A rule may come with ``grantee_group``, the group that it grants access to: a soft-deleted group too, None without one,

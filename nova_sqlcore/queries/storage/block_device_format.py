@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The formats of block device mappings: the legacy one of EC2 requests, and the new one, which is stored.
 
 A legacy mapping says what it is by ``virtual_name``, ``snapshot_id``, ``volume_id`` or ``no_device``; a new one by

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Block device mappings: what each disk of an instance is: a volume, an image, or blank.
 
 Table ``block_device_mapping``.  Values may come in the legacy format, and do unless ``legacy`` is False: creating

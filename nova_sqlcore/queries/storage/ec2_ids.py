@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """EC2 ids: the number that an instance, a volume, a snapshot or an image has by the side of its uuid.
 
 Tables ``instance_id_mappings``, ``volume_id_mappings``, ``snapshot_id_mappings``, ``s3_images``: the row's id is the

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Constraints as data (01-core 8); test_instance_changes shows what they do."""
 
 from __future__ import annotations

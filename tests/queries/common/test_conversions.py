@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Times that come as text or with a time zone (01-core 8)."""
 
 from __future__ import annotations

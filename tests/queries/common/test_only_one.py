@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Only one row of a key, where no unique key says so: races between two transactions; processes are in tests/stress."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Consoles and their pools (01-core 13)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Info caches (03-instances 3)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances, written: what a create stores, compare-and-swap, memberships, destroying, and callers at the same time."""
 
 from __future__ import annotations

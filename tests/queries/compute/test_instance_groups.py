@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Server groups (06, Instance groups)."""
 
 from __future__ import annotations

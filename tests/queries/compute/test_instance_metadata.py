@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Metadata and system metadata of instances: mappings, changes in place, visibility, and writers at the same time."""
 
 from __future__ import annotations

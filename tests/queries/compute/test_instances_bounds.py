@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Filters of instances that a tenant may send: patterns, many values, unknown names (docs/filters.rst)."""
 
 from __future__ import annotations

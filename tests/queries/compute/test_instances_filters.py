@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Filters, sorting and paging of instance lists."""
 
 from __future__ import annotations

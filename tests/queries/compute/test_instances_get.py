@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Getting instances: keys, joins, visibility, names, lists by host and group, streams, and what each call costs."""
 
 from __future__ import annotations

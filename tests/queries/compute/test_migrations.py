@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Migrations (01-core 14)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavor access: granting, listing, taking away (05, flavors)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Extra specs of flavors: reading, writing, deleting (05, flavors)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Flavors: creating, looking up, listing page by page, destroying (05, flavors)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Agent builds (01-core 9)."""
 
 from __future__ import annotations

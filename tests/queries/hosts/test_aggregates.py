@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Host aggregates (06, Aggregates)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Cells (01-core 10)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Compute nodes: plain rows, the inventory view, statistics, updates (01-core 12)."""
 
 from __future__ import annotations

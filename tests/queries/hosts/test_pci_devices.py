@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """PCI devices (06, PCI devices)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Services: creating, looking up, heartbeats, destroying (01-core 15)."""
 
 from __future__ import annotations

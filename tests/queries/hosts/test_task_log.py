@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The task log (04-quotas-security 8)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Usage of network cards and volumes (05-flavors-bdm-usage)."""
 
 from __future__ import annotations

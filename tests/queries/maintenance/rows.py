@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows straight into the tables, and what has become of them: what archiving is tested with."""
 
 from __future__ import annotations

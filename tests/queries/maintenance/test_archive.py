@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Archiving soft-deleted rows (06, Archiving)."""
 
 from __future__ import annotations

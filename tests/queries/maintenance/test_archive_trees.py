@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Archiving whole trees: what hangs on a deleted row goes with it, in one transaction or not at all."""
 
 from __future__ import annotations

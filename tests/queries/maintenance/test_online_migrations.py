@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Online data migrations (06, Online data migrations)."""
 
 from __future__ import annotations

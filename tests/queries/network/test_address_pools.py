@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Pools of addresses: each address goes to one caller, and a big pool costs no more than a small one."""
 
 from __future__ import annotations

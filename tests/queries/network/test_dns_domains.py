@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """DNS domains (02-networking 3)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Fixed IPs (02-networking 4); how many processes share a pool is tested beside this."""
 
 from __future__ import annotations

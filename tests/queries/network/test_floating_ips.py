@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Floating IPs (02-networking 5); how many processes share a pool is tested beside this."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Networks, and the networks of projects (02-networking 6 and 7)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Virtual interfaces (02-networking 9)."""
 
 from __future__ import annotations

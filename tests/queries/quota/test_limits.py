@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Limits of projects, users and quota classes (04-quotas 2)."""
 
 from __future__ import annotations

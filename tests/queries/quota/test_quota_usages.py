@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Quota usages, and the functions that count resources anew (04-quotas 3 and 4)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Recounting usages: what is wrong, and what becomes of it."""
 
 from __future__ import annotations

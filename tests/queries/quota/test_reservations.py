@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Reserving within limits; committing, rolling back and expiring reservations (04-quotas 4 and 5)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Certificates (01-core 11)."""
 
 from __future__ import annotations

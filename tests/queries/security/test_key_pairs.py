@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Key pairs: creating, looking up, counting, destroying (04-quotas-security 1)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Firewall rules of the provider (02-networking 8)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Rules of security groups (04-quotas-security 7)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Security groups: reading, creating, updating, destroying, and the default group (04-quotas-security 6)."""
 
 from __future__ import annotations

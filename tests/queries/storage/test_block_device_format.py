@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The formats of block device mappings and the conversion between them (05, legacy conversion)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Block device mappings: creating, finding, updating, destroying (05, block device mappings)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """EC2 ids of instances, volumes, snapshots and images (05-flavors-bdm-usage)."""
 
 from __future__ import annotations

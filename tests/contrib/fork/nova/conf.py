@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The fork's options: those that its database layer registers in Nova 13."""
 
 from __future__ import annotations

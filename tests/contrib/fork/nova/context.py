@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The fork's request context, decorated by oslo.db as Nova's is."""
 
 from __future__ import annotations

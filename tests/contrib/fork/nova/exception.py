@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """A stand-in for ``nova.exception`` of a fork: Nova itself can't be installed beside the libraries of today.
 
 Names, parents, codes and arguments are those of Nova 13. So is the wording of the errors that are met most; the others

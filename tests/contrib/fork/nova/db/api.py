@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """The fork's face of its database layer; functions forward to IMPL."""
 
 from __future__ import annotations
