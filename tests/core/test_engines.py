@@ -93,7 +93,8 @@ def test_the_library_goes_on_as_before(
         tx.writer(lambda context: tx.current(context).insert(T, {"file_name": "more"}))(_unrelated(database))
     if backend.family == "mysql":
         with tx.writer(context) as transaction:
-            assert [row["Value"] for row in transaction.rows(_LEVEL)] == ["READ-COMMITTED"]
+            levels = {row["Value"] for row in transaction.rows(_LEVEL)}  # MariaDB 11.1 and newer have both names
+            assert levels == {"READ-COMMITTED"}
 
 
 def _unrelated(database: tx.Database) -> RequestContext:
