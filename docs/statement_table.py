@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from sphinx import addnodes
 
 from nova_sqlcore import api
 
@@ -41,11 +42,17 @@ class StatementTable(Directive):
         head, body = nodes.thead(), nodes.tbody()
         head += _row(nodes.paragraph(text="function"), nodes.paragraph(text="statements"))
         for name, cost in costs():
-            body += _row(nodes.paragraph("", "", nodes.literal(text=name)), nodes.paragraph(text=cost))
+            body += _row(nodes.paragraph("", "", _link(name)), nodes.paragraph(text=cost))
         group += [head, body]
         table = nodes.table()
         table += group
         return [table]
+
+
+def _link(name: str) -> Any:
+    """Return the name of a function as a link to its entry."""
+    target = {"refdomain": "py", "reftype": "func", "reftarget": f"api.{name}", "refexplicit": True, "refwarn": True}
+    return addnodes.pending_xref("", nodes.literal(text=name), **target)
 
 
 def _row(*cells: Any) -> Any:

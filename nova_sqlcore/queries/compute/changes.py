@@ -149,8 +149,9 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
     from the context; a user who names another project than the context's, or none, is warned of an instance that is
     hidden from all its users. The project's default group is made if it is missing.
 
-    Cost: 5 statements; 1 more for each kind of metadata and for groups; for a host name that must be unique see
-    ``_validate_unique_server_name``; to make the default group 4 more, 5 on PostgreSQL, 6 on the MySQL family.
+    Cost: 5 statements; 1 more for each kind of metadata and for groups; for a host name that must be unique 1
+    more, 2 on PostgreSQL, 3 on the MySQL family; to make the default group 4 more, 5 on PostgreSQL, 6 on the MySQL
+    family.
     Lock: a host name that must be unique; to make the default group the name of the project's usages.
     Raises: InstanceExists(name) for a host name that is taken; SecurityGroupNotFoundForProject(project_id,
     security_group_id); DBDuplicateEntry if the uuid is taken; DBError for a ``name``; ValueError for a bad time.
@@ -295,7 +296,7 @@ def instance_update(
     that goes is soft-deleted, system metadata is erased.
 
     Cost: 1 statement, 2 on the MySQL family; 1 more for a conflict; for each kind of metadata 1, and 1 more each to
-    delete, to change and to insert; for a host name that must be unique see ``_validate_unique_server_name``.
+    delete, to change and to insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family.
     Lock: the instance's row, then its metadata; to replace metadata on Galera first its name, with 2 statements.
     Raises: InvalidUUID(uuid); InstanceNotFound(instance_id); InstanceExists(name); UnexpectedTaskStateError,
     UnexpectedDeletingTaskStateError, InstanceUpdateConflict or UnknownInstanceUpdateConflict(instance_uuid, expected,
@@ -381,7 +382,7 @@ def instance_update_and_get_original(
     besides.
 
     Cost: 2 statements, 3 where rows are locked; for each kind of metadata 1 more each to delete, to change and to
-    insert; for a host name that must be unique see ``_validate_unique_server_name``.
+    insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family.
     Lock: as ``instance_update``.
     Raises: as ``instance_update``, but InstanceNotFound for what is not a uuid; ValueError for an unknown join too.
     """
