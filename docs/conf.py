@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 project = "nova-sqlcore"
 release = nova_sqlcore.__version__
 author = "the nova-sqlcore authors"
+project_copyright = "the nova-sqlcore authors, Apache-2.0"
 extensions = ["sphinx.ext.autodoc", "statement_table", "reference_directives"]
 python_maximum_signature_line_length = 88
 html_theme = "furo"
