@@ -166,7 +166,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Configure the library with an empty database of this back-end."""
     databases = request.config.stash.setdefault(_DATABASES, _Databases())
     found = databases.get(request.param)
-    if tx.main.url != found.url:
+    if tx.main.url != found.url or tx.main.options != tx.EngineOptions():  # which a test before may have set
         tx.close()
         tx.configure(found.url)
     yield found
