@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tx
 from tests.fuzz.calls import SIGNATURES, Call, parameters
 from tests.fuzz.hostile import FromCaller
+from tests.fuzz.world import FIRST_ID, NUMBERS, UUIDS
 
 if TYPE_CHECKING:
     import warnings
@@ -59,8 +60,38 @@ class Outcome:
         """What must be the same everywhere."""
         if self.error is not None:
             return type(self.error).__name__
-        size = f" of {len(self.value)}" if isinstance(self.value, list | dict | tuple) else ""
-        return f"{type(self.value).__name__}{size}"
+        return outline(self.value)
+
+
+def _is_given(name: Any, value: Any) -> bool:
+    """Tell whether a value is the id of a row that is not in the world from the start."""
+    return isinstance(name, str) and name.endswith("id") and isinstance(value, int) and value > NUMBERS[-1]
+
+
+def outline(value: Any, depth: int = 6) -> str:
+    """Return what of a value must be the same everywhere: not what servers number, and not what comes by chance."""
+    if not depth:
+        return "..."
+    match value:
+        case dict():
+            shown = (
+                (name, "an id" if _is_given(name, one) else outline(one, depth - 1)) for name, one in value.items()
+            )
+            return "{" + ", ".join(f"{outline(name, depth - 1)}: {text}" for name, text in shown) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(outline(one, depth - 1) for one in value) + "]"
+        case set() | frozenset():
+            return "{" + ", ".join(sorted(outline(one, depth - 1) for one in value)) + "}"
+        case float():
+            return f"{value:.5g}"
+        case bool() | None | datetime.datetime():
+            return str(value)
+        case int():
+            return str(value) if abs(value) < FIRST_ID else "an id"
+        case str():
+            is_made_up = (len(value) == 36 and value not in UUIDS) or value.startswith("instance-")
+            return "made up" if is_made_up else repr(value[:30])
+    return type(value).__name__
 
 
 def check_error(call: Call, outcome: Outcome, error: BaseException) -> None:

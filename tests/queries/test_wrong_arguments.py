@@ -159,6 +159,12 @@ def test_numbers_and_times(
         assert len(str(raised.value)) < 300
 
 
+def test_a_count_beyond_all_rows(admin: RequestContext) -> None:
+    for count in (2**63 - 1, 2**63, 10**30, 10**5000):
+        assert api.aggregate_uuids_online_data_migration(admin, count) == (0, 0)
+        assert api.computenode_uuids_online_data_migration(admin, count) == (0, 0)
+
+
 LONG = ["x" * 300_000, "9" * 5000, 10**5000, nested(), nested(dict)]
 
 
@@ -174,6 +180,7 @@ def test_what_is_not_found_is_told_in_short(admin: RequestContext) -> None:
         lambda x: api.instance_get_all_by_filters(admin, {}, limit=x),
         lambda x: api.process_sort_params(["id"], [x]),
         lambda x: api.process_sort_params(x, ["none"]),
+        lambda x: api.bw_usage_get_by_uuids(admin, [], x if isinstance(x, str) else "9" * 5000),
         lambda x: api.model_query(admin, x),
         lambda x: api.model_query(admin, tables.services, [x]),
         lambda x: api.quota_class_get(RequestContext("u", "p"), x, "cores"),

@@ -7,7 +7,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from nova_sqlcore.core.texts import quoted
+
 _PLAIN = "%Y-%m-%dT%H:%M:%S.%f"
+#: Text of so many characters is shown in part.
+_LONG = 60
 _KEYS = ("created_at", "deleted_at", "updated_at")
 
 
@@ -24,7 +28,8 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
             try:
                 value = _parsed(value)
             except ValueError as error:
-                raise ValueError(f"{key} is not a time: {error}") from None
+                reason = str(error) if len(str(value)) < _LONG else quoted(value)
+                raise ValueError(f"{key} is not a time: {reason}") from None
         if isinstance(value, datetime.datetime):
             values[key] = value.replace(tzinfo=None)
     return values

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import get_admin_context
+from nova_sqlcore.core.types import MAX_BIGINT
 from nova_sqlcore.queries.common.arguments import check_whole
 from nova_sqlcore.queries.common.clauses import (
     arg,
@@ -56,7 +57,7 @@ def _found(context: Context, statement: sa.Select[Any], max_count: int | None, *
         if max_count <= 0:
             return []
     transaction = current(context)
-    limit = {} if max_count is None else {"limit": max_count}
+    limit = {} if max_count is None else {"limit": min(max_count, MAX_BIGINT)}
     return transaction.rows(_first_statement(statement, bool(limit), transaction.dialect), **limit, **params)
 
 

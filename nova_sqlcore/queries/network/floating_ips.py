@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import authorize_project_context, require_context
 from nova_sqlcore.core.equality import exactly
+from nova_sqlcore.core.types import address_text
 from nova_sqlcore.queries.common import claims
 from nova_sqlcore.queries.common.clauses import (
     arg,
@@ -300,7 +301,8 @@ def floating_ip_bulk_create(
         return None
     wanted = [ip["address"] for ip in given if ip.get("address") is not None]
     found = rows_in(transaction, _created_statement(context.read_deleted), "addresses", wanted)
-    return sorted(found, key=lambda row: row["id"])
+    places: dict[str | None, int] = {address_text(str(address)): place for place, address in enumerate(wanted)}
+    return sorted(found, key=lambda row: (places[row["address"]], row["id"]))
 
 
 # -- the pools --------------------------------------------------------------------------------------------------------

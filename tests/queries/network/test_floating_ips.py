@@ -135,6 +135,17 @@ class TestBulkCreate:
         rows: Row = floating_ips.floating_ip_bulk_create(admin, given)
         assert addresses(rows) == addresses(given)
 
+    @pytest.mark.parametrize(("first", "places"), [(10**7, (0,)), (10**8, (1,)), (2 * 10**8, (0, 2)), (10**9, (1, 2))])
+    def test_rows_with_and_without_an_id(self, admin: RequestContext, first: int, places: tuple[int, ...]) -> None:
+        given: list[Row] = [{"address": f"172.16.0.{number}"} for number in range(3)]
+        for place in places:
+            given[place]["id"] = first - 1000 * place
+        found: Any = floating_ips.floating_ip_bulk_create(admin, given)
+        assert addresses(found) == addresses(given)
+        assert [found[place]["id"] for place in places] == [first - 1000 * place for place in places]
+        stored = floating_ips.floating_ip_get_all(admin)
+        assert {row["address"]: row["id"] for row in stored} == {row["address"]: row["id"] for row in found}
+
 
 class TestGet:
     def test_get(self, admin: RequestContext, sql_count: SqlCount) -> None:
