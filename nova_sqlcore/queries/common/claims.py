@@ -95,12 +95,13 @@ def take(
 ) -> R | None:
     """Write ``given``, in stored form, to a free row and return the row as it is now; None if there is no free row.
 
+    The row is the last that the caller writes.
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row.
     Raises: RetryRequest(failure) if a row was free and is not any more, or was taken and is free again.
     """
     if claim.at_once is not None:
-        row = transaction.row(claim.at_once, **key, **given)
+        row = transaction.last().row(claim.at_once, **key, **given)
     else:
         row = _take_found(transaction, claim, key, given, failure)
     if row is None and transaction.row(claim.any, **key) is not None:
@@ -116,6 +117,6 @@ def _take_found(
         return None
     found = random.choice(free)
     still = {name: value for name, value in key.items() if name not in claim.of_pick}
-    if not transaction.execute(claim.update, by_id=found["id"], **still, **given):
+    if not transaction.last().execute(claim.update, by_id=found["id"], **still, **given):
         raise exceptions.RetryRequest(failure)
     return cast("R", found | given)

@@ -138,7 +138,7 @@ def action_start(context: Context, values: Mapping[str, Any]) -> rows.InstanceAc
     Raises: DBReferenceError for an instance that doesn't exist, not on sqlite; ValueError for text that is not a time.
     """
     given = convert_objects_related_datetimes(dict(values), "start_time")
-    return current(context).insert(t, given)
+    return current(context).last().insert(t, given)
 
 
 @tx.writer
@@ -155,7 +155,7 @@ def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceA
     written = bulk_changes(transaction, t, given)
     shape, params = shape_of(key, BY)
     update = _finish_statement(context.read_deleted, shape, tuple(written))
-    row = transaction.update_row(update, _by_request_statement(context.read_deleted, shape), params, written)
+    row = transaction.last().update_row(update, _by_request_statement(context.read_deleted, shape), params, written)
     if row is None:
         raise exceptions.InstanceActionNotFound(**key)
     return row

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.batches import Pending
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
@@ -170,14 +171,18 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
 def _insert(
     transaction: Transaction, given: Row, children: Mapping[str, Mapping[str, Any]], members: list[rows.SecurityGroup]
 ) -> Row:
-    whose = {"instance_uuid": given["uuid"]}
-    transaction.insert(instance_id_mappings, {"uuid": given["uuid"]})
-    row = instance_rows.named(transaction.insert(t, given))
-    row["info_cache"] = transaction.insert(instance_info_caches, {**children["info_cache"], **whose})
-    row["extra"] = transaction.insert(instance_extra, {**children["extra"], **whose})
+    whose, later = {"instance_uuid": given["uuid"]}, transaction.last().later
+    later.insert(instance_id_mappings, {"uuid": given["uuid"]})
+    instance = later.insert(t, given)
+    parts: dict[str, Pending[Any]] = {
+        "info_cache": later.insert(instance_info_caches, {**children["info_cache"], **whose}),
+        "extra": later.insert(instance_extra, {**children["extra"], **whose}),
+    }
     for kind, table in _METADATA.items():
-        row[kind] = instance_metadata.insert(transaction, table, row["uuid"], children[kind])
-    transaction.insert_many(memberships, [{"security_group_id": group["id"], **whose} for group in members])
+        parts[kind] = later.insert_many(table, instance_metadata.pairs(given["uuid"], children[kind]))
+    later.insert_many(memberships, [{"security_group_id": group["id"], **whose} for group in members])
+    row = instance_rows.named(instance.get())
+    row |= {name: part.get() for name, part in parts.items()}
     row["security_groups"] = members
     return row
 
@@ -321,7 +326,8 @@ def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> 
     if all(change.expected.values()):  # no value is among none
         wanted = {name: constraints.equal_any(*values) for name, values in change.expected.items()}
         shape, params = constraints.terms_of(wanted)
-        row = current(context).update_row(
+        transaction = current(context) if change.metadata else current(context).last()
+        row = transaction.update_row(
             _update_statement(seen, tuple(change.given), shape),
             _BY_UUID_STATEMENT,
             key | params,
@@ -400,7 +406,7 @@ def instance_update_and_get_original(
     conflict = _conflict(context, instance_uuid, change, old)
     if conflict is not None:
         raise conflict
-    transaction.execute(_update_by_id_statement(tuple(change.given)), by_id=old["id"], **change.given)
+    transaction.later.execute(_update_by_id_statement(tuple(change.given)), by_id=old["id"], **change.given)
     new = instance_rows.named(_copy(old) | change.given)
     for kind in replaced:
         known, table = old[kind], _METADATA[kind]
@@ -443,7 +449,7 @@ def instance_remove_security_group(context: Context, instance_uuid: str, securit
     number = as_id(security_group_id)
     if number is not None:
         link = {"instance_uuid": instance_uuid, "security_group_id": number}
-        soft_delete_by(current(context), memberships, context.read_deleted, **link)
+        soft_delete_by(current(context).last(), memberships, context.read_deleted, **link)
 
 
 # -- destroying -------------------------------------------------------------------------------------------------------
@@ -485,7 +491,7 @@ def instance_destroy(
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
     for statement in _destroy_children_statements(context.read_deleted, transaction.dialect):
         # a statement of its own, so that it sees what was inserted while the instance's row was waited for
-        transaction.execute(statement, by_uuid=row["uuid"], **deleted_now())
+        transaction.later.execute(statement, by_uuid=row["uuid"], **deleted_now())
     if not transaction.dialect.update_in_with:
-        transaction.execute(_DELETE_TAGS_STATEMENT, by_uuid=row["uuid"])
+        transaction.later.execute(_DELETE_TAGS_STATEMENT, by_uuid=row["uuid"])
     return cast("rows.InstanceWithChildren", instance_rows.named(row))

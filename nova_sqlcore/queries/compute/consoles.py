@@ -107,7 +107,7 @@ def console_pool_create(context: Context, values: Mapping[str, Any]) -> rows.Con
     Raises: ConsolePoolExists(host, console_type, compute_host).
     """
     try:
-        return current(context).insert(pools, values)
+        return current(context).last().insert(pools, values)
     except exceptions.DBDuplicateEntry as error:
         key = {name: values.get(name) for name in ("host", "console_type", "compute_host")}
         raise exceptions.ConsolePoolExists(**key) from error
@@ -169,7 +169,7 @@ def console_create(context: Context, values: Mapping[str, Any]) -> rows.Console:
     Cost: 1 statement.
     Raises: DBReferenceError for a pool or an instance that doesn't exist; not on sqlite.
     """
-    return current(context).insert(t, values)
+    return current(context).last().insert(t, values)
 
 
 @tx.writer
@@ -180,4 +180,4 @@ def console_delete(context: Context, console_id: int) -> None:
     """
     number = as_id(console_id)
     if number is not None:
-        current(context).execute(_DELETE_STATEMENT, by_id=number)
+        current(context).last().execute(_DELETE_STATEMENT, by_id=number)

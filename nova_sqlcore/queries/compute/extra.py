@@ -77,7 +77,7 @@ def instance_extra_update_by_uuid(context: Context, instance_uuid: str, values: 
     written = bulk_changes(transaction, t, values)
 
     def update() -> int:
-        return count_updated_by(transaction, t, context.read_deleted, written, instance_uuid=instance_uuid)
+        return count_updated_by(transaction.last(), t, context.read_deleted, written, instance_uuid=instance_uuid)
 
     count = update()
     if count:

@@ -57,4 +57,4 @@ def instance_fault_create(context: Context, values: Mapping[str, Any]) -> rows.I
     Cost: 1 statement.
     Raises: DBError without a code; DBReferenceError for an instance that doesn't exist, not on sqlite.
     """
-    return current(context).insert(t, values)
+    return current(context).last().insert(t, values)

@@ -373,7 +373,7 @@ def instance_group_member_delete(context: Context, group_uuid: str, instance_id:
     """
     transaction = current(context)
     statement = _drop_member_statement(context.read_deleted)
-    if transaction.execute(statement, by_uuid=group_uuid, by_instance=instance_id, **deleted_now()):
+    if transaction.last().execute(statement, by_uuid=group_uuid, by_instance=instance_id, **deleted_now()):
         return
     if row_by(transaction, t, context.read_deleted, uuid=group_uuid) is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)

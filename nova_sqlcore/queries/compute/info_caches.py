@@ -89,4 +89,4 @@ def instance_info_cache_delete(context: Context, instance_uuid: str) -> None:
 
     Cost: 1 statement.
     """
-    soft_delete_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
+    soft_delete_by(current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid)

@@ -125,7 +125,7 @@ def instance_metadata_delete(context: Context, instance_uuid: str, key: str) -> 
 
     Cost: 1 statement.
     """
-    soft_delete_by(current(context), instance_metadata, "no", instance_uuid=instance_uuid, key=key)
+    soft_delete_by(current(context).last(), instance_metadata, "no", instance_uuid=instance_uuid, key=key)
 
 
 # -- system metadata --------------------------------------------------------------------------------------------------
@@ -175,14 +175,17 @@ def hold_instance(transaction: Transaction, instance_uuid: str) -> None:
 def lock_instance(transaction: Transaction, instance_uuid: str) -> None:
     """Keep other writers of the instance and its metadata out until the transaction ends; sqlite does that anyway."""
     if transaction.dialect.locks_rows:
-        transaction.row(_LOCK_STATEMENT, uuid=instance_uuid)
+        transaction.later.rows(_LOCK_STATEMENT, uuid=instance_uuid)
 
 
 def insert(transaction: Transaction, table: Table[R], instance_uuid: str, given: Mapping[str, Any]) -> list[R]:
     """Insert pairs and return their rows, by id."""
-    return transaction.insert_many(
-        table, [{"instance_uuid": instance_uuid, "key": key, "value": value} for key, value in given.items()]
-    )
+    return transaction.insert_many(table, pairs(instance_uuid, given))
+
+
+def pairs(instance_uuid: str, given: Mapping[str, Any]) -> list[Row]:
+    """Return the rows to insert for pairs of an instance."""
+    return [{"instance_uuid": instance_uuid, "key": key, "value": value} for key, value in given.items()]
 
 
 def replace(
@@ -217,7 +220,7 @@ def _write_pairs(
     transaction = current(context)
     hold_instance(transaction, instance_uuid)
     known = _read_locked(transaction, table, read_deleted, instance_uuid)
-    _merge(transaction, table, instance_uuid, known, given, delete=delete)
+    _merge(transaction.last(), table, instance_uuid, known, given, delete=delete)
 
 
 def _read_locked(transaction: Transaction, table: Table[Pair], read_deleted: str, instance_uuid: str) -> list[Pair]:
@@ -245,8 +248,8 @@ def _merge(
 
     Of several rows with a key one stays. With ``delete`` rows with other keys go too.
     """
-    pairs = ({"key": key, "value": value} for key, value in given.items())
-    wanted = _as_mapping(values.stored(table, pair, transaction.dialect) for pair in pairs)
+    named = ({"key": key, "value": value} for key, value in given.items())
+    wanted = _as_mapping(values.stored(table, pair, transaction.dialect) for pair in named)
     chosen = _chosen(known, wanted, into_deleted)
     kept = {row["id"] for row in chosen.values()}
     gone = [row["id"] for row in known if row["id"] not in kept and (delete or row["key"] in wanted)]
@@ -265,9 +268,9 @@ def _chosen(known: Sequence[Pair], wanted: Mapping[str, Any], into_deleted: bool
 def _remove(transaction: Transaction, table: sa.Table, ids: Sequence[int], erase: bool) -> None:
     for chunk in chunks(ids):
         if erase:
-            transaction.execute(_erase_statement(table), ids=chunk)
+            transaction.later.execute(_erase_statement(table), ids=chunk)
         else:
-            transaction.execute(_soft_delete_statement(table), ids=chunk, **deleted_now())
+            transaction.later.execute(_soft_delete_statement(table), ids=chunk, **deleted_now())
 
 
 def _change(
@@ -278,5 +281,5 @@ def _change(
     after = {key: {**row, **moment, "value": wanted[key]} for key, row in chosen.items() if row["value"] != wanted[key]}
     for chunk in chunks(list(after.values()), _PAIRS):
         params = {f"{name}_{place}": row[name] for place, row in enumerate(chunk) for name in ("id", "value")}
-        transaction.execute(_set_values_statement(table, len(chunk)), **params, **moment)
+        transaction.later.execute(_set_values_statement(table, len(chunk)), **params, **moment)
     return sorted({**chosen, **after}.values(), key=lambda row: row["id"])

@@ -238,7 +238,7 @@ def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migrat
     Cost: 1 statement.
     Raises: DBReferenceError for an instance that doesn't exist; not on sqlite.
     """
-    return current(context).insert(t, values)
+    return current(context).last().insert(t, values)
 
 
 @tx.writer
@@ -249,7 +249,7 @@ def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> ro
     Raises: MigrationNotFound(migration_id=id).
     """
     transaction = current(context)
-    row = update_by_id(transaction, t, "yes", id, changes(t, values, transaction))
+    row = update_by_id(transaction.last(), t, "yes", id, changes(t, values, transaction))
     if row is None:
         raise exceptions.MigrationNotFound(migration_id=id)
     return row

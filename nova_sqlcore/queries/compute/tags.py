@@ -130,7 +130,7 @@ def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag
     owned, params = _named(context, instance_uuid)
     (row,) = _rows(transaction, instance_uuid, [tag])
     with clash_named(t.c.tag, [row["tag"]]):
-        if not transaction.execute(_add_statement(owned, transaction.dialect), tag=tag, **params):
+        if not transaction.last().execute(_add_statement(owned, transaction.dialect), tag=tag, **params):
             _check_instance_exists_in_project(context, instance_uuid)
             transaction.execute(_insert_statement(transaction.dialect), **row)
     return row
@@ -166,7 +166,7 @@ def instance_tag_delete(context: Context, instance_uuid: str, tag: str) -> None:
     Raises: InstanceNotFound(instance_id); InstanceTagNotFound(instance_id, tag).
     """
     owned, params = _named(context, instance_uuid)
-    if not current(context).execute(_delete_statement(owned, one=True), tag=tag, **params):
+    if not current(context).last().execute(_delete_statement(owned, one=True), tag=tag, **params):
         _check_instance_exists_in_project(context, instance_uuid)
         raise exceptions.InstanceTagNotFound(instance_id=instance_uuid, tag=tag)
 
@@ -179,7 +179,7 @@ def instance_tag_delete_all(context: Context, instance_uuid: str) -> None:
     Raises: InstanceNotFound(instance_id).
     """
     owned, params = _named(context, instance_uuid)
-    if not current(context).execute(_delete_statement(owned, one=False), **params):
+    if not current(context).last().execute(_delete_statement(owned, one=False), **params):
         _check_instance_exists_in_project(context, instance_uuid)
 
 

@@ -71,6 +71,6 @@ def flavor_access_remove(context: Context, flavor_id: str, project_id: str) -> N
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     project, named = shape_of({"project_id": project_id}, BY)
-    if not current(context).execute(_remove_statement(flavor, project), **params, **named, **deleted_now()):
+    if not current(context).last().execute(_remove_statement(flavor, project), **params, **named, **deleted_now()):
         _flavor_get_id_from_flavor(context, flavor_id)
         raise exceptions.FlavorAccessNotFound(flavor_id=flavor_id, project_id=project_id)

@@ -113,5 +113,5 @@ def flavor_extra_specs_delete(context: Context, flavor_id: str, key: str) -> Non
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     spec, named = shape_of({"key": key}, BY)
-    if not current(context).execute(_delete_statement(flavor, spec), **params, **named, **deleted_now()):
+    if not current(context).last().execute(_delete_statement(flavor, spec), **params, **named, **deleted_now()):
         raise exceptions.FlavorExtraSpecsNotFound(extra_specs_key=key, flavor_id=flavor_id)

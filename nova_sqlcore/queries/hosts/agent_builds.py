@@ -46,7 +46,7 @@ def agent_build_create(context: Context, values: Mapping[str, Any]) -> rows.Agen
     Raises: AgentBuildExists(hypervisor, os, architecture).
     """
     try:
-        return current(context).insert(t, values)
+        return current(context).last().insert(t, values)
     except exceptions.DBDuplicateEntry as error:
         triple = {name: values.get(name) for name in ("hypervisor", "os", "architecture")}
         raise exceptions.AgentBuildExists(**triple) from error
@@ -61,7 +61,7 @@ def agent_build_update(context: Context, agent_build_id: int, values: Mapping[st
     """
     transaction = current(context)
     given = bulk_changes(transaction, t, values)
-    if not count_updated_by_id(transaction, t, context.read_deleted, agent_build_id, given):
+    if not count_updated_by_id(transaction.last(), t, context.read_deleted, agent_build_id, given):
         raise exceptions.AgentBuildNotFound(id=agent_build_id)
 
 
@@ -73,5 +73,5 @@ def agent_build_destroy(context: Context, agent_build_id: int) -> None:
     Cost: 1 statement.
     Raises: AgentBuildNotFound(id).
     """
-    if not soft_delete_by_id(current(context), t, context.read_deleted, agent_build_id):
+    if not soft_delete_by_id(current(context).last(), t, context.read_deleted, agent_build_id):
         raise exceptions.AgentBuildNotFound(id=agent_build_id)

@@ -329,7 +329,9 @@ def _delete_child(context: Context, aggregate_id: Any, child: sa.Table, name: st
     """
     number = as_id(aggregate_id)
     statement = _soft_delete_of_statement(child, name, context.read_deleted)
-    count = 0 if number is None else current(context).execute(statement, by_id=number, by_value=value, **deleted_now())
+    count = 0
+    if number is not None:
+        count = current(context).last().execute(statement, by_id=number, by_value=value, **deleted_now())
     if not count:
         _require(context, aggregate_id)
     return count
@@ -374,7 +376,7 @@ def aggregate_host_add(context: Context, aggregate_id: int, host: str) -> rows.A
     row = None
     if number is not None:
         is_there = _is_there(context.read_deleted, transaction.dialect)
-        row = transaction.insert_absent(hosts, {"aggregate_id": number, "host": host}, only_if=is_there)
+        row = transaction.last().insert_absent(hosts, {"aggregate_id": number, "host": host}, only_if=is_there)
     if row is None:
         _require(context, aggregate_id)
         raise exceptions.AggregateHostExists(host=host, aggregate_id=aggregate_id)

@@ -48,7 +48,7 @@ def cell_create(context: Context, values: Mapping[str, Any]) -> rows.Cell:
     Raises: CellExists(name); DBError without a transport_url.
     """
     try:
-        return current(context).insert(t, values)
+        return current(context).last().insert(t, values)
     except exceptions.DBDuplicateEntry as error:
         raise exceptions.CellExists(name=values.get("name")) from error
 
@@ -62,7 +62,7 @@ def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> 
     """
     transaction = current(context)
     given = bulk_changes(transaction, t, values)
-    row = update_by(transaction, t, context.read_deleted, given, name=cell_name)
+    row = update_by(transaction.last(), t, context.read_deleted, given, name=cell_name)
     if row is None:
         raise exceptions.CellNotFound(cell_name=cell_name)
     return row
@@ -74,4 +74,4 @@ def cell_delete(context: Context, cell_name: str) -> int:
 
     Cost: 1 statement.
     """
-    return soft_delete_by(current(context), t, context.read_deleted, name=cell_name)
+    return soft_delete_by(current(context).last(), t, context.read_deleted, name=cell_name)

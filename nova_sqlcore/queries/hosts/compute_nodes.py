@@ -274,7 +274,7 @@ def compute_node_create(context: Context, values: Mapping[str, Any]) -> rows.Com
     Cost: 1 statement.
     Raises: DBDuplicateEntry if a live node of the host has this hypervisor host name; DBError if a number is missing.
     """
-    return current(context).insert(t, convert_objects_related_datetimes(dict(values)))
+    return current(context).last().insert(t, convert_objects_related_datetimes(dict(values)))
 
 
 @tx.writer
@@ -287,7 +287,7 @@ def compute_node_update(context: Context, compute_id: int, values: Mapping[str, 
     transaction = current(context)
     given = convert_objects_related_datetimes({**values, "updated_at": clock.utcnow()})
     stored = changes(t, given, transaction)
-    row = update_by_id(transaction, t, context.read_deleted, compute_id, stored)
+    row = update_by_id(transaction.last(), t, context.read_deleted, compute_id, stored)
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
     return row
@@ -304,7 +304,7 @@ def compute_node_delete(context: Context, compute_id: int, *, host: str | None =
     """
     transaction, number = current(context), as_id(compute_id)
     its_host = {} if host is None else {"host": host}
-    if number is not None and soft_delete_by(transaction, t, context.read_deleted, id=number, **its_host):
+    if number is not None and soft_delete_by(transaction.last(), t, context.read_deleted, id=number, **its_host):
         return
     if host is not None and row_by_id(transaction, t, context.read_deleted, number) is not None:
         raise exceptions.ConstraintNotMet

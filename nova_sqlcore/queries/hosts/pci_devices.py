@@ -117,5 +117,5 @@ def pci_device_destroy(context: Context, node_id: int, address: str) -> None:
     Raises: PciDeviceNotFound(node_id, address).
     """
     key = {"compute_node_id": as_id(node_id), "address": address}
-    if not soft_delete_by(current(context), t, context.read_deleted, **key):
+    if not soft_delete_by(current(context).last(), t, context.read_deleted, **key):
         raise exceptions.PciDeviceNotFound(node_id=node_id, address=address)

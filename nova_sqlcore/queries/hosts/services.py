@@ -171,7 +171,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic); the former if both keys are taken.
     """
     transaction = current(context)
-    row = transaction.insert_absent(t, _perhaps_disabled(values), ignore=("availability_zone",))
+    row = transaction.last().insert_absent(t, _perhaps_disabled(values), ignore=("availability_zone",))
     if row is not None:
         return row
     host, binary = values.get("host"), values.get("binary")
@@ -199,7 +199,7 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     build = None
     if "report_count" in given and "last_seen_up" not in given:
         build, given = _heartbeat_statement, given | {"last_seen_up": clock.utcnow()}
-    row = update_by_id(transaction, t, context.read_deleted, service_id, given, build)
+    row = update_by_id(transaction.last(), t, context.read_deleted, service_id, given, build)
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
     return row
@@ -216,4 +216,4 @@ def service_destroy(context: Context, service_id: int) -> None:
     transaction = current(context)
     if not soft_delete_by_id(transaction, t, context.read_deleted, service_id):
         raise exceptions.ServiceNotFound(service_id=service_id)
-    transaction.execute(_destroy_nodes_statement(context.read_deleted), by_id=as_id(service_id), **deleted_now())
+    transaction.last().execute(_destroy_nodes_statement(context.read_deleted), by_id=as_id(service_id), **deleted_now())

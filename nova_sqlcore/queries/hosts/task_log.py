@@ -77,7 +77,11 @@ def task_log_begin_task(
     Raises: TaskAlreadyRunning(task_name, host); DBError without a message; ValueError for text that is not a time.
     """
     given = _key(task_name, period_beginning, period_ending) | {"host": host, "state": "RUNNING"}
-    row = current(context).insert_absent(t, {**given, "message": message or None, "task_items": task_items or None})
+    row = (
+        current(context)
+        .last()
+        .insert_absent(t, {**given, "message": message or None, "task_items": task_items or None})
+    )
     if row is None:
         raise exceptions.TaskAlreadyRunning(task_name=task_name, host=host)
 

@@ -95,4 +95,4 @@ def dnsdomain_unregister(context: Context, fqdomain: str) -> None:
 
     Cost: 1 statement.
     """
-    current(context).execute(_delete_statement(context.read_deleted), by_domain=fqdomain)
+    current(context).last().execute(_delete_statement(context.read_deleted), by_domain=fqdomain)

@@ -319,7 +319,7 @@ def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP
     Cost: 1 statement.
     Raises: FixedIpExists(address).
     """
-    row = current(context).insert_absent(t, values, ignore=_FOREIGN)
+    row = current(context).last().insert_absent(t, values, ignore=_FOREIGN)
     if row is None:
         raise exceptions.FixedIpExists(address=values.get("address"))
     return row
@@ -580,12 +580,12 @@ def fixed_ip_update(context: Context, address: str, values: Mapping[str, Any]) -
     transaction = current(context)
     given = changes(t, values, transaction, ignore=_FOREIGN)
     if given and _is_one_step(context, transaction, address):
-        if not transaction.execute(_update_by_address_statement(tuple(given)), by_address=address, **given):
+        if not transaction.last().execute(_update_by_address_statement(tuple(given)), by_address=address, **given):
             raise exceptions.FixedIpNotFoundForAddress(address=address)
         return
     row = _by_address(context, address)
     if given:
-        count_updated_by_id(transaction, t, "yes", row["id"], given)
+        count_updated_by_id(transaction.last(), t, "yes", row["id"], given)
 
 
 @require_context
@@ -599,12 +599,12 @@ def fixed_ip_disassociate(context: Context, address: str) -> None:
     """
     transaction = current(context)
     if _is_one_step(context, transaction, address):
-        if not transaction.execute(_update_by_address_statement(tuple(_FREED)), by_address=address, **_FREED):
+        if not transaction.last().execute(_update_by_address_statement(tuple(_FREED)), by_address=address, **_FREED):
             raise exceptions.FixedIpNotFoundForAddress(address=address)
         return
     row = _by_address(context, address)
     instance = {} if row["instance_uuid"] is None else {"by_instance": row["instance_uuid"]}
-    transaction.execute(_free_of_statement(bool(instance)), by_id=row["id"], **instance, **_FREED)
+    transaction.last().execute(_free_of_statement(bool(instance)), by_id=row["id"], **instance, **_FREED)
 
 
 @tx.main.writer
@@ -618,4 +618,4 @@ def fixed_ip_disassociate_all_by_timeout(context: Context, host: str, time: date
     transaction = current(context)
     shape, key = shape_of({"host": host}, "by_")
     moment = naive("time", time)
-    return transaction.execute(_release_untouched_statement(transaction.dialect, shape), **key, by_time=moment)
+    return transaction.last().execute(_release_untouched_statement(transaction.dialect, shape), **key, by_time=moment)

@@ -276,7 +276,7 @@ def floating_ip_create(context: Context, values: Mapping[str, Any]) -> rows.Floa
     Cost: 1 statement.
     Raises: FloatingIpExists(address).
     """
-    row = current(context).insert_absent(t, values, ignore=_FOREIGN)
+    row = current(context).last().insert_absent(t, values, ignore=_FOREIGN)
     if row is None:
         raise exceptions.FloatingIpExists(address=values.get("address"))
     return row
@@ -374,7 +374,7 @@ def floating_ip_deallocate(context: Context, address: str) -> int:
     if not addresses.is_inet(address):
         return 0
     shape, key = shape_of({"address": address}, "by_")
-    return transaction.execute(_deallocate_statement(context.read_deleted, shape), **key)
+    return transaction.last().execute(_deallocate_statement(context.read_deleted, shape), **key)
 
 
 # -- binding to fixed IPs ---------------------------------------------------------------------------------------------
@@ -531,7 +531,7 @@ def floating_ip_destroy(context: Context, address: str) -> None:
     transaction = current(context)
     if addresses.is_inet(address):
         shape, key = shape_of({"address": address}, "by_")
-        transaction.execute(_delete_statement(context.read_deleted, shape), **key)
+        transaction.last().execute(_delete_statement(context.read_deleted, shape), **key)
 
 
 @require_context

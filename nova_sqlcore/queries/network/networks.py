@@ -307,7 +307,7 @@ def network_create_safe(context: Context, values: Mapping[str, Any]) -> rows.Net
     Cost: 1 statement.
     Raises: DuplicateVlan(vlan) if a live network has the VLAN.
     """
-    row = current(context).insert_absent(t, {"uuid": str(uuids.uuid4()), **values})
+    row = current(context).last().insert_absent(t, {"uuid": str(uuids.uuid4()), **values})
     if row is None:
         raise exceptions.DuplicateVlan(vlan=values.get("vlan"))
     return row
@@ -339,7 +339,7 @@ def _write(context: Context, network_id: Any, given: Row) -> rows.Network | None
     update = _update_statement(context.read_deleted, whose, tuple(given))
     again = _one_statement("yes", "all")  # the change may just have hidden the network
     key_after = {"by_id": given.get("id", number)}
-    return current(context).update_row(update, again, {"by_id": number, **project}, given, key_after=key_after)
+    return current(context).last().update_row(update, again, {"by_id": number, **project}, given, key_after=key_after)
 
 
 @require_context
@@ -359,7 +359,7 @@ def network_disassociate(
         found = _get(context, network_id, "allow_none") is not None
     else:
         update = _update_statement(context.read_deleted, whose, tuple(given))
-        found = bool(current(context).execute(update, by_id=number, **project, **given))
+        found = bool(current(context).last().execute(update, by_id=number, **project, **given))
     if not found:
         raise exceptions.NetworkNotFound(network_id=network_id)
 
@@ -374,7 +374,7 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     """
     transaction = current(context)
     number = as_id(network_id)
-    if number is not None and transaction.execute(_SET_HOST_STATEMENT, by_id=number, host=host_id):
+    if number is not None and transaction.last().execute(_SET_HOST_STATEMENT, by_id=number, host=host_id):
         return
     row = None if number is None else transaction.row(_one_statement("no", "all"), by_id=number)
     if row is None:

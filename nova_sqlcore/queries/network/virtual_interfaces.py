@@ -134,7 +134,7 @@ def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> row
     Raises: VirtualInterfaceCreateException() for a taken address, and whatever else the database refuses.
     """
     try:
-        row = current(context).insert_absent(t, values)
+        row = current(context).last().insert_absent(t, values)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except exceptions.DBError as error:
@@ -152,4 +152,4 @@ def virtual_interface_delete_by_instance(context: Context, instance_uuid: str) -
 
     Cost: 1 statement.
     """
-    soft_delete_by(current(context), t, "no", instance_uuid=instance_uuid)
+    soft_delete_by(current(context).last(), t, "no", instance_uuid=instance_uuid)

@@ -51,7 +51,7 @@ def _limits_by(context: Context, table: sa.Table, read_deleted: str, /, **key: A
 def _update_limit(context: Context, table: sa.Table, read_deleted: str, limit: Any, /, **key: Any) -> int:
     """Set the limits with this key and return how many there are."""
     shape, params = shape_of(key, BY)
-    return current(context).execute(_set_limit_statement(table, read_deleted, shape), **params, hard_limit=limit)
+    return current(context).last().execute(_set_limit_statement(table, read_deleted, shape), **params, hard_limit=limit)
 
 
 # -- limits of projects and users -------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def quota_create(
     Raises: QuotaExists(project_id, resource) if there is a live one.
     """
     owner, table = _owner(project_id, resource, user_id)
-    row = current(context).insert_absent(table, {**owner, "hard_limit": limit})
+    row = current(context).last().insert_absent(table, {**owner, "hard_limit": limit})
     if row is None:
         raise exceptions.QuotaExists(project_id=project_id, resource=resource)
     return row
@@ -217,7 +217,7 @@ def quota_class_create(context: Context, class_name: str, resource: str, limit: 
     Cost: 1 statement.
     """
     given = {"class_name": class_name, "resource": resource, "hard_limit": limit}
-    return current(context).insert(quota_classes, given)
+    return current(context).last().insert(quota_classes, given)
 
 
 @tx.main.writer

@@ -153,7 +153,7 @@ def save_changed(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) 
     names = tuple(name for name in _SAVED if any(usage[name] != old[name] for usage, old in changed))
     for some in chunks(changed, _SAVED_AT_ONCE):
         params = {f"{name}_{n}": usage[name] for n, (usage, _) in enumerate(some) for name in ("id", *names)}
-        transaction.execute(_save_usages_statement(names, len(some)), **params)
+        transaction.later.execute(_save_usages_statement(names, len(some)), **params)
 
 
 # -- reserving --------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class _Queue:
         """Write reservations, whose usages have their ids by now."""
         complete_rows = [{**row, "usage_id": usage["id"]} for row, usage in self.reservations]
         statement = insert_statement(reservations, with_id=False, returning=False)
-        self._transaction.execute_many(statement, complete_rows)
+        self._transaction.later.execute_many(statement, complete_rows)
 
 
 class _NotHeldError(Exception):
@@ -640,9 +640,11 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     if not given:
         return
     transaction = current(context)
-    usages = {row["id"]: row for row in _usages_of_project(transaction, project_id) if _is_of(row, user_id)}
+    shape, params = shape_of({"project_id": project_id})
+    locked = transaction.later.rows(usages_statement(transaction.dialect, True, shape), **params)
     wanted = list(dict.fromkeys(given))
     claimed = _close(transaction, "uuid", wanted)
+    usages = {row["id"]: row for row in locked.get() if _is_of(row, user_id)}
     for reservation in claimed:
         if reservation["usage_id"] not in usages:
             raise KeyError(reservation["resource"])
@@ -661,7 +663,7 @@ def _close(transaction: Transaction, key: str, keys: Sequence[Any]) -> list[Row]
         ]
     claimed = rows_in(transaction, _find_statement(transaction.dialect, key), "keys", keys)
     for some in chunks([row["id"] for row in claimed]):
-        transaction.execute(_CLOSE_STATEMENT, keys=some, **deleted_now())
+        transaction.later.execute(_CLOSE_STATEMENT, keys=some, **deleted_now())
     return claimed
 
 

@@ -116,7 +116,7 @@ def quota_usage_update(context: Context, project_id: str, user_id: str, resource
     given = bulk_changes(transaction, t, {name: kwargs[name] for name in _NUMBERS if name in kwargs})
     key, params = shape_of({"project_id": project_id, "resource": resource}, BY)
     user, user_params = shape_of({"user_id": user_id}, BY)
-    if not transaction.execute(_update_statement(key, user, tuple(given)), **params, **user_params, **given):
+    if not transaction.last().execute(_update_statement(key, user, tuple(given)), **params, **user_params, **given):
         raise exceptions.QuotaUsageNotFound(project_id=project_id)
 
 

@@ -51,4 +51,4 @@ def certificate_create(context: Context, values: Mapping[str, Any]) -> rows.Cert
 
     Cost: 1 statement.
     """
-    return current(context).insert(t, values)
+    return current(context).last().insert(t, values)

@@ -51,7 +51,7 @@ def security_group_default_rule_create(context: Context, values: Mapping[str, An
 
     Cost: 1 statement.
     """
-    return current(context).insert(t, values)
+    return current(context).last().insert(t, values)
 
 
 @tx.main.writer
@@ -61,5 +61,5 @@ def security_group_default_rule_destroy(context: Context, security_group_rule_de
     Cost: 1 statement.
     Raises: SecurityGroupDefaultRuleNotFound(rule_id).
     """
-    if not soft_delete_by_id(current(context), t, context.read_deleted, security_group_rule_default_id):
+    if not soft_delete_by_id(current(context).last(), t, context.read_deleted, security_group_rule_default_id):
         raise exceptions.SecurityGroupDefaultRuleNotFound(rule_id=security_group_rule_default_id)

@@ -82,7 +82,7 @@ def key_pair_create(context: Context, values: Mapping[str, Any]) -> rows.KeyPair
     Cost: 1 statement.
     Raises: KeyPairExists(key_name) if the user has a live key pair of this name.
     """
-    row = current(context).insert_absent(t, values)
+    row = current(context).last().insert_absent(t, values)
     if row is None:
         raise exceptions.KeyPairExists(key_name=values["name"])
     return row
@@ -96,5 +96,5 @@ def key_pair_destroy(context: Context, user_id: str, name: str) -> None:
     Cost: 1 statement.
     Raises: KeypairNotFound(user_id, name).
     """
-    if not soft_delete_by(current(context), t, context.read_deleted, user_id=user_id, name=name):
+    if not soft_delete_by(current(context).last(), t, context.read_deleted, user_id=user_id, name=name):
         raise exceptions.KeypairNotFound(user_id=user_id, name=name)

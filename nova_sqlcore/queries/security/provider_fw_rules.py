@@ -33,7 +33,7 @@ def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> rows.P
 
     Cost: 1 statement.
     """
-    return current(context).insert(t, rule)
+    return current(context).last().insert(t, rule)
 
 
 @tx.main.writer
@@ -42,4 +42,4 @@ def provider_fw_rule_destroy(context: Context, rule_id: int) -> None:
 
     Cost: 1 statement.
     """
-    soft_delete_by_id(current(context), t, "yes", rule_id)
+    soft_delete_by_id(current(context).last(), t, "yes", rule_id)

@@ -135,7 +135,7 @@ def security_group_rule_create(context: Context, values: Mapping[str, Any]) -> r
     for name, group in named.items():
         if group is not None:
             given[_GROUPS[name]] = group["id"]
-    row = current(context).insert(t, given)
+    row = current(context).last().insert(t, given)
     bare = {name: None if group is None else _bare(group) for name, group in named.items()}
     return cast("rows.SecurityGroupRuleWithGroups", row | bare)
 
@@ -148,7 +148,7 @@ def security_group_rule_destroy(context: Context, security_group_rule_id: int) -
     Cost: 1 statement.
     Raises: SecurityGroupNotFoundForRule(rule_id).
     """
-    if not soft_delete_by_id(current(context), t, context.read_deleted, security_group_rule_id):
+    if not soft_delete_by_id(current(context).last(), t, context.read_deleted, security_group_rule_id):
         raise exceptions.SecurityGroupNotFoundForRule(rule_id=security_group_rule_id)
 
 

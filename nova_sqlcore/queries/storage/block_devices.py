@@ -171,7 +171,7 @@ def block_device_mapping_create(
     Raises: InvalidBDMFormat(details) for legacy values; DBReferenceError for an instance that doesn't exist, not on
     sqlite.
     """
-    return current(context).insert(t, _converted(values, always=legacy))
+    return current(context).last().insert(t, _converted(values, always=legacy))
 
 
 @require_context
@@ -187,7 +187,7 @@ def block_device_mapping_update(
     """
     transaction = current(context)
     given = bulk_changes(transaction, t, _converted(values, always=legacy and not is_safe_for_update(values)))
-    row = update_by_id(transaction, t, context.read_deleted, bdm_id, given)
+    row = update_by_id(transaction.last(), t, context.read_deleted, bdm_id, given)
     return row if row is None or _shows(context, row) else None
 
 
@@ -250,7 +250,7 @@ def block_device_mapping_destroy(context: Context, bdm_id: int) -> None:
 
     Cost: 1 statement.
     """
-    soft_delete_by_id(current(context), t, context.read_deleted, bdm_id)
+    soft_delete_by_id(current(context).last(), t, context.read_deleted, bdm_id)
 
 
 @require_context
@@ -260,7 +260,7 @@ def block_device_mapping_destroy_by_instance_and_volume(context: Context, instan
 
     Cost: 1 statement.
     """
-    soft_delete_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid, volume_id=volume_id)
+    soft_delete_by(current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid, volume_id=volume_id)
 
 
 @require_context
@@ -270,7 +270,9 @@ def block_device_mapping_destroy_by_instance_and_device(context: Context, instan
 
     Cost: 1 statement.
     """
-    soft_delete_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid, device_name=device_name)
+    soft_delete_by(
+        current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid, device_name=device_name
+    )
 
 
 # -- from a caller's values to those of the table ---------------------------------------------------------------------

@@ -108,7 +108,7 @@ def ec2_instance_create(context: Context, instance_uuid: str, id: int | None = N
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    return current(context).insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
+    return current(context).last().insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
 
 
 # -- volumes ----------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def ec2_volume_create(context: Context, volume_uuid: str, id: int | None = None)
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    return current(context).insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
+    return current(context).last().insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
 
 
 # -- snapshots --------------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def ec2_snapshot_create(context: Context, snapshot_uuid: str, id: int | None = N
     Cost: 1 statement.
     Raises: DBDuplicateEntry for a number that is taken.
     """
-    return current(context).insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
+    return current(context).last().insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
 
 
 # -- images -----------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def s3_image_create(context: Context, image_uuid: str) -> rows.S3Image:
     Raises: DBError, and no class below it except for conflicts and lost connections, for whatever goes wrong.
     """
     try:
-        return current(context).insert(s3_images, {"uuid": image_uuid})
+        return current(context).last().insert(s3_images, {"uuid": image_uuid})
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):
         raise
     except Exception as error:

@@ -1026,6 +1026,7 @@ class TestDeadlocks:
                 original(transaction)
 
             monkeypatch.setattr(tx.Transaction, "commit", commit)
+            monkeypatch.setattr(tx.Transaction, "last", lambda transaction: transaction)  # all commit there
             return left
 
         return conflicts

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Round trips of the functions that services call most, counted on the wire: budgets as those of statements are."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from nova_sqlcore import RequestContext, api
+from nova_sqlcore.queries.quota.counts import QUOTA_SYNC_FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.plugins.backend import Backend
+    from tests.plugins.wire import Trips
+
+C = RequestContext("u", "p", is_admin=True)
+QUOTAS = {"instances": -1, "cores": -1, "ram": -1}
+PAIRS = {str(number): "v" for number in range(5)}
+_numbers = itertools.count(1)
+
+pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
+
+
+class Resource(NamedTuple):
+    sync: str = "count"
+
+
+def instance(**more: Any) -> str:
+    return api.instance_create(C, {"project_id": "p", "user_id": "u", "metadata": PAIRS, **more})["uuid"]
+
+
+def service() -> int:
+    return int(api.service_create(C, {"host": f"h{next(_numbers)}", "binary": "b", "topic": "t"})["id"])
+
+
+def fixed_ip() -> int:
+    network = api.network_create_safe(C, {"cidr": "10.0.0.0/24"})["id"]
+    api.fixed_ip_create(C, {"address": f"10.0.0.{next(_numbers)}", "network_id": network})
+    return int(network)
+
+
+def floating_ip() -> str:
+    pool = f"pool {next(_numbers)}"
+    api.floating_ip_create(C, {"address": f"172.16.0.{next(_numbers)}", "pool": pool})
+    return pool
+
+
+def reserve(_: object = None) -> list[str]:
+    resources = dict.fromkeys(QUOTAS, Resource())
+    return api.quota_reserve(C, resources, QUOTAS, QUOTAS, dict.fromkeys(QUOTAS, 1), None, None, None)
+
+
+class Case(NamedTuple):
+    call: Callable[[Any], object]
+    before: Callable[[], Any]
+    mysql: int
+    postgresql: int
+
+
+CASES = {
+    "service_update": Case(lambda key: api.service_update(C, key, {"report_count": 1}), service, 1, 1),
+    "service_destroy": Case(lambda key: api.service_destroy(C, key), service, 2, 4),
+    "certificate_create": Case(lambda _: api.certificate_create(C, {"file_name": "f"}), service, 1, 1),
+    "instance_fault_create": Case(
+        lambda key: api.instance_fault_create(C, {"instance_uuid": key, "code": 1}), instance, 1, 1
+    ),
+    "instance_update": Case(lambda key: api.instance_update(C, key, {"host": "h"}), instance, 1, 1),
+    "instance_update_and_get_original": Case(
+        lambda key: api.instance_update_and_get_original(C, key, {"host": "h"}), instance, 2, 5
+    ),
+    "instance_create": Case(lambda _: instance(), service, 2, 8),
+    "instance_destroy": Case(lambda key: api.instance_destroy(C, key), instance, 2, 4),
+    "instance_metadata_update": Case(
+        lambda key: api.instance_metadata_update(C, key, {"0": "changed", "new": "v"}, True), instance, 2, 7
+    ),
+    "quota_reserve": Case(reserve, service, 2, 6),
+    "reservation_commit": Case(lambda key: api.reservation_commit(C, key, "p", "u"), reserve, 2, 5),
+    "fixed_ip_associate_pool": Case(lambda key: api.fixed_ip_associate_pool(C, key, host="h"), fixed_ip, 2, 1),
+    "floating_ip_allocate_address": Case(lambda key: api.floating_ip_allocate_address(C, "p", key), floating_ip, 2, 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
+    case = CASES[name]
+    instance(), reserve()
+    assert trips(case.call, case.before) == getattr(case, backend.family)
