@@ -302,7 +302,8 @@ def floating_ip_bulk_create(
     wanted = [ip["address"] for ip in given if ip.get("address") is not None]
     found = rows_in(transaction, _created_statement(context.read_deleted), "addresses", wanted)
     places: dict[str | None, int] = {address_text(str(address)): place for place, address in enumerate(wanted)}
-    return sorted(found, key=lambda row: (places[row["address"]], row["id"]))
+    # a row of an adopted database may spell its address in another way
+    return sorted(found, key=lambda row: (places.get(row["address"], -1), row["id"]))
 
 
 # -- the pools --------------------------------------------------------------------------------------------------------
