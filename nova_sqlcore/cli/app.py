@@ -114,5 +114,6 @@ def app() -> None:
     """Look after the database of OpenStack's compute service.
 
     Every option can stand in an environment variable too: NOVA_SQLCORE_URL, or NOVA_SQLCORE_PURGE_BEFORE for an
-    option of one command.
+    option of one command. For completion in the shell:
+    eval "$(_NOVA_SQLCORE_COMPLETE=bash_source nova-sqlcore)", or zsh_source, or fish_source.
     """

@@ -15,6 +15,7 @@ from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Count, Moment
 from nova_sqlcore.cli.interrupts import Interrupted, interruptible
 from nova_sqlcore.cli.options import common_options
+from nova_sqlcore.cli.others import noticing_others
 from nova_sqlcore.core.types import MAX_INT
 from nova_sqlcore.queries.maintenance.archive import archive_blocked_rows, archive_deleted_rows
 from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
@@ -48,7 +49,11 @@ class Job:
     purged: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     #: what stays, as the latest round has met it
     blocked: dict[str, Blocked] = dataclasses.field(default_factory=dict)
-    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self._archiving = self.output.progress("rows archived")
+        self._purging = self.output.progress("rows purged")
 
     def archive(self) -> int:
         """Move at most ``max_rows`` rows and return how many have moved."""
@@ -68,6 +73,11 @@ class Job:
         """Delete what has been archived, of the same age as what was to move."""
         purge_archived_rows(self.before, pause=self.sleep, progress=self._note_purged)
 
+    def end_progress(self) -> None:
+        """Leave the lines that show how far it has come."""
+        self._archiving.end()
+        self._purging.end()
+
     def show(self) -> None:
         """Print what has moved, gone and stayed."""
         for counts, done in ((self.moved, "Archived"), (self.purged, "Purged")):
@@ -79,12 +89,11 @@ class Job:
 
     def _note_moved(self, table: str, count: int) -> None:
         self.moved[table] += count
-        speed = self.moved.total() / max(time.monotonic() - self.began, 0.001)
-        self.output.progress(f"{self.moved.total()} rows archived, {speed:.0f} rows/s")
+        self._archiving.add(count)
 
     def _note_purged(self, table: str, count: int) -> None:
         self.purged[table] += count
-        self.output.progress(f"{self.purged.total()} rows purged")
+        self._purging.add(count)
 
 
 def show_blocked(output: Output, blocked: dict[str, Blocked]) -> None:
@@ -145,7 +154,10 @@ def command(setup: Setup, until_complete: bool, purge: bool, show_blocked: bool,
     if job.before is not None:
         job.output.remark(f"Rows deleted before {job.before} UTC.")
     with setup.database():
-        return _look(job) if show_blocked else _work(job, until_complete=until_complete, purge=purge)
+        if show_blocked:
+            return _look(job)
+        with noticing_others(setup, "archive_deleted_rows"):
+            return _work(job, until_complete=until_complete, purge=purge)
 
 
 def _look(job: Job) -> int:
@@ -167,9 +179,11 @@ def _work(job: Job, *, until_complete: bool, purge: bool) -> int:
             if purge:
                 job.purge()
     except Interrupted as error:
+        job.end_progress()
         job.show()
         job.output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
         return error.code
+    job.end_progress()
     if job.output.is_verbose:
         job.show()
     job.output.document({"archived": dict(job.moved), "purged": dict(job.purged), "blocked": _told(job.blocked)})

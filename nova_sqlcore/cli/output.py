@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich import box
@@ -15,6 +16,11 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+#: Seconds between two lines of progress.
+ON_TERMINAL: Final = 0.1
+ELSEWHERE: Final = 10.0
 
 
 class Output:
@@ -31,10 +37,9 @@ class Output:
         if not self.is_json and not self.is_quiet:
             click.echo(text)
 
-    def progress(self, text: str) -> None:
-        """Show how far long work has come: a line that is written over on a terminal, and nothing elsewhere."""
-        if not self.is_quiet and not self.is_json and sys.stderr.isatty():
-            click.echo(f"\r{text:<70}", err=True, nl=False)
+    def progress(self, what: str, total: int | None = None) -> Progress:
+        """Return what shows how far long work has come, in ``what`` such as "rows"; ``total`` is all of them."""
+        return Progress(what, total, is_shown=not self.is_quiet and not self.is_json)
 
     def remark(self, text: str) -> None:
         """Print what is not part of the result."""
@@ -54,3 +59,48 @@ class Output:
         """Print the result for programs."""
         if self.is_json:
             click.echo(json.dumps(result, indent=2, default=str))
+
+
+class Progress:
+    """How far long work has come: one line that is written over on a terminal, and now and then a line elsewhere."""
+
+    def __init__(self, what: str, total: int | None, *, is_shown: bool) -> None:
+        """Begin to count ``what``."""
+        self.done = 0
+        self.total = total
+        self._what = what
+        self._is_shown = is_shown
+        self._on_terminal = sys.stderr.isatty()
+        self._began = self._told = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """Count what has been done, and show it if it is time."""
+        self.done += count
+        now = time.monotonic()
+        if not self._is_shown or now - self._told < (ON_TERMINAL if self._on_terminal else ELSEWHERE):
+            return
+        self._told = now
+        text = self._text(max(now - self._began, 0.001))
+        click.echo(f"\r{text:<70}" if self._on_terminal else text, err=True, nl=not self._on_terminal)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._is_shown and self._on_terminal and self._told != self._began:
+            click.echo(err=True)
+
+    def _text(self, seconds: float) -> str:
+        speed = self.done / seconds
+        text = f"{self.done:,} {self._what}, {speed:,.0f} per second"
+        if self.total is None or not speed:
+            return text
+        left = max(0, self.total - self.done) / speed
+        return f"{text}, {spoken(left)} left of {spoken(seconds + left)}"
+
+
+def spoken(seconds: float) -> str:
+    """Return a time for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 import click
 
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Moment
+from nova_sqlcore.cli.interrupts import Interrupted, interruptible
 from nova_sqlcore.cli.options import common_options
+from nova_sqlcore.cli.others import noticing_others
 from nova_sqlcore.queries.maintenance.purge import count_archived_rows, purge_archived_rows
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 def command(setup: Setup, everything: bool, before: datetime.datetime | None, sleep: float, dry_run: bool) -> int:
     """Delete rows from the shadow tables, for good.
 
-    Ends with 0 if rows were deleted, 1 without --all or --before, 2 for a time that is not understood, 3 if there was
-    nothing to delete.
+    It may be cut short at any time and started again, and several runs share the work. Ends with 0 if rows were
+    deleted, 1 without --all or --before, 2 for a time that is not understood, 3 if there was nothing to delete.
     """
     output = setup.output
     if before is None and not everything:
@@ -37,12 +40,38 @@ def command(setup: Setup, everything: bool, before: datetime.datetime | None, sl
         return 1
     if before is not None:
         output.remark(f"Rows deleted before {before} UTC.")
+    counts: collections.Counter[str] = collections.Counter()
+    code = 0
     with setup.database():
-        counts = count_archived_rows(before) if dry_run else purge_archived_rows(before, pause=sleep)
-    output.document({"dry_run": dry_run, "before": before, "rows": counts})
-    if not counts:
+        if dry_run:
+            counts.update(count_archived_rows(before))
+        else:
+            code = _purge(setup, before, sleep, counts)
+    output.document({"dry_run": dry_run, "before": before, "rows": dict(counts)})
+    if not counts and not code:
         output.line("Nothing was purged." if not dry_run else "There is nothing to purge.")
         return 3
-    if output.is_verbose or dry_run:
+    if output.is_verbose or dry_run or code:
         output.table(("Table", "Rows to Purge" if dry_run else "Number of Rows Purged"), sorted(counts.items()))
+    return code
+
+
+def _purge(setup: Setup, before: datetime.datetime | None, sleep: float, counts: collections.Counter[str]) -> int:
+    """Delete the rows, count them by table, and return the exit code."""
+    output = setup.output
+    is_shown = not output.is_json and not output.is_quiet
+    progress = output.progress("rows purged", sum(count_archived_rows(before).values()) if is_shown else None)
+
+    def note(table: str, count: int) -> None:
+        counts[table] += count
+        progress.add(count)
+
+    try:
+        with interruptible(), noticing_others(setup, "purge"):
+            purge_archived_rows(before, pause=sleep, progress=note)
+    except Interrupted as error:
+        output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
+        return error.code
+    finally:
+        progress.end()
     return 0

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from nova_sqlcore.cli.output import Output
     from nova_sqlcore.demo.measures import Measure
 
-#: Lines between two remarks on how far it has come.
-_STEP = 100
-
 
 @click.command("replay", cls=Command)
 @common_options
@@ -44,18 +41,17 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None) -> int:
     """
     output, replay, began = setup.output, Replay(speed), time.perf_counter()
 
-    def progress(lines: int) -> None:
-        if lines % _STEP == 0:
-            output.progress(f"{lines} lines, {lines / (time.perf_counter() - began):.0f} lines/s")
-
+    progress = output.progress("lines")
     code = 0
     with setup.database():
         try:
             with interruptible():
-                replay.run(logs.merged(paths), progress)
+                replay.run(logs.merged(paths), lambda lines: progress.add(lines - progress.done))
         except Interrupted as error:
             output.remark(f"Interrupted by {error} after {replay.tally.lines} lines.")
             code = error.code
+        finally:
+            progress.end()
     _show(output, replay, time.perf_counter() - began)
     return code
 

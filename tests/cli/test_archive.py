@@ -20,6 +20,8 @@ from click.testing import CliRunner, Result
 
 from nova_sqlcore import tables, tx
 from nova_sqlcore.cli.app import app
+from nova_sqlcore.core import dialects
+from nova_sqlcore.core.connections import tool_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,3 +254,36 @@ def test_a_signal_ends_it_between_batches_and_tells_what_has_moved(engine: sa.En
     assert f"| {moved} " in told
     assert "run it again" in remarks
     assert moved + count(engine, tables.s3_images) == 1000
+
+
+@pytest.mark.only_on("mysql", "postgresql", why="sqlite has no advisory locks")
+@pytest.mark.parametrize("words", [("archive_deleted_rows",), ("purge", "--all")])
+def test_a_second_run_says_that_it_is_not_alone(backend: Backend, engine: sa.Engine, words: tuple[str, ...]) -> None:
+    assert "Another run" not in run(engine, *words).stderr
+    fill(engine, 4, 5)
+    with tool_engine(engine.url).connect() as connection:
+        assert dialects.family(engine.url).hold(connection, f"nova_sqlcore.{words[0]}", 0)
+        result = run(engine, *words)
+    assert f"Another run of {words[0]} is at work on this database" in result.stderr
+    assert result.exit_code == (1 if words[0] == "archive_deleted_rows" else 3)
+    assert "Another run" not in run(engine, *words).stderr
+
+
+@pytest.mark.only_on("sqlite", why="signals have nothing to do with the server")
+def test_a_signal_ends_a_purge_between_batches(engine: sa.Engine) -> None:
+    rows = [{"id": number, "uuid": "u", "deleted": number} for number in range(1, 3001)]
+    with engine.begin() as connection:
+        connection.execute(SHADOW.insert(), rows)
+    url = engine.url.render_as_string(hide_password=False)
+    arguments = [sys.executable, "-m", "nova_sqlcore", "db", "purge", "--all", "--sleep", "1", "--url", url]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while count(engine, SHADOW) == 3000:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        told, remarks = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"| {3000 - count(engine, SHADOW)} " in told
+    assert "run it again" in remarks

@@ -1,0 +1,70 @@
+"""How far long work has come, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nova_sqlcore.cli.output import Output, spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return a function that lets time pass."""
+    now = 1000.0
+
+    def pass_by(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("nova_sqlcore.cli.output.time.monotonic", lambda: now)
+    return pass_by
+
+
+def test_lines_now_and_then_where_there_is_no_terminal(
+    later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Output("text").progress("rows", 4000)
+    for _ in range(5):
+        later(5)
+        progress.add(500)
+    progress.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "1,000 rows, 100 per second, 30 s left of 40 s",
+        "2,000 rows, 100 per second, 20 s left of 40 s",
+    ]
+
+
+def test_one_line_on_a_terminal(
+    later: Callable[[float], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Output("text").progress("rows")
+    later(1)
+    progress.add(50)
+    progress.add(50)  # too soon
+    later(1)
+    progress.add(100)
+    progress.end()
+    shown = capsys.readouterr().err
+    assert [part.rstrip() for part in shown.split("\r")] == ["", "50 rows, 50 per second", "200 rows, 100 per second"]
+    assert shown.endswith("\n")
+
+
+@pytest.mark.parametrize(("form", "verbosity"), [("json", 0), ("text", -1)])
+def test_silence(form: str, verbosity: int, later: Callable[[float], None], capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Output(form, verbosity).progress("rows")
+    later(60)
+    progress.add(1)
+    progress.end()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
+def test_times_for_people(seconds: float, text: str) -> None:
+    assert spoken(seconds) == text
