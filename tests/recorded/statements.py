@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import gzip
 import json
 import random
@@ -41,6 +42,7 @@ ACCIDENTS = {
 }
 #: The longest text of a call's arguments.
 LONGEST = 200
+_BEGINNINGS: Final = ("BEGIN", "START TRANSACTION")
 #: It differs from run to run.
 _NAME_OF_SAVEPOINT: Final = re.compile(r"(?<=SAVEPOINT )nova_\w+")
 #: (the texts of the statements of a call) by function, in the order in which they first came
@@ -60,14 +62,20 @@ class Recorder:
     def listening(self) -> Iterator[None]:
         """Hear what is sent; the values travel on SQLAlchemy's road only."""
         remove = tx.observe_statements(self._note)
+        before = sa.Engine._has_events
         if self._with_values:
             sa.event.listen(sa.Engine, "before_cursor_execute", self._note_values)
         try:
             yield
         finally:
             remove()
+            if self._with_values:
+                sa.event.remove(sa.Engine, "before_cursor_execute", self._note_values)
+                sa.Engine._has_events = before  # SQLAlchemy never takes this mark back, and the library goes by it
 
     def _note(self, report: tx.StatementReport) -> None:
+        if report.text.startswith(_BEGINNINGS):  # told where it travels with the first statement
+            return
         plain = _NAME_OF_SAVEPOINT.sub("nova", report.text)
         text, values = self._executed or (plain, None)
         self._sent.append((plain, text, values))
@@ -217,30 +225,55 @@ def signatures() -> set[str]:
     return set(json.loads((replay.DATA / "signatures.json").read_text()))
 
 
-def _make(family: str, name: str, url: sa.URL, server: str) -> None:
+def _record(family: str, url: sa.URL, recorder: Recorder) -> None:
     frozen, numbers = FrozenClock(), random.Random(0)
     clock.utcnow = frozen
     uuid.uuid4 = lambda: uuid.UUID(int=numbers.getrandbits(128), version=4)  # so that every run ships the same
     migrations.migrate(url)
     tx.configure(url)
-    recorder = Recorder(with_values=True)
     wrong = [number for number, _ in record(recorder, Replay(api, family, frozen), records("trace.jsonl.gz"))]
     tx.close()
     assert not {*wrong} - ACCIDENTS, wrong
-    content = json.dumps(document(recorder.found, server), separators=(",", ":"), ensure_ascii=False)
+
+
+def _make(name: str, server: str, new_database: Callable[[], contextlib.AbstractContextManager[sa.URL]]) -> None:
+    """Record twice: the statements as users send them, and their values on SQLAlchemy's road, which knows them."""
+    users, valued = Recorder(), Recorder(with_values=True)
+    for recorder in (users, valued):
+        with new_database() as url:
+            _record(url.get_backend_name(), url, recorder)
+    values = {
+        form: one
+        for calls in valued.found.values()
+        for key, call in calls.items()
+        for form, one in zip(key, call["sent"], strict=True)
+    }
+    for calls in users.found.values():
+        for key, call in calls.items():
+            call["sent"] = [values.get(form, (form, None)) for form in key]
+    content = json.dumps(document(users.found, server), separators=(",", ":"), ensure_ascii=False)
     (DATA / f"{name}.json.gz").write_bytes(gzip.compress(content.encode(), mtime=0))
     print(f"{name}: {len(content) // 1024} KiB")
 
 
+@contextlib.contextmanager
+def _file() -> Iterator[sa.URL]:
+    with tempfile.TemporaryDirectory() as directory:
+        yield sa.make_url(f"sqlite:///{directory}/x.sqlite")
+
+
+@contextlib.contextmanager
+def _database(server: servers.Server) -> Iterator[sa.URL]:
+    yield server.create_database("statements")
+    server.drop_database("statements")
+
+
 def main() -> None:
     """Write the data of every server."""
-    with tempfile.TemporaryDirectory() as directory:
-        _make("sqlite", "sqlite", sa.make_url(f"sqlite:///{directory}/x.sqlite"), f"sqlite {sqlite3.sqlite_version}")
+    _make("sqlite", f"sqlite {sqlite3.sqlite_version}", _file)
     with servers.running(*servers.PRODUCTS) as up:
         for name, server in up.items():
-            url = server.create_database("statements")
-            _make(url.get_backend_name(), name, url, server.version)
-            server.drop_database("statements")
+            _make(name, server.version, functools.partial(_database, server))
 
 
 if __name__ == "__main__":
