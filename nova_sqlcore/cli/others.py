@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """Work that several runs may do at once: they share the rows, and each says that it is not alone."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 """How far long work has come, on a terminal and elsewhere."""
 
 from __future__ import annotations
