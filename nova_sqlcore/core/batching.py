@@ -298,7 +298,7 @@ class Batching:
                 raise self._failure(link, error) from error
             self.statements += not part.is_begin
             self.writes += _changes(part)
-            if reports.statements:
+            if reports.statements and not part.is_begin:
                 reports.of_statement(self, roads.text_of(link, part.statement), began, None)
 
     def _after_failure(self, link: Link, left: list[Part], began: float, error: Exception) -> list[Part]:
