@@ -43,6 +43,7 @@ def conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         commit(self)
 
     monkeypatch.setattr(tx.Transaction, "commit", losing)
+    monkeypatch.setattr(tx.Transaction, "last", lambda transaction: transaction)  # all commit there
     return left
 
 
