@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from nova_sqlcore.cli.options import Setup
     from nova_sqlcore.cli.output import Output
     from nova_sqlcore.demo.measures import Measure
+
+
+_SUMS: Final = ("calls", "statements", "round_trips")
 
 
 @click.command("replay", cls=Command)
@@ -59,7 +62,7 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None) -> int:
 def _show(output: Output, replay: Replay, seconds: float) -> None:
     tally, measures = replay.tally, replay.measures.by_name
     functions = {name: _told(one) for name, one in sorted(measures.items(), key=lambda pair: -sum(pair[1].seconds))}
-    calls, statements = (sum(one[what] for one in functions.values()) for what in ("calls", "statements"))
+    calls, statements, trips = (sum(one[what] for one in functions.values()) for what in _SUMS)
     lines = {"used": tally.used, "without calls": tally.idle, "not understood": tally.unknown}
     output.document(
         {
@@ -67,14 +70,16 @@ def _show(output: Output, replay: Replay, seconds: float) -> None:
             "seconds": seconds,
             "calls": calls,
             "statements": statements,
+            "round_trips": trips,
             "refused": dict(tally.refused),
             "projects": replay.name,
             "functions": functions,
         }
     )
-    titles = ("Function", "Calls", "Statements", "Median ms", "p95 ms", "p99 ms", "Conflicts")
+    titles = ("Function", "Calls", "Statements", "Trips", "Median ms", "p95 ms", "p99 ms", "Conflicts")
     output.table(titles, ((name, *_row(one)) for name, one in functions.items()))
-    output.line(f"{calls:,} calls, {statements:,} statements in {seconds:.1f} s: {calls / seconds:,.0f} calls/s.")
+    sums = f"{calls:,} calls, {statements:,} statements, {trips:,} round trips"
+    output.line(f"{sums} in {seconds:.1f} s: {calls / seconds:,.0f} calls/s.")
     output.line(f"{tally.lines:,} lines: " + ", ".join(f"{count:,} {what}" for what, count in lines.items()) + ".")
     for name, count in tally.refused.items():
         output.line(f"{count:,} calls were refused with {name}.")
@@ -86,6 +91,7 @@ def _told(measure: Measure) -> dict[str, Any]:
     return {
         "calls": measure.calls,
         "statements": measure.statements,
+        "round_trips": measure.round_trips,
         "conflicts": measure.conflicts,
         "median_ms": 1000 * measure.median,
         "p95_ms": 1000 * measure.p95,
@@ -95,4 +101,4 @@ def _told(measure: Measure) -> dict[str, Any]:
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
     times = (f"{one[name]:.2f}" for name in ("median_ms", "p95_ms", "p99_ms"))
-    return (f"{one['calls']:,}", f"{one['statements']:,}", *times, f"{one['conflicts']:,}")
+    return (f"{one['calls']:,}", f"{one['statements']:,}", f"{one['round_trips']:,}", *times, f"{one['conflicts']:,}")

@@ -161,6 +161,7 @@ def _of_transaction(report: tx.Report) -> dict[str, Any]:
         "nova_sqlcore.outcome": report.outcome,
         "nova_sqlcore.attempt": report.attempt,
         "nova_sqlcore.statements": report.statements,
+        "nova_sqlcore.round_trips": report.round_trips,
         "nova_sqlcore.waited": report.waited,
     }
     if report.error is not None:

@@ -71,6 +71,15 @@ class _Metrics:
         self._retries = Counter(
             "nova_sqlcore_retries", "Attempts after the first one of a call", ["function"], registry=registry
         )
+        self._statements = Counter(
+            "nova_sqlcore_statements", "Statements, by function", ["function"], registry=registry
+        )
+        self._trips = Counter(
+            "nova_sqlcore_round_trips",
+            "Answers of the server that were waited for, by function",
+            ["function"],
+            registry=registry,
+        )
         self._waits = Histogram(
             "nova_sqlcore_connection_wait_seconds",
             "Time until a transaction had its connection",
@@ -79,7 +88,7 @@ class _Metrics:
             registry=registry,
         )
         self._all: list[Collector] = [self._seconds, self._outcomes, self._errors, self._conflicts, self._retries]
-        self._all.append(self._waits)
+        self._all += [self._statements, self._trips, self._waits]
         self._joined: Histogram | None = None
         if joined:
             self._joined = Histogram(
@@ -103,6 +112,8 @@ class _Metrics:
             return
         self._seconds.labels(function).observe(report.seconds)
         self._outcomes.labels(function, report.database, report.mode, report.outcome).inc()
+        self._statements.labels(function).inc(report.statements)
+        self._trips.labels(function).inc(report.round_trips)
         self._waits.labels(report.database).observe(report.waited)
         if report.attempt > 1:
             self._retries.labels(function).inc()

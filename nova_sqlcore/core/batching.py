@@ -80,6 +80,10 @@ class Batching:
             """The traits of the server."""
 
         @property
+        def round_trips(self) -> int:
+            """How often it has waited for the server's answer."""
+
+        @property
         def changed(self) -> bool:
             """Whether it may have changed anything."""
 
@@ -273,6 +277,8 @@ class Batching:
         answers: list[Any] = []
         began = time.perf_counter()
         self._commits, link.unsure = commit and self.mode == "writer", True
+        link.trips += 1
+        link.begins = False  # what the driver adds travels along
         try:
             carrier.carry(link, [part.packed for part in parts], commit, answers)
         except Exception as error:

@@ -56,6 +56,7 @@ class Link:
         "_shared",
         "_watch",
         "alone",
+        "begins",
         "cache",
         "carrier",
         "connection",
@@ -70,6 +71,7 @@ class Link:
         "raw",
         "role",
         "since",
+        "trips",
         "unsure",
     )
 
@@ -94,6 +96,10 @@ class Link:
         self.carrier: Carrier | None = None
         #: whether each statement is committed by itself, on a connection that else begins transactions
         self.alone = False
+        #: whether the driver sends BEGIN, in a trip of its own, before the next statement
+        self.begins = False
+        #: round trips to the server for the transaction that has it
+        self.trips = 0
         self.inherited = False
         self.unsure = False
         self.since = self.idle_since = time.monotonic()
@@ -117,15 +123,27 @@ class Link:
         """Tell whether the connection may serve others when this transaction is over."""
         return not (self.unsure or self.alone or self._watch is None or self.connection.invalidated)
 
+    def note_trip(self) -> None:
+        """Count the trip of a statement, and that of the driver's BEGIN if it comes before it."""
+        self.trips += 1 + self.begins
+        self.begins = False
+
+    def _note_end(self) -> None:
+        """Count the trip of COMMIT or ROLLBACK: a transaction that the driver has not begun takes none."""
+        self.trips += not self.begins
+        self.begins = False
+
     def command(self, text: str) -> None:
         """Run a statement that begins or ends a transaction; engine events don't see it."""
         self.unsure = True
+        self.note_trip()
         self.cursor.execute(text)
         self.unsure = False
 
     def ask(self, text: str, params: Mapping[str, Any]) -> Any:
         """Return the first value of a statement's first row; engine events don't see it."""
         self.unsure = True
+        self.note_trip()
         self.cursor.execute(text, params)
         value = self.cursor.fetchone()[0]
         self.unsure = False
@@ -138,6 +156,7 @@ class Link:
         """
         if text:
             self.command(text)
+        self.begins = self.dialect.driver_begins
         if self.ears.are_open(self.connection):
             self.connection.begin()
 
@@ -155,6 +174,7 @@ class Link:
     def commit(self) -> None:
         """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
         self.unsure = True
+        self._note_end()
         try:
             if self.connection.in_transaction():
                 self.connection.commit()
@@ -171,6 +191,7 @@ class Link:
     def rollback(self) -> None:
         """Roll back."""
         self.unsure = True
+        self._note_end()
         if self.connection.get_transaction() is not None:  # it may be one whose COMMIT has failed
             self.connection.rollback()
             if self._shared:

@@ -12,7 +12,7 @@ import itertools
 import logging
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypedDict
 
 from nova_sqlcore import exceptions
 
@@ -43,29 +43,17 @@ class Address:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """What became of one transaction, or of a call that joined one."""
+class Told:
+    """What is told of a transaction as of a statement."""
 
-    #: the public function that opened it, or "block" unless the scope is ``named``
+    #: the public function that opened or sent it; "block" for a caller's own, unless the scope is ``named``
     name: str
-    mode: Mode
-    #: "conflict": it lost against another one; "refused": an error of the domain, such as NotFound; "failed": any other
-    outcome: Outcome
-    #: statements that it ran, BEGIN and COMMIT apart
-    statements: int
-    #: from opening to end
-    seconds: float
-    #: which database: "main database", "API database", "cell database"
-    database: str = ""
+    _: dataclasses.KW_ONLY
     #: the class of the error that ended it
     error: str | None = None
-    #: 1 for the first attempt of a call
-    attempt: int = 1
-    #: seconds that it waited for a connection
-    waited: float = 0.0
-    #: a call inside a transaction that its caller has opened; the statements are part of that one's too
-    joined: bool = False
-    #: when it was opened, by ``time.perf_counter``
+    #: which database: "main database", "API database", "cell database"
+    database: str = ""
+    #: when it was opened or sent, by ``time.perf_counter``
     began: float = 0.0
     #: the same number in all that is told about one transaction, its statements and the calls that joined it
     transaction: int = 0
@@ -74,24 +62,33 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class StatementReport:
+class Report(Told):
+    """What became of one transaction, or of a call that joined one."""
+
+    mode: Mode
+    #: "conflict": it lost against another one; "refused": an error of the domain, such as NotFound; "failed": any other
+    outcome: Outcome
+    #: statements that it ran, BEGIN and COMMIT apart
+    statements: int
+    #: from opening to end
+    seconds: float
+    #: 1 for the first attempt of a call
+    attempt: int = 1
+    #: seconds that it waited for a connection
+    waited: float = 0.0
+    #: a call inside a transaction that its caller has opened; the statements are part of that one's too
+    joined: bool = False
+    #: answers of the server that it waited for, those to BEGIN and COMMIT included; 0 on sqlite, which is no server
+    round_trips: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StatementReport(Told):
     """One statement that was sent."""
 
-    #: the public function that sent it, or "block"
-    name: str
     #: as it goes to the driver, with placeholders; lists may be spelled out further
     text: str
     seconds: float
-    #: the class of the error that it met
-    error: str | None = None
-    #: which database, as in ``Report``
-    database: str = ""
-    #: when it was sent, by ``time.perf_counter``
-    began: float = 0.0
-    #: the number of its transaction, as in ``Report``
-    transaction: int = 0
-    #: the server that it went to
-    address: Address | None = None
 
 
 class Reported(Protocol):
@@ -106,6 +103,10 @@ class Reported(Protocol):
     opened: float
     attempt: int
     waited: float
+
+    @property
+    def round_trips(self) -> int:
+        """How often it has waited for the server's answer."""
 
 
 _numbers: Final = itertools.count(1)
@@ -152,11 +153,8 @@ def of_statement(transaction: Reported, text: str, began: float, error: BaseExce
         transaction.calling,
         text,
         time.perf_counter() - began,
-        None if error is None else type(error).__name__,
-        transaction.database.label,
-        began,
-        _number(transaction),
-        _address(transaction),
+        began=began,
+        **_common(transaction, error),
     )
     told(statements, report)
 
@@ -164,7 +162,7 @@ def of_statement(transaction: Reported, text: str, began: float, error: BaseExce
 class JoinedCall:
     """A call inside a transaction that its caller has opened."""
 
-    __slots__ = ("_began", "_name", "_outer", "_statements", "_transaction", "_waited")
+    __slots__ = ("_began", "_name", "_outer", "_round_trips", "_statements", "_transaction", "_waited")
 
     def __init__(self, transaction: Reported, name: str) -> None:
         """Take the transaction that is joined, and the name of the function that joins it."""
@@ -175,6 +173,7 @@ class JoinedCall:
         """Let statements be told under the function's name."""
         self._outer, self._transaction.calling = self._transaction.calling, self._name
         self._statements, self._waited = self._transaction.statements, self._transaction.waited
+        self._round_trips = self._transaction.round_trips
         self._began = time.perf_counter()
         return self
 
@@ -192,6 +191,7 @@ class JoinedCall:
                     statements=report.statements - self._statements,
                     seconds=time.perf_counter() - self._began,
                     waited=report.waited - self._waited,
+                    round_trips=report.round_trips - self._round_trips,
                     joined=True,
                     began=self._began,
                 ),
@@ -205,14 +205,29 @@ def _report(transaction: Reported, name: str, error: BaseException | None) -> Re
         _outcome(error),
         transaction.statements,
         time.perf_counter() - transaction.opened,
-        transaction.database.label,
-        None if error is None else type(error).__name__,
         transaction.attempt,
         transaction.waited,
+        round_trips=transaction.round_trips,
         began=transaction.opened,
-        transaction=_number(transaction),
-        address=_address(transaction),
+        **_common(transaction, error),
     )
+
+
+class _Common(TypedDict):
+    error: str | None
+    database: str
+    transaction: int
+    address: Address | None
+
+
+def _common(transaction: Reported, error: BaseException | None) -> _Common:
+    """Return what is told of a transaction and of each of its statements alike."""
+    return {
+        "error": None if error is None else type(error).__name__,
+        "database": transaction.database.label,
+        "transaction": _number(transaction),
+        "address": _address(transaction),
+    }
 
 
 def _number(transaction: Reported) -> int:
@@ -257,11 +272,12 @@ def slow_call_log(seconds: float) -> Callable[[Report], None]:
     def note(report: Report) -> None:
         if report.seconds >= seconds:
             logger.warning(
-                "slow: %s took %.3f s (%s, %d statements, attempt %d, %.3f s for a connection)",
+                "slow: %s took %.3f s (%s, %d statements, %d round trips, attempt %d, %.3f s for a connection)",
                 report.name,
                 report.seconds,
                 report.outcome,
                 report.statements,
+                report.round_trips,
                 report.attempt,
                 report.waited,
             )

@@ -127,6 +127,7 @@ class DriverRoad(Road):
         link.unsure = True
         link.cursor.executemany(prepared.text, bound)
         link.unsure = False
+        _note_rows(link, prepared, rows)
         return link.cursor
 
     def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
@@ -152,6 +153,7 @@ class DriverRoad(Road):
     def ask(self, link: Link, text: str) -> Any:
         """As ``Road.ask``."""
         link.unsure = True
+        link.note_trip()
         link.cursor.execute(text)
         record: Any = link.cursor.fetchone()
         link.unsure = False
@@ -199,6 +201,7 @@ class CoreRoad(Road):
     def ask(self, link: Link, text: str) -> Any:
         """As ``Road.ask``."""
         link.unsure = True
+        link.note_trip()
         found = link.connection.exec_driver_sql(text).scalar_one()
         link.unsure = False
         return found
@@ -228,6 +231,7 @@ class CoreRoad(Road):
         link.unsure = True
         result = link.connection.execute(statement, given)
         link.unsure = False
+        _note_rows(link, prepared, rows)
         return result
 
     def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
@@ -240,6 +244,12 @@ class CoreRoad(Road):
         if result.returns_rows or not result.rowcount:
             return identity
         return result.lastrowid if "id" in statement.table.c else 0
+
+
+def _note_rows(link: Link, prepared: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Count the trips of all rows but the first, where the driver sends one row after the other."""
+    if not (link.dialect.rows_travel_together or prepared.takes_rows):
+        link.trips += len(rows) - 1
 
 
 def _identity(prepared: Any, statement: sa.Insert, answer: Any) -> Any:

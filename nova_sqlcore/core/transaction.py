@@ -60,6 +60,7 @@ class Transaction(Batching):
         "_replaced",
         "_savepoints",
         "_snapshot",
+        "_trips",
         "_turn",
         "attempt",
         "engine",
@@ -106,6 +107,8 @@ class Transaction(Batching):
         #: the lock of a database in memory, while it is held
         self._turn: threading.RLock | None = None
         self.statements = 0
+        #: round trips on connections that it has given back
+        self._trips = 0
         self.opened = time.perf_counter()
         #: the engine of its connection, once it has had one
         self.engine: sa.Engine | None = None
@@ -390,6 +393,13 @@ class Transaction(Batching):
         """Whether it may have changed anything: it has run statements, or the caller has had the connection."""
         return bool(self.statements) or self._exposed
 
+    @property
+    def round_trips(self) -> int:
+        """How often it has waited for the server's answer, those of its beginning and its end included."""
+        if not self.database.family.is_server:
+            return 0
+        return self._trips + (0 if self._link is None else self._link.trips)
+
     # -- beginning and ending -------------------------------------------------------------------------------------
 
     def commit(self) -> None:
@@ -517,7 +527,7 @@ class Transaction(Batching):
 
         It is ``clean`` if the transaction has been ended on the server, or never begun.
         """
-        link, self._link = self._link, None
+        link = self._part_from_link()
         try:
             self._move(State.ENDED)
             if link is not None and not clean:
@@ -527,6 +537,14 @@ class Transaction(Batching):
             self.database.take_back(link, keep=not self._exposed)
         finally:
             self._pass_turn()
+
+    def _part_from_link(self) -> Link | None:
+        """Return the connection, which is its own no longer; the trips on it stay counted."""
+        link, self._link = self._link, None
+        if link is not None and self._host is None:
+            self._trips += link.trips
+            link.trips = 0
+        return link
 
     def _move(self, state: State) -> None:
         assert state is self.state or state in self.state.following, f"{self.name} {self.state.value}"
@@ -574,7 +592,7 @@ class Transaction(Batching):
 
     def _let_go(self, link: Link | None) -> None:
         """Be as if nothing had begun."""
-        self._link = None
+        self._part_from_link()
         self._waiting = [part for part in self._waiting if not part.is_begin]
         self._move(State.NEW)
         if link is not None and self._host is None:
@@ -678,6 +696,8 @@ class Transaction(Batching):
         """Run an operation; a connection that turns out dead at the first statement is replaced once."""
         link = self._ready()
         began = time.perf_counter() if reports.statements else 0.0
+        if operation != "command":  # whose link counts it
+            link.note_trip()
         try:
             result = getattr(roads.road_of(link), operation)(link, statement, params)
         except Exception as error:

@@ -30,6 +30,8 @@ class Measure:
     conflicts: int = 0
     #: of every call, conflicts and pauses included
     seconds: list[float] = dataclasses.field(default_factory=list)
+    #: answers of the server that they waited for, those to BEGIN and COMMIT included
+    round_trips: int = 0
 
     @property
     def calls(self) -> int:
@@ -85,6 +87,7 @@ class Measures:
     def note(self, report: Report) -> None:
         """Take the report of one transaction."""
         self._running.statements += report.statements
+        self._running.round_trips += report.round_trips
         self._running.conflicts += report.outcome == "conflict"
 
 
@@ -94,6 +97,7 @@ def total(parts: Iterable[dict[str, Measure]]) -> dict[str, Measure]:
     for part in parts:
         for name, measure in part.items():
             whole[name].statements += measure.statements
+            whole[name].round_trips += measure.round_trips
             whole[name].conflicts += measure.conflicts
             whole[name].seconds += measure.seconds
     return dict(whole)

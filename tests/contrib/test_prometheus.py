@@ -77,6 +77,15 @@ def test_joined_calls_have_a_histogram_of_their_own(admin: RequestContext, regis
     end()
 
 
+def test_round_trips_are_counted(backend: Backend, admin: RequestContext, registry: CollectorRegistry) -> None:
+    api.service_get_all(admin)
+    end = prometheus.instrument(registry)
+    api.service_get_all(admin)
+    assert value(registry, "statements_total", function="service_get_all") == 1
+    assert value(registry, "round_trips_total", function="service_get_all") == (backend.family != "sqlite")
+    end()
+
+
 def test_pools(backend: Backend, admin: RequestContext, registry: CollectorRegistry) -> None:
     end = prometheus.instrument(registry)
     database = tx.Database("watched")

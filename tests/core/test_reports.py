@@ -15,6 +15,8 @@ from nova_sqlcore.core import reports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.plugins.backend import Backend
+
 pytestmark = pytest.mark.usefixtures("backend", "nobody_else")
 
 
@@ -135,12 +137,13 @@ def test_an_observer_that_fails_is_logged(admin: RequestContext, caplog: pytest.
     assert caplog.text.count("an observer failed") == 2
 
 
-def test_slow_calls_are_logged(admin: RequestContext, caplog: pytest.LogCaptureFixture) -> None:
+def test_slow_calls_are_logged(admin: RequestContext, backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     end = tx.observe(reports.slow_call_log(0.0))
     with caplog.at_level(logging.WARNING):
         api.service_get_all(admin)
     end()
     assert "slow: service_get_all took" in caplog.text
+    assert f"1 statements, {int(backend.family != 'sqlite')} round trips" in caplog.text
     end = tx.observe(reports.slow_call_log(1000))
     caplog.clear()
     api.service_get_all(admin)

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import tx
+from nova_sqlcore import exceptions, tables, tx
 from nova_sqlcore.queries.hosts import services
 from tests import servers
 
@@ -86,7 +87,45 @@ def test_nothing_comes_on_top_in_a_transaction(admin: RequestContext, trips: Tri
             for _ in range(4):
                 services.service_get_all_by_host(admin, "h")
 
-    assert trips(block) == (5 if backend.family == "mysql" else 6)  # four reads, COMMIT; BEGIN rides with PyMySQL
+    seen: list[tx.Report] = []
+    end = tx.observe(seen.append, joined=True)
+    # four reads, COMMIT; BEGIN rides with PyMySQL
+    assert trips(block) == (5 if backend.family == "mysql" else 6)
+    end()
+    first = 1 if backend.family == "mysql" else 2
+    assert [(one.joined, one.round_trips) for one in seen[-5:]] == [(True, first), *[(True, 1)] * 3, (False, first + 4)]
+
+
+def test_a_block_that_rolls_back_and_one_for_each_row(admin: RequestContext, trips: Trips, backend: Backend) -> None:
+    key = services.service_create(admin, {"host": "h", "binary": "b", "topic": "t"})["id"]
+    change = sa.update(tables.services).where(tables.services.c.id == sa.bindparam("key"))
+    change = change.values(report_count=sa.bindparam("count"))
+
+    def block() -> None:
+        with contextlib.suppress(ZeroDivisionError), tx.writer(admin) as t:
+            t.execute_many(change, [{"key": key, "count": 1}, {"key": key, "count": 2}, {"key": key, "count": 3}])
+            raise ZeroDivisionError
+
+    seen: list[tx.Report] = []
+    end = tx.observe(seen.append)
+    taken = trips(block)
+    end()
+    # MySQL: three UPDATEs, ROLLBACK; PostgreSQL: BEGIN, a pipeline, in which psycopg stops now and then, ROLLBACK
+    assert seen[-1].round_trips == (taken if backend.family == "mysql" else 3)
+
+
+def test_a_call_that_is_refused_and_one_that_needs_no_server(admin: RequestContext, trips: Trips) -> None:
+    def block() -> None:
+        with contextlib.suppress(exceptions.ServiceNotFound):
+            services.service_destroy(admin, 999)
+        with tx.writer(admin):
+            pass
+
+    seen: list[tx.Report] = []
+    end = tx.observe(seen.append)
+    taken = trips(block)
+    end()
+    assert [one.round_trips for one in seen[-2:]] == [taken, 0]
 
 
 def test_a_write_is_its_statements_and_the_transaction(admin: RequestContext, trips: Trips, backend: Backend) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from nova_sqlcore import RequestContext, api
+from nova_sqlcore import RequestContext, api, tx
 from nova_sqlcore.queries.quota.counts import QUOTA_SYNC_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -90,4 +90,15 @@ def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.M
     monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
     case = CASES[name]
     instance(), reserve()
-    assert trips(case.call, case.before) == getattr(case, backend.family)
+    told: list[int] = []
+
+    def call(key: object) -> None:
+        told.clear()
+        case.call(key)
+
+    end = tx.observe(lambda report: told.append(report.round_trips))
+    try:
+        assert trips(call, case.before) == getattr(case, backend.family)
+    finally:
+        end()
+    assert sum(told) == getattr(case, backend.family), "reports tell another number than the wire"

@@ -67,6 +67,12 @@ class Dialect:
     #: a connection goes into autocommit mode, and out of it, without asking the server
     autocommit_is_free: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
+    #: statements go to a server, over a line
+    is_server: ClassVar[bool] = True
+    #: its driver takes all rows of ``executemany`` along in one trip; others those of an INSERT ... VALUES alone
+    rows_travel_together: ClassVar[bool] = False
+    #: the driver sends BEGIN by itself before the first statement of a writer, and waits for the answer
+    driver_begins: ClassVar[bool] = False
     #: begins a writing transaction; empty where the driver does it with the first statement
     begin_writer: ClassVar[str] = ""
     #: begins a transaction that reads from one snapshot, on a connection in autocommit mode

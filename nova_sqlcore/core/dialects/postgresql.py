@@ -74,6 +74,8 @@ class PostgreSQL(Dialect):
     null_is_greatest = True
     statement_compiler = _Compiler
     autocommit_is_free = True
+    driver_begins = True
+    rows_travel_together = True
     regexp_operator = "~"
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ"
     # what is inserted, for with synchronous_commit off it is written to the file later

@@ -68,6 +68,8 @@ class Sqlite(Dialect):
     ids_ascend = True
     locks_rows = False
     single_writer = True
+    is_server = False
+    rows_travel_together = True
     begin_writer = "BEGIN IMMEDIATE"
     statement_compiler = _Compiler
 
