@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The reference module's names in one flat namespace: its 305 functions and what goes with them.
+"""The reference module's names in one flat namespace: its 305 functions, what goes with them, and five bulk calls.
 
 ``from nova_sqlcore import api as db`` takes the place of the reference's back end. The modules of
 ``nova_sqlcore.queries`` hold the same functions by noun; they alone are looked into at a call, so whoever replaces a
@@ -43,6 +43,8 @@ from nova_sqlcore.queries.compute.changes import (
     instance_remove_security_group,
     instance_update,
     instance_update_and_get_original,
+    instance_update_many,
+    instances_create,
 )
 from nova_sqlcore.queries.compute.consoles import (
     console_create,
@@ -92,6 +94,7 @@ from nova_sqlcore.queries.compute.instances import (
     instance_get_all_by_host_and_not_type,
     instance_get_all_hung_in_rebooting,
     instance_get_by_uuid,
+    instance_get_many,
 )
 from nova_sqlcore.queries.compute.metadata import (
     instance_metadata_delete,
@@ -180,6 +183,7 @@ from nova_sqlcore.queries.hosts.compute_nodes import (
     compute_node_statistics,
     compute_node_update,
     compute_nodes_get_by_service_id,
+    compute_nodes_update,
 )
 from nova_sqlcore.queries.hosts.pci_devices import (
     pci_device_destroy,
@@ -203,6 +207,7 @@ from nova_sqlcore.queries.hosts.services import (
     service_get_by_host_and_topic,
     service_get_minimum_version,
     service_update,
+    services_heartbeat,
 )
 from nova_sqlcore.queries.hosts.task_log import (
     task_log_begin_task,
@@ -492,6 +497,7 @@ __all__ = [
     "compute_node_statistics",
     "compute_node_update",
     "compute_nodes_get_by_service_id",
+    "compute_nodes_update",
     "computenode_uuids_online_data_migration",
     "configure",
     "console_create",
@@ -588,6 +594,7 @@ __all__ = [
     "instance_get_all_by_host_and_not_type",
     "instance_get_all_hung_in_rebooting",
     "instance_get_by_uuid",
+    "instance_get_many",
     "instance_group_create",
     "instance_group_delete",
     "instance_group_get",
@@ -615,6 +622,8 @@ __all__ = [
     "instance_tag_set",
     "instance_update",
     "instance_update_and_get_original",
+    "instance_update_many",
+    "instances_create",
     "key_pair_count_by_user",
     "key_pair_create",
     "key_pair_destroy",
@@ -723,6 +732,7 @@ __all__ = [
     "service_get_by_host_and_topic",
     "service_get_minimum_version",
     "service_update",
+    "services_heartbeat",
     "task_log_begin_task",
     "task_log_end_task",
     "task_log_get",

@@ -133,7 +133,7 @@ def _fit(wanted: tuple[Container, ...], args: list[Any], kwargs: dict[str, Any])
                 f"the argument {one.name} takes a list or another iterable, not {type(value).__name__}"
             )
         elif one.of_mappings:
-            _replace(one, args, kwargs, [_dict_of(one.name, item) for item in value])
+            _replace(one, args, kwargs, [_walked_dict(_dict_of(one.name, item)) for item in value])
         elif one.of_keys and type(value) is not str:
             _refuse_unhashable(one.name, value)
 

@@ -30,8 +30,13 @@ BESIDES = {
     "_SHADOW_TABLE_PREFIX",
     "_compute_node_select",
     "api_context_manager",
+    "compute_nodes_update",
     "convert_objects_related_datetimes",
+    "instance_get_many",
+    "instance_update_many",
+    "instances_create",
     "main_context_manager",
+    "services_heartbeat",
     "wrap_db_retry",
 }
 ADMIN = get_admin_context()

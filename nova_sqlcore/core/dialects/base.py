@@ -38,6 +38,8 @@ class Dialect:
     drivers: ClassVar[dict[str, str]]
     #: UPDATE ... RETURNING
     update_returning: ClassVar[bool] = False
+    #: one UPDATE gives many rows values of their own in less time than an UPDATE each
+    updates_from_rows: ClassVar[bool] = False
     #: DELETE ... RETURNING
     delete_returning: ClassVar[bool] = False
     #: the id of a new row comes with RETURNING, not as ``lastrowid``

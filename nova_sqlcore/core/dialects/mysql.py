@@ -85,6 +85,7 @@ class MySQL(Dialect):
 
     name = "mysql"
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
+    updates_from_rows = True
     locking_reads_are_fresh = True
     folds_keys = True
     packet_limit = "SELECT @@max_allowed_packet"

@@ -9,7 +9,7 @@ shape is the names to compare and the names that must be NULL. The first row is 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -17,9 +17,12 @@ from nova_sqlcore import clock
 from nova_sqlcore.core.values import refuse_unknown
 from nova_sqlcore.queries.common.clauses import (
     arg,
+    arg_list,
     assigned,
     changes,
+    chunks,
     deleted_now,
+    rows_in,
     select_statement,
     soft_delete_statement,
     visible,
@@ -27,7 +30,7 @@ from nova_sqlcore.queries.common.clauses import (
 from nova_sqlcore.queries.common.ids import as_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
@@ -36,6 +39,8 @@ R = TypeVar("R")
 
 #: What parameters of a key are called in an UPDATE, whose SET takes the columns' own names.
 BY = "by_"
+#: Rows that take values of their own from one UPDATE, where many rows share a statement.
+_ROWS: Final = 50
 
 
 class Shape(NamedTuple):
@@ -179,3 +184,59 @@ def soft_delete_by_id(transaction: Transaction, table: sa.Table, read_deleted: s
     """Soft-delete the visible row with this id and return how many there were: 1 or 0."""
     number = as_id(identity)
     return 0 if number is None else soft_delete_by(transaction, table, read_deleted, id=number)
+
+
+# -- many rows --------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=128)
+def _locked_statement(table: Table[R], read_deleted: str, name: str, shape: Shape) -> Select[R]:
+    """Return the SELECT that locks; FOR NO KEY UPDATE on PostgreSQL: whoever inserts children does not wait."""
+    where = (table.c[name].in_(arg_list("keys")), *equal(table, shape), *visible(table, read_deleted))
+    return select_statement(table).where(*where).order_by(table.c.id).with_for_update(key_share=True)
+
+
+@functools.lru_cache(maxsize=128)
+def _update_rows_statement(table: sa.Table, names: tuple[str, ...], count: int) -> sa.Update:
+    """Return the UPDATE by id of this many rows, each with values of its own."""
+
+    def value(name: str, place: int) -> sa.Label[Any]:
+        return sa.bindparam(f"{name}_{place}", type_=table.c[name].type).label(name)
+
+    selects = (sa.select(*(value(name, place) for name in ("id", *names))) for place in range(count))
+    given = sa.union_all(*selects).subquery("given")
+    return sa.update(table).where(table.c.id == given.c.id).values({name: given.c[name] for name in names})
+
+
+def rows_locked(
+    transaction: Transaction, table: Table[R], read_deleted: str, name: str, keys: Iterable[Any], /, **also: Any
+) -> list[R]:
+    """Lock the visible rows whose column ``name`` has one of the keys, and which have this key too; return them, by id.
+
+    Cost: 1 statement per 500 keys.
+    """
+    shape, params = shape_of(also)
+    statement: Select[R] = _locked_statement(table, read_deleted, name, shape)
+    return rows_in(transaction, statement, "keys", list(keys), **params)
+
+
+def update_rows(transaction: Transaction, table: sa.Table, given: Mapping[int, Row]) -> None:
+    """Write to each row, by its id, values of its own, in stored form.
+
+    On the MySQL family an UPDATE takes the values of many rows (measured on MariaDB with 1,000 rows: 0.3 of the time of
+    an UPDATE each, though all of those travel together). The drivers of sqlite and PostgreSQL are at least as fast with
+    an UPDATE each.
+
+    Cost: 1 statement for rows with the same columns; 1 per 50 of them on the MySQL family.
+    """
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for number, row in given.items():
+        alike.setdefault(tuple(sorted(row)), []).append({"id": number, **row})
+    for names, rows in alike.items():
+        if transaction.dialect.updates_from_rows:
+            for chunk in chunks(rows, _ROWS):
+                params = {f"{name}_{place}": row[name] for place, row in enumerate(chunk) for name in ("id", *names)}
+                transaction.later.execute(_update_rows_statement(table, names, len(chunk)), **params)
+        else:
+            keyed = [{BY + "id": row.pop("id"), **row} for row in rows]
+            transaction.later.execute_many(_update_statement(table, "yes", _ID, names), keyed)

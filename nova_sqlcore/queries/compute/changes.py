@@ -8,6 +8,7 @@ instance together with its children takes the instance's row first, then the chi
 
 from __future__ import annotations
 
+import collections
 import functools
 import logging
 import uuid
@@ -26,7 +27,9 @@ from nova_sqlcore.queries.common import constraints
 from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import (
     arg,
+    arg_list,
     assigned,
+    chunks,
     deleted_now,
     own_project,
     select_statement,
@@ -36,7 +39,14 @@ from nova_sqlcore.queries.common.clauses import (
 )
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id, is_uuid_like
-from nova_sqlcore.queries.common.lookups import Shape, bulk_changes, equal, shape_of, soft_delete_by
+from nova_sqlcore.queries.common.lookups import (
+    Shape,
+    bulk_changes,
+    equal,
+    rows_locked,
+    shape_of,
+    soft_delete_by,
+)
 from nova_sqlcore.queries.common.only_one import hold, insert_only
 from nova_sqlcore.queries.compute import default_group
 from nova_sqlcore.queries.compute import metadata as instance_metadata
@@ -109,6 +119,11 @@ def _update_by_id_statement(names: tuple[str, ...]) -> sa.Update:
     return sa.update(t).where(t.c.id == arg("by_id")).values(assigned(t, names))
 
 
+@functools.lru_cache(maxsize=512)
+def _update_by_ids_statement(names: tuple[str, ...]) -> sa.Update:
+    return sa.update(t).where(t.c.id.in_(arg_list("ids"))).values(assigned(t, names))
+
+
 @functools.lru_cache(maxsize=128)
 def _read_statement(seen: _Seen, names: tuple[str, ...]) -> sa.Select[Any]:
     return sa.select(*(t.c[name] for name in names)).where(*_named_clauses(seen))
@@ -157,21 +172,40 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
     Raises: InstanceExists(name) for a host name that is taken; SecurityGroupNotFoundForProject(project_id,
     security_group_id); DBDuplicateEntry if the uuid is taken; DBError for a ``name``; ValueError for a bad time.
     """
+    new = _new(context, values)
+    members = _groups(context, new.groups)
+    _prepare(context, new.given)
+    return cast("rows.InstanceWithChildren", _insert(current(context), new, members))
+
+
+class _New(NamedTuple):
+    """What a caller wants of a new instance."""
+
+    given: Row
+    #: what it holds by kind: both of metadata, info cache, extra
+    children: dict[str, Mapping[str, Any]]
+    #: names of its groups
+    groups: list[str]
+
+    @property
+    def whose(self) -> dict[str, str]:
+        """What its children name it by."""
+        return {"instance_uuid": self.given["uuid"]}
+
+
+def _new(context: Context, values: Mapping[str, Any]) -> _New:
     given = dict(values)
     warn_if_hidden(context, "an instance", given.get("project_id"))
-    members = _groups(context, list(given.pop("security_groups", ())))
-    children = {key: given.pop(key, None) or {} for key in (*_METADATA, "info_cache", "extra")}
     if "name" in given:
         refuse_unknown(t, ["name"])
-    _prepare(context, given)
+    groups = list(given.pop("security_groups", ()))
+    children = {key: given.pop(key, None) or {} for key in (*_METADATA, "info_cache", "extra")}
     given["uuid"] = str(given.get("uuid") or uuid.uuid4())
-    return cast("rows.InstanceWithChildren", _insert(current(context), given, children, members))
+    return _New(given, children, groups)
 
 
-def _insert(
-    transaction: Transaction, given: Row, children: Mapping[str, Mapping[str, Any]], members: list[rows.SecurityGroup]
-) -> Row:
-    whose, later = {"instance_uuid": given["uuid"]}, transaction.last().later
+def _insert(transaction: Transaction, new: _New, members: list[rows.SecurityGroup]) -> Row:
+    given, children, whose, later = new.given, new.children, new.whose, transaction.last().later
     later.insert(instance_id_mappings, {"uuid": given["uuid"]})
     instance = later.insert(t, given)
     parts: dict[str, Pending[Any]] = {
@@ -185,6 +219,59 @@ def _insert(
     row |= {name: part.get() for name, part in parts.items()}
     row["security_groups"] = members
     return row
+
+
+@require_context
+@tx.writer
+def instances_create(context: Context, values: Sequence[Mapping[str, Any]]) -> list[rows.InstanceWithChildren]:
+    """Store many instances, all or none, and return them in the order given. Not in the reference.
+
+    ``instance_create`` says what each of ``values`` may hold, and what a row holds.
+
+    Cost: 1 statement to find the groups of all, and per 200 instances 4, or less of them where they are long; for each
+    200 pairs of metadata and memberships in groups 1 more; for host names that must be unique and to make the default
+    group as ``instance_create``.
+    Lock: as ``instance_create``.
+    Raises: as ``instance_create``; InstanceExists(name) also for a host name that two of them have.
+    """
+    new = [_new(context, one) for one in values]
+    if not new:
+        return []
+    members = _groups(context, list(dict.fromkeys(name for one in new for name in one.groups)))
+    _refuse_namesakes([one.given.get("hostname") for one in new])
+    for one in new:
+        _prepare(context, one.given)
+    return cast("list[rows.InstanceWithChildren]", _insert_all(current(context), new, members))
+
+
+def _insert_all(transaction: Transaction, new: Sequence[_New], members: Sequence[rows.SecurityGroup]) -> list[Row]:
+    later = transaction.last().later
+    later.insert_many(instance_id_mappings, [{"uuid": one.given["uuid"]} for one in new])
+    counted = [one.given for one in new if one.given.get("id") is None]
+    numbered = [one.given for one in new if one.given.get("id") is not None]
+    stored = [later.insert_many(t, some) for some in (counted, numbered)]  # an INSERT takes rows with ids, or without
+    caches = later.insert_many(instance_info_caches, [{**one.children["info_cache"], **one.whose} for one in new])
+    extras = later.insert_many(instance_extra, [{**one.children["extra"], **one.whose} for one in new])
+    pairs = {
+        kind: later.insert_many(
+            table, [pair for one in new for pair in instance_metadata.pairs(one.given["uuid"], one.children[kind])]
+        )
+        for kind, table in _METADATA.items()
+    }
+    links = [{"security_group_id": group["id"], **one.whose} for one in new for group in _of(one, members)]
+    later.insert_many(memberships, links)
+    rows = {row["uuid"]: instance_rows.named(row) for part in stored for row in part.get()}
+    for one, info_cache, extra in zip(new, caches.get(), extras.get(), strict=True):
+        children = {"info_cache": info_cache, "extra": extra, **{kind: [] for kind in _METADATA}}
+        rows[one.given["uuid"]] |= {**children, "security_groups": [{**group} for group in _of(one, members)]}
+    for kind, part in pairs.items():
+        for pair in part.get():
+            rows[pair["instance_uuid"]][kind].append(pair)
+    return [rows[one.given["uuid"]] for one in new]
+
+
+def _of(new: _New, members: Sequence[rows.SecurityGroup]) -> list[rows.SecurityGroup]:
+    return [group for group in members if group["name"] in new.groups]
 
 
 def _groups(context: Context, names: Sequence[str]) -> list[rows.SecurityGroup]:
@@ -253,6 +340,18 @@ def _validate_unique_server_name(context: Context, name: str | None) -> None:
     hold(transaction, "instances.hostname", *params.values(), name)
     if transaction.row(_host_name_taken_statement(scope), hostname=name, **params) is not None:
         raise exceptions.InstanceExists(name=str(name).lower())
+
+
+def _refuse_namesakes(names: Sequence[str | None]) -> None:
+    """Refuse host names, of which two are one in any case, if the settings say that they must be unique.
+
+    Raises: InstanceExists(name), in lower case.
+    """
+    if settings.osapi_compute_unique_server_name_scope in ("project", "global"):
+        counts = collections.Counter(str(name).lower() for name in names if name is not None)
+        for name, count in counts.items():
+            if count > 1:
+                raise exceptions.InstanceExists(name=name)
 
 
 # -- updating ---------------------------------------------------------------------------------------------------------
@@ -420,6 +519,51 @@ def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy(part) for key, part in value.items()}
     return [_copy(part) for part in value] if isinstance(value, list) else value
+
+
+@require_context
+@tx.writer
+def instance_update_many(
+    context: Context, uuids: Sequence[str], values: Mapping[str, Any], expected: Mapping[str, Any] | None = None
+) -> list[rows.InstanceWithChildren]:
+    """Write the same columns to many instances, all or none. Not in the reference.
+
+    ``values`` and ``expected`` are those of ``instance_update``, but without metadata. Returns the instances as they
+    are now, each once, in the order in which they were named first.
+
+    Cost: 2 statements per 500 instances; for a host name that must be unique as ``instance_update``.
+    Lock: the instances' rows, by id.
+    Raises: as ``instance_update``, for the first instance that is missing or differs.
+    """
+    wanted = list(dict.fromkeys(uuids))
+    for one in wanted:
+        if not is_uuid_like(one):
+            raise exceptions.InvalidUUID(uuid=one)
+    refuse_unknown(t, [name for name in _METADATA if name in values])
+    if not wanted:
+        return []
+    _refuse_namesakes([values.get("hostname")] * len(wanted))
+    change = _change_of(context, values, expected)
+    found = _lock_expected(context, wanted, change)
+    transaction, names = current(context), tuple(change.given)
+    for chunk in chunks([row["id"] for row in found]):
+        transaction.later.execute(_update_by_ids_statement(names), ids=chunk, **change.given)
+    return cast("list[rows.InstanceWithChildren]", [instance_rows.named({**row, **change.given}) for row in found])
+
+
+def _lock_expected(context: Context, uuids: Sequence[str], change: _Change) -> list[Row]:
+    """Lock instances and return them, in this order, if they are as expected."""
+    project = own_project(context)
+    owned = {} if project is None else {"project_id": project}
+    locked = rows_locked(current(context), t, context.read_deleted, "uuid", uuids, **owned)
+    known: dict[str, Row] = {str(row["uuid"]): {**row} for row in locked}
+    for one in uuids:
+        if one not in known:
+            raise exceptions.InstanceNotFound(instance_id=one)
+        conflict = _conflict(context, one, change, known[one])
+        if conflict is not None:
+            raise conflict
+    return [known[one] for one in uuids]
 
 
 # -- membership in security groups ------------------------------------------------------------------------------------

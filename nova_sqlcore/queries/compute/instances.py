@@ -129,6 +129,27 @@ def _instance_get_by_uuid(
     return row
 
 
+@require_context
+@tx.reader.snapshot.allow_async
+def instance_get_many(
+    context: Context,
+    uuids: Sequence[str],
+    columns_to_join: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> list[rows.InstanceWithChildren]:
+    """Return what ``instance_get_by_uuid`` does for each of these instances, in the order given. Not in the reference.
+
+    An instance that is named twice comes once, and one that the context may not see not at all.
+
+    Cost: 1 statement per 500 instances, and 1 for each joined collection: 4 without ``columns_to_join``.
+    Raises: ValueError for a name that is neither a join nor a column.
+    """
+    form = instance_rows.form_of_one(columns_to_join, columns)
+    found = instance_rows.get_many(context, current(context), list(dict.fromkeys(uuids)), form)
+    return cast("list[rows.InstanceWithChildren]", found)
+
+
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from nova_sqlcore.core import types
 from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
-from nova_sqlcore.queries.common.clauses import arg, columns, own_project, visible
+from nova_sqlcore.queries.common.clauses import arg, arg_list, columns, own_project, rows_in, visible
 from nova_sqlcore.settings import settings
 from nova_sqlcore.tables import (
     block_device_mapping,
@@ -295,6 +295,27 @@ def get(context: Context, transaction: Transaction, by: str, value: Any, form: F
     for row in rows:
         _unpack(transaction, row, form)
     return trim(rows, form)[0] if rows else None
+
+
+def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], form: Form) -> list[Row]:
+    """Return the instances with these uuids that the context may see, in this order.
+
+    Cost: 1 statement per 500 instances, and 1 for each kind of children.
+    """
+    project = own_project(context)
+    owned = {} if project is None else {"project": project}
+    statement = _many_statement(context.read_deleted, project is not None, form)
+    known = {row["uuid"]: row for row in assemble(rows_in(transaction, statement, "uuids", uuids, **owned), form)}
+    rows = [known[one] for one in uuids if one in known]
+    for join in form.children:
+        put(rows, join, children.load(transaction, relation(join), list(known)))
+    return trim(rows, form)
+
+
+@functools.lru_cache(maxsize=512)
+def _many_statement(read_deleted: str, owned: bool, form: Form) -> sa.Select[Any]:
+    project = (t.c.project_id == arg("project"),) if owned else ()
+    return select_statement(form).where(t.c.uuid.in_(arg_list("uuids")), *visible(t, read_deleted), *project)
 
 
 def _unpack(transaction: Transaction, row: Row, form: Form) -> None:

@@ -20,18 +20,28 @@ from nova_sqlcore.queries.common.arguments import text_of
 from nova_sqlcore.queries.common.clauses import arg, changes, columns, select_statement, visible
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
-from nova_sqlcore.queries.common.lookups import Shape, equal, row_by_id, shape_of, soft_delete_by, update_by_id
+from nova_sqlcore.queries.common.lookups import (
+    Shape,
+    equal,
+    row_by_id,
+    rows_locked,
+    shape_of,
+    soft_delete_by,
+    update_by_id,
+    update_rows,
+)
 from nova_sqlcore.tables import allocations, inventories, resource_providers, services
 from nova_sqlcore.tables import compute_nodes as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
-    from nova_sqlcore.core.handles import Select
+    from nova_sqlcore.core.handles import Row, Select
+    from nova_sqlcore.tx import Transaction
 
 
 class _Resource(NamedTuple):
@@ -291,6 +301,41 @@ def compute_node_update(context: Context, compute_id: int, values: Mapping[str, 
     if row is None:
         raise exceptions.ComputeHostNotFound(host=compute_id)
     return row
+
+
+@tx.writer
+def compute_nodes_update(context: Context, rows: Sequence[Mapping[str, Any]]) -> list[rows.ComputeNode]:
+    """Write to many nodes what ``compute_node_update`` writes to one, all or none. Not in the reference.
+
+    Each row holds the ``id`` of a node and the columns to write; for a node that is named twice the later value counts.
+    Returns the nodes without inventories, each once, in the order in which they were named first.
+
+    Cost: 1 statement per 500 nodes; 1 more for each set of columns, on the MySQL family for each 50 nodes of a set.
+    Lock: the nodes, by id.
+    Raises: ComputeHostNotFound(host): the id of the first that the context may not see; DBDuplicateEntry if another
+    node holds a new key.
+    """
+    return _update_nodes(current(context), context.read_deleted, rows)
+
+
+def _update_nodes(
+    transaction: Transaction, read_deleted: str, given: Sequence[Mapping[str, Any]]
+) -> list[rows.ComputeNode]:
+    wanted: dict[int, Row] = {}
+    for one in given:
+        values = {**one, "updated_at": clock.utcnow()}
+        identity = values.pop("id", None)
+        number = as_id(identity)
+        if number is None:
+            raise exceptions.ComputeHostNotFound(host=identity)
+        stored = changes(t, convert_objects_related_datetimes(values), transaction)
+        wanted[number] = wanted.get(number, {}) | stored
+    known = {row["id"]: row for row in rows_locked(transaction, t, read_deleted, "id", sorted(wanted))}
+    for number in wanted:
+        if number not in known:
+            raise exceptions.ComputeHostNotFound(host=number)
+    update_rows(transaction, t, wanted)
+    return [cast("rows.ComputeNode", {**known[number], **row}) for number, row in wanted.items()]
 
 
 @tx.writer

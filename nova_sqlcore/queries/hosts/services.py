@@ -11,7 +11,17 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.core.equality import alike
-from nova_sqlcore.queries.common.clauses import arg, assigned, changes, deleted_now, soft_delete_statement, visible
+from nova_sqlcore.queries.common.clauses import (
+    arg,
+    arg_list,
+    assigned,
+    changes,
+    chunks,
+    deleted_now,
+    rows_in,
+    soft_delete_statement,
+    visible,
+)
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
 from nova_sqlcore.settings import settings
@@ -20,7 +30,7 @@ from nova_sqlcore.tables import services as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
@@ -52,6 +62,17 @@ def _heartbeat_statement(read_deleted: str, names: tuple[str, ...]) -> sa.Update
         .where(t.c.id == arg("by_id"), *visible(t, read_deleted))
         .ordered_values((t.c.last_seen_up, seen), *((t.c[name], value) for name, value in assignments.items()))
     )
+
+
+@functools.cache
+def _heartbeats_statement(read_deleted: str) -> sa.Update:
+    alive = {"report_count": t.c.report_count + 1, **assigned(t, ("last_seen_up", "updated_at"))}
+    return sa.update(t).where(t.c.id.in_(arg_list("ids")), *visible(t, read_deleted)).values(**alive)
+
+
+@functools.cache
+def _known_statement(read_deleted: str) -> sa.Select[Any]:
+    return sa.select(t.c.id).where(t.c.id.in_(arg_list("ids")), *visible(t, read_deleted))
 
 
 @functools.cache
@@ -203,6 +224,31 @@ def service_update(context: Context, service_id: int, values: Mapping[str, Any])
     if row is None:
         raise exceptions.ServiceNotFound(service_id=service_id)
     return row
+
+
+@tx.writer
+def services_heartbeat(context: Context, ids: Sequence[int]) -> None:
+    """Count one more report of each of these services, all or none: ``last_seen_up`` is now. Not in the reference.
+
+    A service that is named twice reports once.
+    Cost: 1 statement per 500 services; 1 more per 500 to name one that is missing.
+    Raises: ServiceNotFound(service_id) if the context may not see one of them.
+    """
+    transaction, seen = current(context), context.read_deleted
+    numbers = sorted({_number(one) for one in ids})  # in this order, so that two callers don't wait for each other
+    found, now = 0, clock.utcnow()
+    for chunk in chunks(numbers):
+        found += transaction.execute(_heartbeats_statement(seen), ids=chunk, last_seen_up=now, updated_at=now)
+    if found < len(numbers):
+        known = {row["id"] for row in rows_in(transaction, _known_statement(seen), "ids", numbers)}
+        raise exceptions.ServiceNotFound(service_id=next(one for one in ids if _number(one) not in known))
+
+
+def _number(service_id: Any) -> int:
+    number = as_id(service_id)
+    if number is None:
+        raise exceptions.ServiceNotFound(service_id=service_id)
+    return number
 
 
 @tx.writer
