@@ -14,7 +14,7 @@ MINUTES ?= 10
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'test, test-core-road, mutants and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
+	@echo 'demo, test, test-core-road, mutants and bench take ARGS="...", for example: make test ARGS="-k quota --backends sqlite"'
 
 .venv: $(VENV)/installed  ## Make the virtual environment that everything below uses (Python >= 3.11)
 
@@ -32,7 +32,7 @@ $(VENV)/mutants-installed: $(VENV)/installed
 
 demo: $(VENV)/installed  ## Show the library at work on a fresh sqlite file
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
-	$(VENV)/bin/nova-sqlcore demo --url "sqlite:///$$scratch/demo.sqlite"
+	$(VENV)/bin/nova-sqlcore demo --url "sqlite:///$$scratch/demo.sqlite" $(ARGS)
 
 test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreSQL
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(ARGS)
@@ -50,7 +50,7 @@ test-stress: $(VENV)/installed  ## Let eight processes claim, count and merge th
 	$(PYTHON_IN_VENV) -m tests.stress $(ARGS)
 
 test-matrix: $(VENV)/installed  ## Try the wheel on every Python found, and some tests on other servers, drivers, SQLAlchemys
-	NOVA_SQLCORE_TEST_PYTHONS=all CI= $(PYTHON_IN_VENV) -m pytest tests/cli/test_wheel.py
+	NOVA_SQLCORE_TEST_PYTHONS=all CI= $(PYTHON_IN_VENV) -m pytest tests/personas/test_newcomer.py
 	$(PYTHON_IN_VENV) -m tests.matrix $(ARGS)
 
 mutants: $(VENV)/mutants-installed  ## Put small faults into the core, one at a time, and list those that no test notices

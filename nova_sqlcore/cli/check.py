@@ -64,15 +64,18 @@ def _some(names: list[str]) -> str:
 
 def _schema(connection: sa.Connection) -> Found:
     comparison = check.compare(connection, ignored=migrations.BOOKKEEPING)
+    remedy = migrations.remedy(connection) if comparison.differences else ""
     for line in comparison.differences:
-        yield Severity.ERROR, line, "an older schema: nova-sqlcore db sync; else change it back by hand"
+        yield Severity.ERROR, line, f"an older schema: {remedy}; else change it back by hand"
     for line in comparison.notes:
         yield Severity.INFO, line, ""
 
 
 def _indexes(connection: sa.Connection) -> Found:
-    for table, names in server.missing_indexes(connection).items():
-        yield Severity.WARNING, f"{table} lacks {', '.join(names)}", "nova-sqlcore db sync"
+    missing = server.missing_indexes(connection)
+    remedy = migrations.remedy(connection) if missing else ""
+    for table, names in missing.items():
+        yield Severity.WARNING, f"{table} lacks {', '.join(names)}", remedy
     for name in server.invalid_indexes(connection):
         yield Severity.WARNING, f"index {name} is invalid", f"REINDEX INDEX CONCURRENTLY {name}"
 

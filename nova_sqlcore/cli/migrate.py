@@ -88,7 +88,8 @@ def _status(output: Output, url: str, *, in_full: bool) -> int:
         output.table(("migration", "state"), states.items())
         output.document(states)
     else:
-        output.line(f"{len(pending)} migrations are pending" if pending else "all migrations are applied")
+        words = "1 migration is pending" if len(pending) == 1 else f"{len(pending)} migrations are pending"
+        output.line(words if pending else "all migrations are applied")
         output.document({"pending": pending})
     return PENDING if pending else 0
 

@@ -47,5 +47,11 @@ def refresh(setup: Setup, project: str | None, user: str | None, everything: boo
         return 0
     titles = ("Project", "User", "Resource", "Was", "Is")
     output.table(titles, (["-" if value is None else value for value in drift.values()] for drift in found))
-    output.line(f"{len(found)} usages {'are wrong.' if dry_run else 'were wrong and are corrected.'}")
+    output.line(_summed_up(len(found), dry_run))
     return int(dry_run)
+
+
+def _summed_up(count: int, dry_run: bool) -> str:
+    if count == 1:
+        return "1 usage is wrong." if dry_run else "1 usage was wrong and is corrected."
+    return f"{count} usages are wrong." if dry_run else f"{count} usages were wrong and are corrected."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from nova_sqlcore import get_admin_context
+from nova_sqlcore import get_admin_context, tx
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.queries.maintenance.null_uuids import null_instance_uuid_scan
@@ -35,7 +35,9 @@ def _schema(setup: Setup) -> Finding:
     pending = [migration.name for migration in migrations.status(setup.address) if not migration.applied]
     if not pending:
         return Finding(SUCCESS)
-    return Finding(FAILURE, f"pending: {', '.join(pending)}; run nova-sqlcore db sync")
+    with tx.reader(get_admin_context()) as transaction:
+        remedy = migrations.remedy(transaction.connection)
+    return Finding(FAILURE, f"pending: {', '.join(pending)}; run {remedy}")
 
 
 def _null_uuids(setup: Setup) -> Finding:

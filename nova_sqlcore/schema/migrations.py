@@ -77,11 +77,21 @@ def pending_sql(url: str | sa.URL) -> dict[str, str]:
     """Return the SQL of the migrations that the database lacks, by name in their order, as the files have it.
 
     The database is only read.
-    Raises: DBError for a URL or a server that can't be used.
+    Raises: DBMigrationError(text) as ``migrate``, for Nova's tables that were not adopted. DBError for a URL or a
+    server that can't be used.
     """
     directory = _directory() / dialects.family(parse_url(url)).name
     missing = [migration.name for migration in status(url) if not migration.applied]
+    with _database(url) as database:
+        if database.first.id in missing:
+            database.require_room()
     return {name: (directory / f"{name}.sql").read_text() for name in missing}
+
+
+def remedy(connection: sa.Connection) -> str:
+    """Return the command that brings a database with Nova's tables up to date: one without marks is adopted first."""
+    is_marked = sa.inspect(connection).has_table(_MARKS.name) and connection.execute(sa.select(_MARKS)).first()
+    return "nova-sqlcore db sync" if is_marked else "nova-sqlcore migrate --adopt, then nova-sqlcore db sync"
 
 
 def rollback(url: str | sa.URL, count: int = 1) -> list[str]:

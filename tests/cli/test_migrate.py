@@ -59,7 +59,7 @@ def test_there_and_back_again(backend: Backend) -> None:
         assert pending.exit_code == 3
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pending.stdout.splitlines() if "|" in line]
         assert rows == [["migration", "state"], [FIRST, "applied"], [SECOND, "pending"]]
-        assert run("--check", url=url).stdout == "1 migrations are pending\n"
+        assert run("--check", url=url).stdout == "1 migration is pending\n"
         assert done("--rollback", "2", url=url) == [f"rolled back {FIRST}"]
         assert done("--rollback", url=url) == ["nothing to roll back"]
 

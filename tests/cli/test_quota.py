@@ -64,7 +64,8 @@ def test_a_dry_run_shows_what_is_wrong_and_leaves_it(engine: sa.Engine) -> None:
 def test_usages_are_corrected(engine: sa.Engine, arguments: list[str], after: list[int]) -> None:
     result = run(engine, *arguments)
     assert result.exit_code == 0
-    assert "corrected" in result.stdout
+    words = "2 usages were wrong and are" if arguments == ["--all"] else "1 usage was wrong and is"
+    assert f"{words} corrected." in result.stdout
     assert in_use(engine) == after
     again = run(engine, *arguments)
     assert (again.exit_code, again.stdout) == (0, "All usages are right.\n")

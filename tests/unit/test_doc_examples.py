@@ -8,8 +8,7 @@ import re
 import shlex
 import shutil
 import textwrap
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from click.testing import CliRunner
@@ -18,20 +17,15 @@ from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tx
 from nova_sqlcore.cli.app import app
 from nova_sqlcore.schema import migrations
 from nova_sqlcore.settings import Settings, settings
+from tests.pages import DOCS, commands, examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGES: Final = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.rst") if "_build" not in path.parts)
-#: A directive with its content: what is indented below it.
-BLOCK: Final = re.compile(
-    r"^( *)\.\. (code-block:: (?:python|console))\n((?:\1   :.*\n)*)\n((?:\1   .*\n|[ \t]*\n)+)",
-    re.MULTILINE,
-)
 URL: Final = "sqlite:///nova.sqlite"
-#: Where the stand-in of a fork of Nova is, for the page that is about forks.
-FORK: Final = str(Path(__file__).parents[1] / "contrib" / "fork")
+FOR_FORKS: Final = "howto/from-nova-db.rst"
 #: Commands that have tests of their own: they need minutes, an empty database, one that is broken, or a server.
 ELSEWHERE: Final = ("demo", "--adopt", "--rollback", "--config", "--help", "--slow", "replay ")
 
@@ -40,23 +34,9 @@ ELSEWHERE: Final = ("demo", "--adopt", "--rollback", "--config", "--help", "--sl
 NOTHING_WRONG: Final = (0, 3)
 
 
-class Example(NamedTuple):
-    """A piece of a page."""
-
-    language: str
-    line: int
-    text: str
-
-
-def examples(page: str) -> Iterator[Example]:
-    text = (DOCS / page).read_text()
-    for found in BLOCK.finditer(text):
-        language = "console" if found[2].endswith("console") else "python"
-        yield Example(language, text[: found.start(4)].count("\n") + 1, textwrap.dedent(found[4]))
-
-
 def of(language: str) -> list[str]:
-    return [page for page in PAGES if any(example.language == language for example in examples(page))]
+    pages = [page for page in PAGES if page != FOR_FORKS]  # a maintainer of tests/personas follows that one
+    return [page for page in pages if any(example.language == language for example in examples(page))]
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +52,10 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Work in a folder with a fresh nova.sqlite, and leave the library as it was found."""
     shutil.copy(made, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(FORK)
     tx.close()
     yield tmp_path
     tx.close()
     tx.observe(None)
-    settings.__class__ = Settings  # a fork's CONF has been followed
     for name in Settings.__slots__:
         setattr(settings, name, getattr(Settings(), name))
 
@@ -120,7 +98,7 @@ def test_python(page: str) -> None:
 @pytest.mark.parametrize("page", of("console"))
 def test_commands(page: str) -> None:
     for _, line, text in examples(page):
-        for command in re.findall(r"^\$ nova-sqlcore (.*)$", text.replace("\\\n", ""), re.MULTILINE):
+        for command in commands(text):
             if not any(word in command for word in ELSEWHERE):
                 words = shlex.split(re.sub(r"--url \S+", f"--url {URL}", command), comments=True)
                 result = CliRunner(env={"NOVA_SQLCORE_URL": URL}).invoke(app, words)
@@ -149,6 +127,6 @@ def functions_of(page: str, after: str = "") -> set[str]:
 
 
 def test_the_guide_for_forks_lists_every_function_that_differs() -> None:
-    listed = functions_of("howto/from-nova-db.rst", after="Function by function")
+    listed = functions_of(FOR_FORKS, after="Function by function")
     assert listed == functions_of("better-than-mitaka.rst")
     assert len(listed) > 20

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is built and installed has all that the library and its command need, without the checkout."""
+"""A newcomer installs what was built, without the checkout, and types what README says."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: "all": try every Python from 3.11 on that is on the PATH or among pyenv's, as ``make test-matrix`` does.
 PYTHONS = os.environ.get("NOVA_SQLCORE_TEST_PYTHONS", "")
+#: The commands in README's shell lines that are tried as they stand.
+COMMANDS = ("pip", "nova-sqlcore")
 #: How a Python builds an archive of the sources with tools from another folder.
 BUILD = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
 
@@ -25,9 +28,18 @@ def run(*command: str | Path, **options: str | Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         name: str(value) for name, value in options.items() if name != "cwd"
     }
+    path = environment.get("PATH")  # where the program itself is looked for
+    program = shutil.which(command[0], path=path) or command[0]
     done = subprocess.run(
-        command, cwd=options.get("cwd"), env=environment, check=True, timeout=100, capture_output=True, text=True
+        [program, *command[1:]],
+        cwd=options.get("cwd"),
+        env=environment,
+        check=False,
+        timeout=100,
+        capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -99,15 +111,49 @@ def test_an_installed_command_migrates(wheel: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture(scope="module")
+def readme() -> str:
+    """Return what a newcomer reads first."""
+    return (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("python", pythons())
-def test_the_ten_lines_run_with_sqlalchemy_alone(wheel: Path, tmp_path: Path, python: str) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    make = 'from nova_sqlcore import schema\nschema.create("sqlite:///nova.sqlite")\n'
-    (tmp_path / "ten_lines.py").write_text(make + example)
+def test_readme_to_the_letter(wheel: Path, readme: str, tmp_path: Path, python: str) -> None:
+    """With SQLAlchemy alone first: the line that makes the tables and the ten lines; then with all extras."""
+    (make,) = re.findall(r"`(from nova_sqlcore import schema; .*)`", readme)
+    (ten_lines,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (tmp_path / "ten_lines.py").write_text(ten_lines)
     run(python, "-m", "venv", "--without-pip", tmp_path / "venv")
-    installed = tmp_path / "venv" / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", installed)
-    run(*pip, "install", "--quiet", "--no-compile", wheel)
-    packages = run(*pip, "list", "--format", "freeze").lower()
+    world = into(tmp_path / "venv" / "bin", wheel) | {"cwd": tmp_path}
+    run("pip", "install", "--quiet", "nova-sqlcore", **world)
+    packages = run("pip", "list", "--format", "freeze", **world).lower()
     assert not re.search(r"^(click|rich|pymysql|psycopg|yoyo)", packages, re.MULTILINE)
-    assert run(installed, "-W", "error", "ten_lines.py", cwd=tmp_path) == "committed\nweb\n"
+    run("python", "-W", "error", "-c", make, **world)
+    assert run("python", "-W", "error", "ten_lines.py", **world) == "committed\nweb\n"
+    (tmp_path / "nova.sqlite").unlink()
+    install, migrate = (re.findall(rf"^    ({word} .*?)(?: +#.*)?$", readme, re.MULTILINE) for word in COMMANDS)
+    run("bash", "-c", *install, **world)
+    assert "applied 0002" in run("bash", "-c", *migrate, **world)
+    assert run("python", "ten_lines.py", **world) == "committed\nweb\n"
+
+
+def into(folder: Path, wheel: Path) -> dict[str, str | Path]:
+    """Return an environment in which ``pip`` installs into a venv, the library from its wheel."""
+    pip = folder / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip --python {folder}/python "$@"\n')
+    pip.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "PIP_FIND_LINKS": wheel.parent, "PIP_NO_COMPILE": "1"}
+
+
+def test_make_knows_what_readme_says(readme: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", readme, re.MULTILINE))
+    assert {"demo", "test", "docs", "bench"} <= named <= targets
+
+
+def test_the_demo_of_readme() -> None:
+    """``make demo``, with few servers, in the environment that the tests run in."""
+    venv = Path(sys.prefix)
+    there = ("-o", f"{venv}/installed", f"VENV={venv}")
+    shown = run("make", "-C", ROOT, *there, "demo", "ARGS=--servers 2 --workers 1", PYTHONPATH=ROOT)
+    assert "All invariants hold" in shown
