@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
+.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-proxies test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three Mari
 
 test-replicas: $(VENV)/installed  ## Run the tests of a primary with a replica, on MariaDB, MySQL and PostgreSQL
 	CI= $(PYTHON_IN_VENV) -m pytest tests/replicas $(ARGS)
+
+test-proxies: $(VENV)/installed  ## Run the tests of servers behind PgBouncer and HAProxy, with threads and green threads
+	CI= $(PYTHON_IN_VENV) -m pytest tests/proxies $(ARGS)
 
 test-stress: $(VENV)/installed  ## Let eight processes claim, count and merge the same things, on every server and on Galera
 	$(PYTHON_IN_VENV) -m tests.stress $(ARGS)

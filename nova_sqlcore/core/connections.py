@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Bytes: MySQL's least default of ``max_allowed_packet``, and what a statement may have besides its values.
 _LEAST_PACKET, _BESIDE_VALUES = 1024**2, 16 * 1024
 
 #: Seconds that a replica is asked to wait at a time.
 _TURN = 0.25
+
+#: Seconds between attempts to connect when idle connections have just been closed to make room.
+_PAUSES = (0.005, 0.02, 0.08, 0.32)
 
 #: For tools that change the schema: that takes as long as it takes.
 UNLIMITED = EngineOptions(statement_timeout=0, lock_timeout=None, read_timeout=None)
@@ -259,7 +264,7 @@ class Connections:
         Another checkout costs as much as a whole one-row read from sqlite, and the pool closes what comes back above
         its size: 64 threads would connect at every other call.
         """
-        if not link.usable:
+        if not link.usable or link.pool is not link.engine.pool:  # nobody would close what goes back to a former pool
             link.discard()
             return
         kept = self._kept.setdefault(link.role, [])
@@ -268,6 +273,8 @@ class Connections:
             return
         link.idle_since = time.monotonic()
         kept.append(link)
+        if getattr(link.pool, "waiting", 0):  # looked at when it is kept: whoever begins to wait now finds it there
+            self._release(kept)
         if len(kept) > self._options.pool_size:
             self._shrink(kept, link.idle_since - self._options.pool_idle)
 
@@ -330,6 +337,33 @@ class Connections:
                 end(link)
 
     def _link(self, engine: sa.Engine, role: str) -> Link:
+        return self._giving_way(engine, lambda: self._new_link(engine, role))
+
+    def _giving_way(self, engine: sa.Engine, connect: Callable[[], T]) -> T:
+        """Connect; where there are too many connections already, those that lie idle here give way.
+
+        A server needs a moment to notice that they are gone.
+        """
+        for pause in _PAUSES:
+            try:
+                return connect()
+            except exceptions.DBConnectionError as error:
+                refused = error.inner_exception
+                is_crowded = isinstance(refused, Exception) and dialects.family(engine.url).is_crowded(refused)
+                if not is_crowded or not (self._give_up_idle() or pause > _PAUSES[0]):
+                    raise
+            time.sleep(pause)
+        return connect()
+
+    def _give_up_idle(self) -> bool:
+        """Close the idle connections of every role; return whether there were any."""
+        idle = sum(pool.idle for pool in self.pools())
+        self._let_go_of_kept(Link.discard)
+        for engine in list(self._engines.values()):
+            engine.dispose()
+        return idle > 0
+
+    def _new_link(self, engine: sa.Engine, role: str) -> Link:
         family, is_shared = dialects.family(engine.url), self.shared_lock is not None
         with translated(family, engine):
             link = Link(engine, role, self._caches[role], self._ears_of(role), family, is_shared)
@@ -358,7 +392,7 @@ class Connections:
                     self._give_way(engine, role)
                 self._ears_of(role).add(engine)
                 if role != "replica":  # the primary stands in for that
-                    _wait_for_server(engine, self._options)
+                    self._giving_way(engine, lambda: _wait_for_server(engine, self._options))
             self._caches[role] = CommentingCache(engine.dialect) if self.comments else Cache(engine.dialect)
             self._engines[role] = engine
             return engine
@@ -367,12 +401,14 @@ class Connections:
         """Let the kept connections go when somebody would have to wait for a place in the engine's pool."""
         kept, pool = self._kept.setdefault(role, []), engine.pool
 
-        def let_go() -> None:
-            while (link := _popped(kept)) is not None:
-                link.close()
-
         if isinstance(pool, internals.CountingPool):
-            pool.let_go_of_kept = let_go
+            pool.let_go_of_kept = functools.partial(self._release, kept)
+
+    @staticmethod
+    def _release(kept: list[Link]) -> None:
+        """Give kept connections back to their pool."""
+        while (link := _popped(kept)) is not None:
+            link.close()
 
     def _ears_of(self, role: str) -> internals.Ears:
         """Return who listens to the engines of one server; the primary has two engines, to read and to write."""

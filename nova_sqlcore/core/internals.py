@@ -91,7 +91,8 @@ class CountingPool(sa.QueuePool):
     """A pool that a signal in the midst of its own work costs no place for ever.
 
     SQLAlchemy counts connections up and down; one that is lost in between is closed, but its place stays taken. Before
-    a call has to wait, the pool counts the connections that there really are, and asks for those that are idle.
+    a call has to wait, the pool counts the connections that there really are, and asks for those that are idle; as long
+    as it waits, nobody keeps one at hand.
     """
 
     #: lets go of idle connections that the library keeps at hand
@@ -102,6 +103,8 @@ class CountingPool(sa.QueuePool):
         super().__init__(*args, **kwargs)
         self._records: weakref.WeakSet[Any] = weakref.WeakSet()
         self._in_the_making = 0
+        #: calls that wait for a connection
+        self.waiting = 0
 
     def recreate(self) -> CountingPool:
         """As ``QueuePool``; that is what disposing of an engine does."""
@@ -120,10 +123,19 @@ class CountingPool(sa.QueuePool):
             self._in_the_making -= 1
 
     def _do_get(self) -> sa.pool.ConnectionPoolEntry:
-        if -1 < self._max_overflow <= self._overflow and not self.checkedin():
+        if not -1 < self._max_overflow <= self._overflow or self.checkedin():
+            return super()._do_get()
+        self._count_waiting(1)
+        try:
             if self.let_go_of_kept is not None:
                 self.let_go_of_kept()
             with self._overflow_lock:
                 there_are = len(self._records) + self._in_the_making - self.size()
                 self._overflow = min(self._overflow, there_are)
-        return super()._do_get()
+            return super()._do_get()
+        finally:
+            self._count_waiting(-1)
+
+    def _count_waiting(self, number: int) -> None:
+        with self._overflow_lock:
+            self.waiting += number

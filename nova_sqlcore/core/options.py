@@ -73,8 +73,11 @@ class EngineOptions:
     wsrep_sync_wait: int | None = None
     #: sqlite: False trades durability for speed
     sqlite_synchronous: bool = True
-    #: psycopg: executions after which a statement is prepared on the server; None behind a PgBouncer before 1.22
+    #: psycopg: executions after which a statement is prepared on the server; None: never
     prepare_threshold: int | None = 2
+    #: PostgreSQL: what a pooler between lends its clients, a server connection for a whole "session" or for one
+    #: "transaction" at a time; empty takes any pooler that is noticed for one of transactions
+    pooler: str = ""
     #: PyMySQL: read results by the library's own reader, which takes half the time
     fast_reader: bool = True
     #: how long a reader waits for a replica to come to its position, and how long a replica that can't be reached is
@@ -96,5 +99,7 @@ class EngineOptions:
                 raise exceptions.DBError(f"the option {name} is a number of seconds, not {value!r}")
         if self.connect_timeout <= 0:
             raise exceptions.DBError("the option connect_timeout must be greater than 0")
+        if self.pooler not in ("", "session", "transaction"):
+            raise exceptions.DBError(f"the option pooler is 'session', 'transaction' or empty, not {self.pooler!r}")
         if self.attempts is not None and self.attempts < 1:
             raise exceptions.DBError(f"the option attempts is at least 1, or None, not {self.attempts!r}")

@@ -572,7 +572,7 @@ class Transaction(Batching):
         try:
             self._host = self._find_host()
             link = self._connect()
-            if alone and self.dialect.autocommit_is_free and not self.dialect.is_quiet(link.raw):
+            if alone and self.dialect.autocommit_is_free(link.raw) and not self.dialect.is_quiet(link.raw):
                 self.database.lost(link)  # it has died in the pool: once its only statement is sent, who can tell?
                 link = self._connect()
             self._begin(link, alone)
@@ -630,7 +630,7 @@ class Transaction(Batching):
             return
         if self._host is not None:
             link.command(f"SAVEPOINT {self._savepoint_name}")
-        elif alone and self.dialect.autocommit_is_free and roads.is_direct(link):
+        elif alone and self.dialect.autocommit_is_free(link.raw) and roads.is_direct(link):
             link.begin_alone()
         else:
             link.begin(self.dialect.begin_writer)

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import sqlalchemy as sa
@@ -117,6 +119,69 @@ def test_kept_connections_give_way_to_the_plain_engine(database: Make) -> None:
         with made.engine.connect() as connection:
             assert connection.connection.dbapi_connection is raw
         made.engine.dispose()
+
+
+def test_who_waits_for_a_connection_gets_the_next_one(database: Make) -> None:
+    """It does not lie at hand for others while somebody waits for it."""
+    made = database(pool_size=1, max_overflow=0, pool_timeout=10)
+    made.take_back(made.link_writer())
+    link = made.link_writer()
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(used, made.writer)
+        pool: Any = made.engine.pool
+        while not getattr(pool, "waiting", 1):  # in memory nobody waits in a pool
+            time.sleep(0.001)
+        made.take_back(link)
+        other.result(2)
+    assert not getattr(pool, "waiting", 0)
+
+
+#: An account that may have one connection at a time, and its end.
+_LIMITED: Final = {
+    "mysql": (
+        "CREATE USER {name}@'%%' IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 1",
+        "GRANT ALL ON *.* TO {name}@'%%'",
+        "DROP USER {name}@'%%'",
+    ),
+    "postgresql": (
+        "CREATE ROLE {name} LOGIN PASSWORD 'x' CONNECTION LIMIT 1",
+        "GRANT SELECT ON certificates TO {name}",
+        "DROP OWNED BY {name}; DROP ROLE {name}",
+    ),
+}
+
+
+@pytest.mark.only_on("mysql", "postgresql", why="sqlite has no accounts")
+class TestServerWithRoomForOne:
+    """As behind PgBouncer in session mode: each connection takes one of ``default_pool_size``."""
+
+    @pytest.fixture
+    def crowded(self, backend: Backend) -> Iterator[tx.Database]:
+        name = f"one_{secrets.token_hex(3)}"
+        *make, drop = (text.format(name=name) for text in _LIMITED[backend.family])
+        engine = sa.create_engine(backend.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            for text in make:
+                connection.exec_driver_sql(text)
+        made = tx.Database("crowded")
+        made.configure(backend.url.set(username=name, password="x"))
+        yield made
+        made.close()
+        with engine.connect() as connection:
+            connection.exec_driver_sql(drop)
+
+    def test_idle_connections_give_way_to_the_other_role(self, crowded: tx.Database) -> None:
+        for scope in (crowded.reader, crowded.writer, crowded.reader):
+            used(scope)
+        assert sum(pool.idle for pool in crowded.pools()) == 1
+
+    def test_one_in_use_does_not(self, crowded: tx.Database) -> None:
+        used(crowded.writer)
+        with crowded.reader(get_admin_context()) as t:
+            t.scalar(_COUNT)
+            with pytest.raises(exceptions.DBConnectionError, match=r"(?i)too many connections|max_user_connections"):
+                used(crowded.writer)
+            t.scalar(_COUNT)
 
 
 def test_a_connection_that_a_caller_has_had_is_not_kept(database: Make) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every server family has in common: how a private server is started, found ready, and stopped without a trace."""
+"""What every program of the tests has in common: how it is started, found ready, and stopped without a trace."""
 
 from __future__ import annotations
 
@@ -44,41 +44,8 @@ class ServerError(Exception):
     """A server that didn't start or doesn't answer; the text ends with what its log says."""
 
 
-class Server(abc.ABC):
-    """A private server that lives from ``start`` to ``stop``, or somebody else's at ``url``.
-
-    ``suite`` names a suite of Debian's whose version is wanted; it is unpacked for the purpose. ``options`` are
-    settings of the server program beyond the family's own, by their names in its configuration file.
-    """
-
-    #: the back-end's name in the tests, and the variable that names a server to be used in place of a private one
-    name: ClassVar[str]
-    variable: ClassVar[str]
-    #: SQLAlchemy's dialect and driver, and the database to log in to when none is meant
-    driver: ClassVar[str]
-    home: ClassVar[str]
-    #: the account that the server runs under when we are root
-    account: ClassVar[str]
-    #: the packages of Debian's that hold the server's programs
-    packages: ClassVar[tuple[str, ...]]
-    #: arguments of the driver that make a connection to a private server cheap
-    fast_connect: ClassVar[Mapping[str, Any]] = {}
-
-    def __init__(self, url: str | sa.URL | None = None, *, suite: str = "", **options: str) -> None:
-        self.given = None if url is None else sa.make_url(url)
-        self.suite = suite
-        self.options = options
-        self.password = secrets.token_hex(8)
-        self.port = 0
-        self.directory = Path()
-        self._process: subprocess.Popen[str] | None = None
-        self._pid = 0
-        self._user = ""
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Return the server that the environment names, or else a private one."""
-        return cls(os.environ.get(cls.variable) or None)
+class Running(abc.ABC):
+    """What is up from ``start`` to ``stop``, or for a block."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -89,14 +56,42 @@ class Server(abc.ABC):
     ) -> None:
         self.stop()
 
+    @abc.abstractmethod
     def start(self) -> None:
-        """Make an empty server and wait until it answers.
+        """Start, and wait until it answers.
 
         Raises: ServerError(text). MissingServer(text).
         """
-        if self.given is not None:
-            self._ask_given()
-            return
+
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """Stop, and remove all data."""
+
+
+class Program(Running):
+    """A program that serves on a port of its own and keeps everything in a directory of its own."""
+
+    #: what people call it
+    name: ClassVar[str]
+    #: the account that it runs under when we are root
+    account: ClassVar[str]
+    #: the packages of Debian's that hold it
+    packages: ClassVar[tuple[str, ...]]
+    #: ends it; PostgreSQL stops at once (the data is thrown away anyway), MariaDB and MySQL in good order
+    stop_signal: ClassVar[signal.Signals] = signal.SIGQUIT
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.directory = Path()
+        self._process: subprocess.Popen[str] | None = None
+        self._pid = 0
+        self._user = ""
+
+    def start(self) -> None:
+        """Make an empty directory, start there, and wait until it answers.
+
+        Raises: ServerError(text). MissingServer(text).
+        """
         self._require()
         self._user = _user(self.account)
         self.directory = new_directory(self._user)
@@ -108,9 +103,7 @@ class Server(abc.ABC):
             raise
 
     def stop(self) -> None:
-        """Stop the server and remove its data."""
-        if self.given is not None:
-            return
+        """Stop the program and remove its data."""
         if self._process is not None:
             end(self._process)
             self._process = None
@@ -119,7 +112,7 @@ class Server(abc.ABC):
             self.directory = Path()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the server as a power cut would, or let it end by another signal; its data stay."""
+        """Kill the program as a power cut would, or let it end by another signal; its data stay."""
         assert self._process is not None, "only a private server that runs can be killed"
         os.kill(self._pid, number)
         self._process.wait()  # before its input ends, which would tell the guard to remove the data
@@ -127,7 +120,7 @@ class Server(abc.ABC):
         self._process = None
 
     def revive(self) -> None:
-        """Start a killed server again on its data and port.
+        """Start a killed program again on its data and port.
 
         Raises: ServerError(text).
         """
@@ -135,12 +128,132 @@ class Server(abc.ABC):
             raise ServerError(f"{self.name}: port {self.port} has been taken meanwhile")
 
     def restart(self) -> None:
-        """Kill the server and start it again.
+        """Kill the program and start it again.
 
         Raises: ServerError(text).
         """
         self.kill()
         self.revive()
+
+    def run_tool(self, command: Sequence[str]) -> None:
+        """Run another program under the same account, and wait for its end.
+
+        Raises: ServerError(text).
+        """
+        self._spawn(command)
+        assert self._process is not None
+        if self._process.wait():
+            raise ServerError(f"{command[0]} failed:\n{self.log()}")
+        end(self._process)
+
+    def log(self) -> str:
+        """Return the end of what the program has said so far."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.directory / "log").read_text(errors="replace")[-4000:]
+        return ""
+
+    # -- what each program adds -------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _require(self) -> Path:
+        """Return the program; it is installed if there is none and we may.
+
+        Raises: MissingServer(text).
+        """
+
+    @abc.abstractmethod
+    def _initialise(self) -> None:
+        """Fill ``directory`` with what the program needs."""
+
+    @abc.abstractmethod
+    def _server_command(self) -> list[str]:
+        """Return the command that runs the program in the foreground, on ``port``."""
+
+    @abc.abstractmethod
+    def _answers(self) -> bool:
+        """Tell whether the program serves by now."""
+
+    # -- the machine ------------------------------------------------------------------------------------------------
+
+    def _start_on_free_port(self) -> None:
+        for _ in range(PORTS_TRIED):
+            self.port = free_port()
+            if self._run():
+                return
+        raise ServerError(f"{self.name}: {PORTS_TRIED} ports were free and then taken")
+
+    def _run(self) -> bool:
+        """Start the program and wait until it answers; return False if somebody else has taken the port."""
+        (self.directory / "log").write_text("")
+        self._spawn(self._server_command())
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self._has_ended():
+                if "already in use" in self.log().lower():
+                    return False
+                raise ServerError(f"{self.name} ended at its start; its log ends with\n{self.log()}")
+            if self._answers():
+                return True
+            time.sleep(0.02)
+        raise ServerError(f"{self.name} doesn't answer after {PATIENCE} s; its log ends with\n{self.log()}")
+
+    def _has_ended(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is None:
+            return False
+        end(self._process)
+        return True
+
+    def _spawn(self, command: Sequence[str]) -> None:
+        """Start ``command`` under a guard, which ends it and removes the directory when we end."""
+        words = [str(self.directory), self._user, str(int(self.stop_signal)), *command]
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for us alone; the guard acts when we end
+        )
+        assert self._process.stdout is not None
+        self._pid = int(self._process.stdout.readline() or 0)
+
+
+class Server(Program):
+    """A private server that lives from ``start`` to ``stop``, or somebody else's at ``url``.
+
+    ``suite`` names a suite of Debian's whose version is wanted; it is unpacked for the purpose. ``options`` are
+    settings of the server program beyond the family's own, by their names in its configuration file.
+    """
+
+    #: the variable that names a server to be used in place of a private one; ``name`` is the back-end's in the tests
+    variable: ClassVar[str]
+    #: SQLAlchemy's dialect and driver, and the database to log in to when none is meant
+    driver: ClassVar[str]
+    home: ClassVar[str]
+    #: arguments of the driver that make a connection to a private server cheap
+    fast_connect: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, url: str | sa.URL | None = None, *, suite: str = "", **options: str) -> None:
+        super().__init__()
+        self.given = None if url is None else sa.make_url(url)
+        self.suite = suite
+        self.options = options
+        self.password = secrets.token_hex(8)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Return the server that the environment names, or else a private one."""
+        return cls(os.environ.get(cls.variable) or None)
+
+    def start(self) -> None:
+        """Make an empty server and wait until it answers.
+
+        Raises: ServerError(text). MissingServer(text).
+        """
+        if self.given is not None:
+            self._ask_given()
+        else:
+            super().start()
 
     def url(self, database: str = "") -> sa.URL:
         """Return the address of a database, or of the server."""
@@ -181,33 +294,16 @@ class Server(abc.ABC):
     def _product(self, answer: str) -> str:
         """Return product and version from the server's answer to ``_version_query``."""
 
-    @abc.abstractmethod
-    def _require(self) -> Path:
-        """Return the family's program; it is installed if there is none and we may.
-
-        Raises: MissingServer(text).
-        """
-
     def _unpacked(self, names: Sequence[str]) -> Path | None:
         """Return the first of the programs named, unpacked from the suite wanted; None if none is."""
         return unpacked.programs(self.packages, self.suite) / names[0] if self.suite else None
 
-    @abc.abstractmethod
-    def _initialise(self) -> None:
-        """Fill ``directory`` with an empty server."""
-
-    @abc.abstractmethod
-    def _server_command(self) -> list[str]:
-        """Return the command that runs the server in the foreground."""
-
     # -- the machine ------------------------------------------------------------------------------------------------
 
-    @functools.cached_property
+    @property
     def _engine(self) -> sa.Engine:
         arguments = {} if self.given is not None else self.fast_connect
-        return sa.create_engine(
-            self.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=dict(arguments)
-        )
+        return _engine(self.url(), tuple(arguments.items()))
 
     def _ask_given(self) -> None:
         try:
@@ -215,65 +311,16 @@ class Server(abc.ABC):
         except sa.exc.DBAPIError as error:
             raise ServerError(f"the server of {self.variable} doesn't answer: {error.orig}") from error
 
-    def _start_on_free_port(self) -> None:
-        for _ in range(PORTS_TRIED):
-            self.port = free_port()
-            vars(self).pop("_engine", None)  # it has the port in it
-            if self._run():
-                return
-        raise ServerError(f"{self.name}: {PORTS_TRIED} ports were free and then taken")
+    def _answers(self) -> bool:
+        with contextlib.suppress(sa.exc.DBAPIError):
+            self.command("SELECT 1")
+            return True
+        return False
 
-    def _run(self) -> bool:
-        """Start the server and wait until it answers; return False if somebody else has taken the port."""
-        (self.directory / "log").write_text("")
-        self._spawn(self._server_command())
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if self._has_ended():
-                if "already in use" in self.log().lower():
-                    return False
-                raise ServerError(f"{self.name} ended at its start; its log ends with\n{self.log()}")
-            with contextlib.suppress(sa.exc.DBAPIError):
-                self.command("SELECT 1")
-                return True
-            time.sleep(0.02)
-        raise ServerError(f"{self.name} doesn't answer after {PATIENCE} s; its log ends with\n{self.log()}")
 
-    def _has_ended(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is None:
-            return False
-        end(self._process)
-        return True
-
-    def run_tool(self, command: Sequence[str]) -> None:
-        """Run a program of the server's under its account, and wait for its end.
-
-        Raises: ServerError(text).
-        """
-        self._spawn(command)
-        assert self._process is not None
-        if self._process.wait():
-            raise ServerError(f"{command[0]} failed:\n{self.log()}")
-        end(self._process)
-
-    def _spawn(self, command: Sequence[str]) -> None:
-        """Start ``command`` under a guard, which ends it and removes the directory when we end."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(self.directory), self._user, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a Ctrl-C is for us alone; the guard acts when we end
-        )
-        assert self._process.stdout is not None
-        self._pid = int(self._process.stdout.readline() or 0)
-
-    def log(self) -> str:
-        """Return the end of what the server has said so far."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.directory / "log").read_text(errors="replace")[-4000:]
-        return ""
+@functools.cache
+def _engine(url: sa.URL, arguments: tuple[tuple[str, Any], ...]) -> sa.Engine:
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=dict(arguments))
 
 
 def free_port() -> int:

@@ -16,8 +16,6 @@ from tests.servers.mysql import MariaDB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import TracebackType
-    from typing import Self
 
     import sqlalchemy as sa
 
@@ -104,7 +102,7 @@ class Node(MariaDB):
         return [*command, *(f"--{name}={value}" for name, value in settings.items())]
 
 
-class Galera:
+class Galera(base.Running):
     """A cluster of three nodes, from ``start`` to ``stop``."""
 
     def __init__(self, count: int = 3, **options: str) -> None:
@@ -113,15 +111,6 @@ class Galera:
         if provider is None:
             raise software.MissingServer("Galera's library is not installed (Debian and Ubuntu: galera-4).")
         self.nodes = [Node(provider, **options) for _ in range(count)]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the nodes and wait until all of them take writes.

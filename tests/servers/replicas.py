@@ -13,31 +13,19 @@ from tests.servers.mysql import Family, MariaDB, MySQL
 from tests.servers.postgresql import PostgreSQL
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     import sqlalchemy as sa
 
 #: Seconds until the replica must have what the primary has.
 PATIENCE: Final = 30
 
 
-class Pair(abc.ABC):
+class Pair(base.Running):
     """A primary and its replica, from ``start`` to ``stop``; the replica takes no writes."""
 
     name: ClassVar[str]
 
     primary: base.Server
     replica: base.Server
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start both and let the one follow the other.

@@ -164,6 +164,9 @@ def _write_scripts(new: Path, folder: Path) -> None:
             share = next(path for path in (new / "usr/share/mariadb", new / "usr/share/mysql") if path.exists())
             _wrap_mysql(new, folder, name, folder / share.relative_to(new))
             return
+    for name in ("pgbouncer", "haproxy"):
+        if (new / "usr/sbin" / name).exists():
+            _write(new / "bin" / name, _script(new, folder, folder / "bin" / name, folder / "usr/sbin" / name))
 
 
 def _wrap_mysql(new: Path, folder: Path, name: str, share: Path) -> None:

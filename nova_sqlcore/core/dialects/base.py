@@ -66,8 +66,6 @@ class Dialect:
     folds_keys: ClassVar[bool] = False
     #: asks how many bytes the server takes in one statement, if it breaks the line at more
     packet_limit: ClassVar[str] = ""
-    #: a connection goes into autocommit mode, and out of it, without asking the server
-    autocommit_is_free: ClassVar[bool] = False
     regexp_operator: ClassVar[str] = "REGEXP"
     #: statements go to a server, over a line
     is_server: ClassVar[bool] = True
@@ -122,6 +120,14 @@ class Dialect:
     def is_quiet(self, connection: Any) -> bool:
         """Tell whether nothing has come over an idle line; a server's farewell has, if it has closed the connection."""
         return True
+
+    def autocommit_is_free(self, connection: Any) -> bool:
+        """Tell whether a DB-API connection goes into autocommit mode, and out of it, without asking the server."""
+        return False
+
+    def is_crowded(self, error: BaseException) -> bool:
+        """Tell whether a server or a proxy has refused a connection because it has too many."""
+        return False
 
     def is_answer(self, error: BaseException) -> bool:
         """Tell whether the server itself has refused, so that it has not done what it was asked for."""

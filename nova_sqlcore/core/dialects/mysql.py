@@ -193,6 +193,10 @@ class MySQL(Dialect):
         number = error.args[0] if error.args else None
         return isinstance(number, int) and number >= 1000 and not 2000 <= number < 3000
 
+    def is_crowded(self, error: BaseException) -> bool:
+        """Look for ER_CON_COUNT_ERROR and for the limits of an account."""
+        return error.args[:1] in ((1040,), (1203,), (1226,))
+
     def in_transaction(self, connection: Any) -> bool | None:
         """PyMySQL keeps the status flags of the last answer; mysqlclient does not show them."""
         status = getattr(connection, "server_status", None)

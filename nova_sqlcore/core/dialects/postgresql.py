@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -19,7 +19,7 @@ from nova_sqlcore.core import lists, types
 from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nova_sqlcore.core.dialects.base import Role
     from nova_sqlcore.core.options import EngineOptions
@@ -37,6 +37,15 @@ _SESSION: dict[str, str] = {
     "default_transaction_isolation": "read committed",
     "jit": "off",
 }
+#: How a server and PgBouncer say that there are too many connections.
+_CROWDED: Final = (
+    "too many connections",
+    "too many clients",
+    "connection slots are reserved",
+    "no more connections allowed",
+)
+#: Settings that a pooler keeps with its client, for the server announces their changes.
+_KEPT_BY_POOLERS: Final = ("timezone", "datestyle", "standard_conforming_strings")
 
 #: What a SQLSTATE, or else its class, stands for; those that carry more than a text are not here.
 _KINDS: dict[str, type[exceptions.DBError]] = {
@@ -73,7 +82,6 @@ class PostgreSQL(Dialect):
     survives_errors = False
     null_is_greatest = True
     statement_compiler = _Compiler
-    autocommit_is_free = True
     driver_begins = True
     rows_travel_together = True
     regexp_operator = "~"
@@ -114,15 +122,31 @@ class PostgreSQL(Dialect):
 
         The library has several hundred statements of fixed text.
         """
+        settings = self._settings(options)
+        wait, connection.prepared_max = connection.wait, 500
+        connection.wait = functools.partial(wait, timeout=options.connect_timeout)
+        connection.autocommit = True
+        if options.pooler == "transaction":  # other settings would stay with a session that serves other clients too
+            _set(connection, {name: settings[name] for name in _KEPT_BY_POOLERS})
+            _set_in_each_transaction(connection, settings)
+        elif _set(connection, settings) and not options.pooler:
+            _set_in_each_transaction(connection, settings)
+        connection.autocommit = role == "reader"
+        connection.wait = functools.partial(wait, timeout=options.read_timeout) if options.read_timeout else wait
+
+    def _settings(self, options: EngineOptions) -> dict[str, str]:
         settings = _SESSION | {"statement_timeout": f"{math.ceil(self.statement_timeout(options) * 1000)}ms"}
         if options.lock_timeout is not None:
             settings["lock_timeout"] = f"{max(1, math.ceil(options.lock_timeout * 1000))}ms"  # 0 would be for ever
-        connection.prepared_max = 500
-        if options.read_timeout:
-            connection.wait = functools.partial(connection.wait, timeout=options.read_timeout)
-        connection.autocommit = True
-        connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
-        connection.autocommit = role == "reader"
+        return settings
+
+    def autocommit_is_free(self, connection: Any) -> bool:
+        """Tell that it is, unless settings must travel with BEGIN."""
+        return "_start_query" not in vars(connection)
+
+    def is_crowded(self, error: BaseException) -> bool:
+        """Look for too_many_connections; libpq tells the text alone when a login fails, and PgBouncer has its own."""
+        return getattr(error, "sqlstate", None) == "53300" or any(text in str(error) for text in _CROWDED)
 
     def in_transaction(self, connection: Any) -> bool:
         """The transaction status that came with the last answer; an answer that is still to come counts too."""
@@ -218,6 +242,57 @@ class PostgreSQL(Dialect):
         found = re.search(r"Key \(([^)]+)\)=.* table \"(\w+)\"", diag.message_detail or "")
         key, parent = found.groups() if found else (None, None)
         return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
+
+
+def _set(connection: Any, settings: Mapping[str, str]) -> bool:
+    """Set the session up; return whether a pooler is between: it tells its clients a number of its own.
+
+    Raises: psycopg.errors.TooManyConnections if there is no answer, though the login has passed.
+    """
+    from psycopg import OperationalError, errors  # an extra
+
+    statements = ["SELECT pg_backend_pid()", *(f"SET {name} = '{value}'" for name, value in settings.items())]
+    try:
+        (number,) = connection.execute("; ".join(statements)).fetchone()
+    except OperationalError as error:
+        is_silent = error.sqlstate is None and not connection.closed
+        connection.close()
+        if is_silent:
+            raise errors.TooManyConnections(
+                "the login has passed, but no answer comes: a pooler in between has no server connection to spare "
+                "(PgBouncer: default_pool_size)"
+            ) from error
+        raise
+    return bool(number != connection.info.backend_pid)
+
+
+def _set_in_each_transaction(connection: Any, settings: Mapping[str, str]) -> None:
+    """Let settings travel with BEGIN: a pooler may lend another session to each transaction.
+
+    Statements that psycopg would have prepared are in one of these sessions only. psycopg has no public way to add to
+    BEGIN without another round trip.
+    """
+    from psycopg import errors, generators, pq  # an extra
+
+    wanted = (f"set_config('{name}', '{settings[name]}', true)" for name in settings if name not in _KEPT_BY_POOLERS)
+    setting = f"SELECT {', '.join(wanted)}".encode()
+
+    def start_query() -> Iterator[Any]:
+        if connection.autocommit or connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            return
+        begin = connection._get_tx_start_command()
+        if connection._pipeline:  # as in executemany: each statement by itself
+            yield from connection._exec_command(begin)
+            yield from connection._exec_command(setting)
+            yield from connection._pipeline._sync_gen()
+            return
+        connection.pgconn.send_query(b"; ".join((begin, setting)))
+        for result in (yield from generators.execute(connection.pgconn)):
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise errors.error_from_result(result)
+
+    connection._start_query = start_query
+    connection.prepare_threshold = None
 
 
 def _without_state(error: BaseException) -> exceptions.DBError:
