@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 #: Every function that takes a context.
 NAMES = [
     name
-    for name, function in vars(api).items()
-    if name in api.__all__
-    and inspect.isfunction(function)
-    and [*inspect.signature(function).parameters][:1] == ["context"]
+    for name, function in ((name, getattr(api, name)) for name in api.__all__)
+    if inspect.isfunction(function) and [*inspect.signature(function).parameters][:1] == ["context"]
 ]
 #: What callers hand in where they forget the context, and what the message says of it.
 NO_CONTEXTS: dict[str, Any] = {

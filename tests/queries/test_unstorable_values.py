@@ -321,7 +321,7 @@ def test_one_spelling_of_a_network(admin: RequestContext, given: str, stored: st
 
 
 CONTAINERS: list[tuple[str, str]] = []
-for _name in sorted(vars(api)):
+for _name in sorted(api.__all__):
     _function = getattr(api, _name)
     if (
         _name != "model_query"

@@ -8,6 +8,7 @@ tests/data/signatures.json lists the reference's functions: parameters, scope, g
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
 import pathlib
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tx
+from nova_sqlcore.queries.compute import tags
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "signatures.json"
 SIGNATURES: dict[str, dict[str, Any]] = json.loads(DATA.read_text())
@@ -80,6 +82,38 @@ def test_the_namespace_holds_the_references_names_and_no_others() -> None:
     assert set(api.__all__) - set(SIGNATURES) == BESIDES
     missing = sorted(set(SIGNATURES) - set(api.__all__))
     assert not missing, f"{len(missing)} functions are missing: {', '.join(missing)}"
+
+
+def test_type_checkers_are_told_the_same() -> None:
+    stub = ast.parse(pathlib.Path(api.__file__).with_suffix(".pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom) and node.module != "types"]
+    told = {str(name.asname): (str(node.module), name.name) for node in imports for name in node.names}
+    assert {*told, "get_backend"} == set(api.__all__)
+    for name, (module, original) in told.items():
+        assert getattr(importlib.import_module(module), original) is getattr(api, name)
+
+
+def test_names_are_those_of_dir_and_of_a_star_import() -> None:
+    assert set(api.__all__) <= set(dir(api))
+    found: dict[str, Any] = {}
+    exec("from nova_sqlcore.api import *", found)
+    assert set(api.__all__) <= set(found)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'nova_sqlcore\.api' has no attribute 'instance_fly'"):
+        api.instance_fly  # type: ignore[attr-defined]  # noqa: B018  # the access is the test
+    assert not hasattr(api, "_private")
+
+
+def test_what_a_test_puts_in_a_functions_place_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "instance_tag_add"
+    own = getattr(api, name)
+    monkeypatch.delitem(vars(api), name)
+    with monkeypatch.context() as replaced:
+        replaced.setattr(tags, name, print)
+        assert getattr(api, name) is print
+    assert getattr(api, name) is own
 
 
 @pytest.mark.parametrize("name", functions())
