@@ -75,7 +75,11 @@ from nova_sqlcore.queries.compute.changes import (
 )
 from nova_sqlcore.queries.compute.changes import (
     instance_update_and_get_original as instance_update_and_get_original,
+)
+from nova_sqlcore.queries.compute.changes import (
     instance_update_many as instance_update_many,
+)
+from nova_sqlcore.queries.compute.changes import (
     instances_create as instances_create,
 )
 from nova_sqlcore.queries.compute.consoles import (
@@ -188,6 +192,8 @@ from nova_sqlcore.queries.compute.instances import (
 )
 from nova_sqlcore.queries.compute.instances import (
     instance_get_by_uuid as instance_get_by_uuid,
+)
+from nova_sqlcore.queries.compute.instances import (
     instance_get_many as instance_get_many,
 )
 from nova_sqlcore.queries.compute.metadata import (
@@ -393,6 +399,8 @@ from nova_sqlcore.queries.hosts.compute_nodes import (
 )
 from nova_sqlcore.queries.hosts.compute_nodes import (
     compute_nodes_get_by_service_id as compute_nodes_get_by_service_id,
+)
+from nova_sqlcore.queries.hosts.compute_nodes import (
     compute_nodes_update as compute_nodes_update,
 )
 from nova_sqlcore.queries.hosts.pci_devices import (
@@ -451,6 +459,8 @@ from nova_sqlcore.queries.hosts.services import (
 )
 from nova_sqlcore.queries.hosts.services import (
     service_update as service_update,
+)
+from nova_sqlcore.queries.hosts.services import (
     services_heartbeat as services_heartbeat,
 )
 from nova_sqlcore.queries.hosts.task_log import (
