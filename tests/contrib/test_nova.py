@@ -13,8 +13,7 @@ from nova import exception
 from nova.conf import CONF
 from nova.context import RequestContext, get_admin_context
 from nova.db import api as db
-from oslo_db import api as oslo_api
-from oslo_db import exception as oslo_exception
+from oslo_db import api as oslo_api, exception as oslo_exception
 
 from nova_sqlcore import api, exceptions, tables, tx
 from nova_sqlcore.settings import Settings, settings

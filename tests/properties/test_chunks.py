@@ -8,8 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nova_sqlcore import api, get_admin_context, tables, tx
 from nova_sqlcore.queries.common.clauses import CHUNK, chunks

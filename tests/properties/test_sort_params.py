@@ -7,8 +7,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nova_sqlcore import api
 from nova_sqlcore.exceptions import InvalidInput

@@ -8,8 +8,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core import types

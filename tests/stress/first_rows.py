@@ -14,10 +14,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nova_sqlcore import exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.compute import changes as instance_changes
-from nova_sqlcore.queries.compute import extra, groups, info_caches
-from nova_sqlcore.queries.compute import metadata as instance_metadata
-from nova_sqlcore.queries.compute import tags as instance_tags
+from nova_sqlcore.queries.compute import (
+    changes as instance_changes,
+    extra,
+    groups,
+    info_caches,
+    metadata as instance_metadata,
+    tags as instance_tags,
+)
 from nova_sqlcore.queries.flavors import access
 from nova_sqlcore.queries.hosts import aggregates, usage_caches
 from nova_sqlcore.queries.network import networks

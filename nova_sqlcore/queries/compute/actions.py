@@ -22,8 +22,7 @@ from nova_sqlcore.queries.common.clauses import assigned, changes, columns, sele
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import BY, Shape, bulk_changes, count_updated_by_id, equal, row_by, shape_of
-from nova_sqlcore.tables import instance_actions as t
-from nova_sqlcore.tables import instance_actions_events as events
+from nova_sqlcore.tables import instance_actions as t, instance_actions_events as events
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -48,9 +48,7 @@ from nova_sqlcore.queries.common.lookups import (
     soft_delete_by,
 )
 from nova_sqlcore.queries.common.only_one import hold, insert_only
-from nova_sqlcore.queries.compute import default_group
-from nova_sqlcore.queries.compute import metadata as instance_metadata
-from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.compute import default_group, metadata as instance_metadata, rows as instance_rows
 from nova_sqlcore.settings import settings
 from nova_sqlcore.tables import (
     instance_extra,
@@ -58,12 +56,12 @@ from nova_sqlcore.tables import (
     instance_group_member,
     instance_id_mappings,
     instance_info_caches,
+    instance_metadata as user_metadata,
     instance_system_metadata,
+    instances as t,
+    security_group_instance_association as memberships,
     tags,
 )
-from nova_sqlcore.tables import instance_metadata as user_metadata
-from nova_sqlcore.tables import instances as t
-from nova_sqlcore.tables import security_group_instance_association as memberships
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import arg, columns, split, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, rows_by, shape_of
-from nova_sqlcore.tables import console_pools as pools
-from nova_sqlcore.tables import consoles as t
+from nova_sqlcore.tables import console_pools as pools, consoles as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -17,10 +17,12 @@ from nova_sqlcore.queries.common.clauses import arg, arg_list, rows_in, select_s
 from nova_sqlcore.queries.common.lookups import BY, Shape, equal, shape_of
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.settings import settings
-from nova_sqlcore.tables import quota_usages
-from nova_sqlcore.tables import security_group_default_rules as default_rules
-from nova_sqlcore.tables import security_group_rules as rules
-from nova_sqlcore.tables import security_groups as t
+from nova_sqlcore.tables import (
+    quota_usages,
+    security_group_default_rules as default_rules,
+    security_group_rules as rules,
+    security_groups as t,
+)
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

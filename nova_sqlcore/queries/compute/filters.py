@@ -27,12 +27,12 @@ from nova_sqlcore.settings import settings
 from nova_sqlcore.tables import (
     instance_metadata,
     instance_system_metadata,
+    instances as t,
     security_group_instance_association,
     security_group_rules,
     security_groups,
     tags,
 )
-from nova_sqlcore.tables import instances as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

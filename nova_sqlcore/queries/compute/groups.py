@@ -34,8 +34,7 @@ from nova_sqlcore.queries.common.clauses import (
 )
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, shape_of, soft_delete_by
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
-from nova_sqlcore.tables import instance_group_member, instance_group_policy
-from nova_sqlcore.tables import instance_groups as t
+from nova_sqlcore.tables import instance_group_member, instance_group_policy, instance_groups as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

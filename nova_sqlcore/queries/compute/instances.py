@@ -24,11 +24,9 @@ from nova_sqlcore.queries.common.arguments import moment_before
 from nova_sqlcore.queries.common.clauses import arg, chunks, own_project, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
 from nova_sqlcore.queries.common.paging import check_limit, process_sort_params
-from nova_sqlcore.queries.compute import filters as instance_filters
-from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.compute import filters as instance_filters, rows as instance_rows
 from nova_sqlcore.queries.compute.filters import Filters
-from nova_sqlcore.tables import fixed_ips, floating_ips
-from nova_sqlcore.tables import instances as t
+from nova_sqlcore.tables import fixed_ips, floating_ips, instances as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

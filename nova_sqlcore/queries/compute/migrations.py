@@ -26,8 +26,7 @@ from nova_sqlcore.queries.common.clauses import (
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, row_by_id, shape_of, update_by_id
 from nova_sqlcore.queries.compute import rows as instance_rows
-from nova_sqlcore.tables import instances
-from nova_sqlcore.tables import migrations as t
+from nova_sqlcore.tables import instances, migrations as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

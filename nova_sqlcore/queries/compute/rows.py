@@ -27,6 +27,7 @@ from nova_sqlcore.tables import (
     instance_info_caches,
     instance_metadata,
     instance_system_metadata,
+    instances as t,
     pci_devices,
     row_columns,
     security_group_instance_association,
@@ -35,7 +36,6 @@ from nova_sqlcore.tables import (
     services,
     tags,
 )
-from nova_sqlcore.tables import instances as t
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -19,8 +19,7 @@ from nova_sqlcore.core.values import stored
 from nova_sqlcore.queries.common.alike import clash_named, refuse_alike
 from nova_sqlcore.queries.common.clauses import arg, arg_list, chunks, own_project, visible
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
-from nova_sqlcore.tables import instances
-from nova_sqlcore.tables import tags as t
+from nova_sqlcore.tables import instances, tags as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from nova_sqlcore.queries.common.clauses import arg, columns, deleted_now, soft_
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.common.paging import check_limit
-from nova_sqlcore.tables import instance_type_extra_specs, instance_type_projects
-from nova_sqlcore.tables import instance_types as t
+from nova_sqlcore.tables import instance_type_extra_specs, instance_type_projects, instance_types as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

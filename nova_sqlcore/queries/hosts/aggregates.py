@@ -33,9 +33,7 @@ from nova_sqlcore.queries.common.clauses import (
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
 from nova_sqlcore.queries.common.only_one import hold, hold_in_cluster, insert_only
-from nova_sqlcore.tables import aggregate_hosts as hosts
-from nova_sqlcore.tables import aggregate_metadata as items
-from nova_sqlcore.tables import aggregates as t
+from nova_sqlcore.tables import aggregate_hosts as hosts, aggregate_metadata as items, aggregates as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

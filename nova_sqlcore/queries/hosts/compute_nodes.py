@@ -30,8 +30,7 @@ from nova_sqlcore.queries.common.lookups import (
     update_by_id,
     update_rows,
 )
-from nova_sqlcore.tables import allocations, inventories, resource_providers, services
-from nova_sqlcore.tables import compute_nodes as t
+from nova_sqlcore.tables import allocations, compute_nodes as t, inventories, resource_providers, services
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

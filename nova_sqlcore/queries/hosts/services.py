@@ -25,8 +25,7 @@ from nova_sqlcore.queries.common.clauses import (
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by_id, update_by_id
 from nova_sqlcore.settings import settings
-from nova_sqlcore.tables import compute_nodes
-from nova_sqlcore.tables import services as t
+from nova_sqlcore.tables import compute_nodes, services as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

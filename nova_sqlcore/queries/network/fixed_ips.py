@@ -32,8 +32,7 @@ from nova_sqlcore.queries.common.ids import as_id, is_uuid_like
 from nova_sqlcore.queries.common.lookups import Shape, count_updated_by_id, equal, row_by, rows_by, shape_of
 from nova_sqlcore.queries.compute.rows import named
 from nova_sqlcore.queries.network import addresses
-from nova_sqlcore.tables import fixed_ips as t
-from nova_sqlcore.tables import floating_ips, instances, networks, virtual_interfaces
+from nova_sqlcore.tables import fixed_ips as t, floating_ips, instances, networks, virtual_interfaces
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -43,8 +43,7 @@ from nova_sqlcore.queries.compute.rows import named
 from nova_sqlcore.queries.network import addresses
 from nova_sqlcore.queries.quota import reservations as quota
 from nova_sqlcore.settings import settings
-from nova_sqlcore.tables import fixed_ips, instances, networks
-from nova_sqlcore.tables import floating_ips as t
+from nova_sqlcore.tables import fixed_ips, floating_ips as t, instances, networks
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -29,8 +29,7 @@ from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, rows_by, shape_of
 from nova_sqlcore.queries.common.only_one import hold
 from nova_sqlcore.queries.network import addresses
-from nova_sqlcore.tables import fixed_ips, instances, virtual_interfaces
-from nova_sqlcore.tables import networks as t
+from nova_sqlcore.tables import fixed_ips, instances, networks as t, virtual_interfaces
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

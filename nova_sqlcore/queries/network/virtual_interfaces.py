@@ -19,8 +19,7 @@ from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import arg, own_project, select_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by, row_by_id, rows_by, soft_delete_by
-from nova_sqlcore.tables import instances
-from nova_sqlcore.tables import virtual_interfaces as t
+from nova_sqlcore.tables import instances, virtual_interfaces as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -19,10 +19,14 @@ from nova_sqlcore.queries.common.children import Relation
 from nova_sqlcore.queries.common.clauses import arg, columns, split, visible
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
 from nova_sqlcore.queries.compute import rows as instance_rows
-from nova_sqlcore.tables import instance_info_caches, instances, row_columns
-from nova_sqlcore.tables import security_group_instance_association as memberships
-from nova_sqlcore.tables import security_group_rules as rules
-from nova_sqlcore.tables import security_groups as t
+from nova_sqlcore.tables import (
+    instance_info_caches,
+    instances,
+    row_columns,
+    security_group_instance_association as memberships,
+    security_group_rules as rules,
+    security_groups as t,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -35,10 +35,12 @@ from nova_sqlcore.queries.common.lookups import count_updated_by_id, rows_by
 from nova_sqlcore.queries.compute import default_group
 from nova_sqlcore.queries.security import group_rows as security_group_rows
 from nova_sqlcore.queries.security.group_rows import Joins
-from nova_sqlcore.tables import instances
-from nova_sqlcore.tables import security_group_instance_association as memberships
-from nova_sqlcore.tables import security_group_rules as rules
-from nova_sqlcore.tables import security_groups as t
+from nova_sqlcore.tables import (
+    instances,
+    security_group_instance_association as memberships,
+    security_group_rules as rules,
+    security_groups as t,
+)
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import row_by_id, rows_by, soft_delete_by_id
 from nova_sqlcore.queries.security import group_rows as security_group_rows
 from nova_sqlcore.queries.security.group_rows import GRANTING, IDS_OF_INSTANCE, WITH_GRANTEES
-from nova_sqlcore.tables import security_group_rules as t
-from nova_sqlcore.tables import security_groups as groups
+from nova_sqlcore.tables import security_group_rules as t, security_groups as groups
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

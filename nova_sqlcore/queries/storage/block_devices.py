@@ -46,8 +46,7 @@ from nova_sqlcore.queries.common.lookups import (
 from nova_sqlcore.queries.common.only_one import hold
 from nova_sqlcore.queries.compute import rows as instance_rows
 from nova_sqlcore.queries.storage.block_device_format import BlockDeviceDict, is_safe_for_update, new_format_is_swap
-from nova_sqlcore.tables import block_device_mapping as t
-from nova_sqlcore.tables import instances
+from nova_sqlcore.tables import block_device_mapping as t, instances
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:

@@ -23,10 +23,13 @@ from nova_sqlcore import (
 )
 from nova_sqlcore.queries.common.constraints import constraint, equal_any, not_equal
 from nova_sqlcore.queries.common.only_one import hold_project
-from nova_sqlcore.queries.compute import changes as instance_changes
-from nova_sqlcore.queries.compute import groups, instances
-from nova_sqlcore.queries.compute import metadata as instance_metadata
-from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.compute import (
+    changes as instance_changes,
+    groups,
+    instances,
+    metadata as instance_metadata,
+    rows as instance_rows,
+)
 from nova_sqlcore.queries.storage import ec2_ids
 from nova_sqlcore.settings import settings
 from tests.queries.instance_factory import Row, group, insert, instance

@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.compute import instances
-from nova_sqlcore.queries.compute import metadata as instance_metadata
+from nova_sqlcore.queries.compute import instances, metadata as instance_metadata
 from tests.queries.instance_factory import Row, instance
 from tests.queries.processes import COUNT, Processes, eight_processes
 

@@ -14,9 +14,7 @@ from hypothesis import strategies
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tx
 from nova_sqlcore.queries.common import paging
-from nova_sqlcore.queries.compute import filters as instance_filters
-from nova_sqlcore.queries.compute import instances
-from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.compute import filters as instance_filters, instances, rows as instance_rows
 from tests.queries.instance_factory import Row, deleted, insert, instance
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from hypothesis import strategies
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core.transaction import Transaction
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.compute import instances
-from nova_sqlcore.queries.compute import rows as instance_rows
+from nova_sqlcore.queries.compute import instances, rows as instance_rows
 from nova_sqlcore.queries.quota import counts
 from nova_sqlcore.settings import settings
 from tests.queries.cell_factory import cell

@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.flavors import access as flavor_access
-from nova_sqlcore.queries.flavors import flavors
+from nova_sqlcore.queries.flavors import access as flavor_access, flavors
 from tests.queries.flavor_factory import flavor
 from tests.queries.threads import at_once, one_inside_the_other
 

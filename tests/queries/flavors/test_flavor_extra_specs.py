@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.flavors import extra_specs as flavor_extra_specs
-from nova_sqlcore.queries.flavors import flavors
+from nova_sqlcore.queries.flavors import extra_specs as flavor_extra_specs, flavors
 from tests.queries.flavor_factory import flavor
 from tests.queries.processes import COUNT, Processes, eight_processes
 from tests.queries.threads import one_inside_the_other

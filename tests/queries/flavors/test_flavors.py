@@ -14,9 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.flavors import access as flavor_access
-from nova_sqlcore.queries.flavors import extra_specs as flavor_extra_specs
-from nova_sqlcore.queries.flavors import flavors
+from nova_sqlcore.queries.flavors import access as flavor_access, extra_specs as flavor_extra_specs, flavors
 from tests.queries import instance_factory
 from tests.queries.flavor_factory import flavor, seed
 from tests.queries.threads import at_once

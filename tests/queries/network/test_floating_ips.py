@@ -16,9 +16,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries.network import floating_ips
-from nova_sqlcore.queries.quota import counts
-from nova_sqlcore.queries.quota import reservations as quotas
-from nova_sqlcore.queries.quota import usages as quota_usages
+from nova_sqlcore.queries.quota import counts, reservations as quotas, usages as quota_usages
 from nova_sqlcore.settings import settings
 from tests.queries import instance_factory, races
 from tests.queries.instance_factory import insert

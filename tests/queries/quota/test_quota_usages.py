@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.quota import counts
-from nova_sqlcore.queries.quota import usages as quota_usages
+from nova_sqlcore.queries.quota import counts, usages as quota_usages
 from tests.queries import instance_factory
 
 if TYPE_CHECKING:

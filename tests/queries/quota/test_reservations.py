@@ -16,10 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, clock, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.queries.quota import counts as quota_counts
-from nova_sqlcore.queries.quota import limits
-from nova_sqlcore.queries.quota import reservations as quotas
-from nova_sqlcore.queries.quota import usages as quota_usages
+from nova_sqlcore.queries.quota import counts as quota_counts, limits, reservations as quotas, usages as quota_usages
 from tests.queries import instance_factory, processes
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from nova_sqlcore import RequestContext, UnknownColumnWarning, exceptions, get_a
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.compute import default_group
 from nova_sqlcore.queries.quota import reservations as quotas
-from nova_sqlcore.queries.security import default_rules
-from nova_sqlcore.queries.security import groups as security_groups
+from nova_sqlcore.queries.security import default_rules, groups as security_groups
 from nova_sqlcore.settings import settings
 from tests.queries.instance_factory import deleted, group, insert, instance
 from tests.queries.processes import COUNT, Processes, eight_processes
