@@ -87,7 +87,7 @@ class Prepared:
             if parameter.required or name in self._defaults:
                 self._needed[name] = process
                 if guard is not None:
-                    self._guards[name] = _hiding(guard) if name in _SECRET else guard
+                    self._guards[name] = _hiding(guard) if name in types.SECRET_COLUMNS else guard
             else:
                 value = parameter.value
                 constants[name] = process(value) if process and value is not None else value
@@ -207,10 +207,6 @@ class Prepared:
         unknown = params.keys() - self._needed.keys()
         if unknown:
             raise TypeError(f"the statement has no parameter {', '.join(sorted(unknown))}: {self.text[:200]}")
-
-
-#: Parameters, named like their columns, whose values no log shall show.
-_SECRET: Final = frozenset({"password", "transport_url"})
 
 
 def _hiding(guard: Process) -> Process:

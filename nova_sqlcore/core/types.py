@@ -35,12 +35,17 @@ _BYTES: Final = (bytes, bytearray, memoryview)
 _MYSQL: Final = ("mysql", "mariadb")
 
 
+#: Columns, and parameters named like them, whose values nothing may show.
+SECRET_COLUMNS: Final = frozenset({"password", "transport_url"})
+
+
 class UnstorableValue(ValueError):
     """A value that a column can't hold; the text says which column, what it holds and what was given."""
 
     def __init__(self, place: str, holds: str, value: object) -> None:
         """Say that ``place`` (table.column) holds ``holds`` (with its article) and show the start of ``value``."""
-        super().__init__(f"{place} holds {holds}; got {start_of(value)!r} ({type(value).__name__})")
+        shown = "***" if place.rpartition(".")[2] in SECRET_COLUMNS else repr(start_of(value))
+        super().__init__(f"{place} holds {holds}; got {shown} ({type(value).__name__})")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without the constructor, whose arguments are others than the text."""
@@ -237,8 +242,12 @@ class _Text(Kind):
     def _refuse_surrogates(self, text: str) -> None:
         try:
             text.encode()
-        except UnicodeEncodeError:
-            raise UnheldText(self.place, "text that has an encoding", text) from None
+        except UnicodeEncodeError:  # which holds the whole text, and must not be the context of ours
+            has_encoding = False
+        else:
+            has_encoding = True
+        if not has_encoding:
+            raise UnheldText(self.place, "text that has an encoding", text)
 
 
 class String(_Text):

@@ -28,6 +28,8 @@ BATCH = 200
 #: The most bytes of an INSERT beside its rows, and of a literal beside its text: a number or time, quotes, a comma.
 _STATEMENT = 4096
 _LITERAL = 40
+#: How MySQL and MariaDB show the start of a value that a column can't hold.
+_QUOTED_VALUE = re.compile(r"value: '.*?'(?= for column)")
 
 
 def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
@@ -143,8 +145,16 @@ def placed(error: Exception, statement: Any) -> Exception:
     is_servers = not isinstance(getattr(error, "inner_exception", ""), str | types.UnstorableValue)
     if isinstance(error, exceptions.DBDataError) and is_servers and isinstance(table, sa.Table):
         told = re.search(r"column [^ ]*[`'\"](\w+)[`'\"]", str(error))
+        if told and told.group(1) in types.SECRET_COLUMNS:
+            _hide_value(error.inner_exception)
+            error.args = (str(error.inner_exception),)
         error.args = (f"{table.name}{'.' + told.group(1) if told else ''}: {error}",)
     return error
+
+
+def _hide_value(error: Any) -> None:
+    """Take the value out of a server's error that quotes the start of it."""
+    error.args = tuple(_QUOTED_VALUE.sub("value: ***", arg) if isinstance(arg, str) else arg for arg in error.args)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,8 @@ from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core import connections
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.plugins.backend import Backend
 
 SECRET = "hunter2"
@@ -114,3 +116,35 @@ def test_values_of_columns_that_hold_passwords(backend: Backend, caplog: pytest.
     assert "x" * 400 not in caplog.text
     assert ("'bob'" in caplog.text) is echo
     assert ("INSERT INTO console_pools" in caplog.text) is echo
+
+
+#: What no column of text can hold, or some servers' can't.
+UNSTORABLE = (
+    *(SECRET * 100, [SECRET], {"a": SECRET}, (SECRET,), {SECRET}, SECRET.encode()),
+    *(f"{SECRET}\0", f"{SECRET}\udc80", f"\U0001f600{SECRET}", f"{SECRET}\U0001f600"),
+)
+
+
+@pytest.mark.parametrize("value", UNSTORABLE, ids=ascii)
+def test_a_password_that_cannot_be_stored(backend: Backend, value: Any) -> None:
+    """The error names the column, and shows nothing of the value."""
+    context = get_admin_context()
+    api.cell_create(context, {"name": "a", "transport_url": "x"})
+    pool = {"host": "h", "console_type": "novnc", "compute_host": "c"}
+    calls: dict[str, Callable[[], Any]] = {
+        "console_pools.password": lambda: api.console_pool_create(context, pool | {"password": value}),
+        "consoles.password": lambda: api.console_create(context, {"instance_name": "i", "password": value}),
+        "cells.transport_url": lambda: api.cell_update(context, "a", {"transport_url": value}),
+    }
+    for place, call in calls.items():
+        failure: Exception | None = None
+        try:
+            call()
+        except exceptions.DBDataError as error:
+            failure = error
+        if failure is None:  # this server can
+            assert isinstance(value, str)
+            assert len(value) < 255
+        else:
+            assert place in str(failure)
+            assert not [part for part in (SECRET, f"{SECRET[:2]}...") if part in all_of(failure)]
