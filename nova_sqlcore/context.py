@@ -280,16 +280,21 @@ def require_context(f: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(f)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        context: Any = args[0] if args else by_name(kwargs)
+        context: Any = None
         try:
-            is_known = context.is_admin or (context.user_id and context.project_id)
-        except AttributeError:
-            check_context(context)
+            context = args[0] if args else by_name(kwargs)
+            try:
+                is_known = context.is_admin or (context.user_id and context.project_id)
+            except AttributeError:
+                check_context(context)
+                raise
+            if not is_known:
+                raise exceptions.Forbidden(
+                    f"{f.__name__} is for admins, and for users with user_id and project_id; {_asker(context)} asks"
+                )
+        except Exception as error:
+            tx.tell_of_refusal(f, context, error)
             raise
-        if not is_known:
-            raise exceptions.Forbidden(
-                f"{f.__name__} is for admins, and for users with user_id and project_id; {_asker(context)} asks"
-            )
         return f(*args, **kwargs)
 
     return guarded

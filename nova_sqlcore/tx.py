@@ -9,6 +9,7 @@ the main database.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -27,7 +28,7 @@ from nova_sqlcore.core.batching import raise_in_place_of
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
-from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, running_task, scopes_of
+from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, new_scopes, running_task, scopes_of
 from nova_sqlcore.core.states import State
 from nova_sqlcore.core.transaction import CommentingTransaction, Savepoint, Transaction
 
@@ -201,16 +202,20 @@ class Scope(Generic[Given_co]):
 
         @functools.wraps(function)
         def scoped(*args: P.args, **kwargs: P.kwargs) -> R:
-            context = args[0] if args else by_name(kwargs)
-            scopes = scopes_of(context)
-            database = self.database or database_of(context)
-            outer = scopes.innermost(database) if scopes.open else None
-            host = None if self._independent else outer
-            if host is not None:
-                self.check(host)
-            given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
-            if wanted:
-                fit(function, wanted, *given)
+            try:
+                context = args[0] if args else by_name(kwargs)
+                scopes = scopes_of(context)
+                database = self.database or database_of(context)
+                outer = scopes.innermost(database) if scopes.open else None
+                host = None if self._independent else outer
+                if host is not None:
+                    self.check(host)
+                given = walked(args), walked_by_name(kwargs)  # another attempt needs them too
+                if wanted:
+                    fit(function, wanted, *given)
+            except Exception as error:
+                self._tell_of_refusal(name, args[0] if args else kwargs.get("context"), error)
+                raise
             if host is not None:
                 if reports.calls or reports.statements or host.names_calls:
                     with reports.JoinedCall(host, name):
@@ -218,7 +223,23 @@ class Scope(Generic[Given_co]):
                 return self._join(host, scopes, function, *given)
             return run(self.open(database, outer, name, scopes), scopes, function, *given)
 
+        scoped.__dict__[_TELLS] = functools.partial(self._tell_of_refusal, name)
         return scoped
+
+    def _tell_of_refusal(self, name: str, context: Any, error: Exception) -> None:
+        """Tell of a call that has failed before it had a transaction: by one that never begins, or the one it joins."""
+        if not (reports.transactions or reports.calls):
+            return
+        database, scopes = self.database or main, new_scopes()
+        with contextlib.suppress(Exception):  # it may be anything
+            scopes = scopes_of(context)
+            database = self.database or database_of(context)
+        host = None if self._independent else scopes.innermost(database)
+        if host is None:
+            reports.of_transaction(self.open(database, None, name, scopes), error)
+        else:
+            with reports.JoinedCall(host, name) as call:
+                call.fail(error)
 
     def check(self, outer: Transaction) -> None:
         """Refuse to join ``outer`` where this scope needs more than it gives, or another task has opened it.
@@ -341,6 +362,19 @@ class Scope(Generic[Given_co]):
             else:
                 transaction.run_hooks()
                 return result
+
+
+#: What a decorated function has in its ``__dict__`` for those who decorate it further.
+_TELLS = "_nova_sqlcore_tells"
+
+
+def tell_of_refusal(function: Any, context: Any, error: Exception) -> None:
+    """Tell observers that a call of ``function`` has been refused before it got to its scope."""
+    tells = getattr(function, "__dict__", {}).get(_TELLS)
+    if tells is None:
+        reader._tell_of_refusal(function.__name__, context, error)
+    else:
+        tells(context, error)
 
 
 def _write_once(

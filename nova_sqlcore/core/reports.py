@@ -162,12 +162,17 @@ def of_statement(transaction: Reported, text: str, began: float, error: BaseExce
 class JoinedCall:
     """A call inside a transaction that its caller has opened."""
 
-    __slots__ = ("_began", "_name", "_outer", "_round_trips", "_statements", "_transaction", "_waited")
+    __slots__ = ("_began", "_error", "_name", "_outer", "_round_trips", "_statements", "_transaction", "_waited")
 
     def __init__(self, transaction: Reported, name: str) -> None:
         """Take the transaction that is joined, and the name of the function that joins it."""
         self._transaction = transaction
         self._name = name
+        self._error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Take the error of a call that has failed already."""
+        self._error = error
 
     def __enter__(self) -> Self:
         """Let statements be told under the function's name."""
@@ -183,7 +188,7 @@ class JoinedCall:
         """Tell what became of the call."""
         self._transaction.calling = self._outer
         if calls:
-            report = _report(self._transaction, self._name, error)
+            report = _report(self._transaction, self._name, error or self._error)
             told(
                 calls,
                 dataclasses.replace(

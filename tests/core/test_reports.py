@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -53,6 +53,38 @@ def test_an_error_of_the_domain_is_a_refusal(admin: RequestContext) -> None:
         api.service_create(admin, {"report_count": "many"})
     end()
     assert [(one.outcome, one.error) for one in seen] == [("refused", "ServiceNotFound"), ("failed", "DBDataError")]
+
+
+def test_calls_that_fail_before_they_have_a_transaction(admin: RequestContext) -> None:
+    seen: list[tx.Report] = []
+    end = tx.observe(seen.append, joined=True)
+    nobody, nothing = RequestContext(), cast("Any", None)
+    with pytest.raises(exceptions.Forbidden):
+        api.instance_get_by_uuid(nobody, "x")
+    with pytest.raises(exceptions.Forbidden):
+        api.flavor_extra_specs_update_or_create(nobody, "x", {})  # which has no scope of its own
+    with pytest.raises(exceptions.NoContext):
+        api.instance_get_by_uuid(nothing, "x")
+    with pytest.raises(exceptions.NoContext):
+        api.service_get(nothing, 1)
+    with pytest.raises(TypeError):
+        api.service_get()  # type: ignore[call-arg]  # a forgotten context
+    with pytest.raises(exceptions.BadArgument):
+        api.service_create(admin, cast("Any", "host"))
+    with tx.reader(admin), pytest.raises(TypeError):
+        api.service_update(admin, 1, {})
+    end()
+    assert [(one.name, one.mode, one.outcome, one.error, one.joined) for one in seen] == [
+        ("instance_get_by_uuid", "reader", "refused", "Forbidden", False),
+        ("flavor_extra_specs_update_or_create", "reader", "refused", "Forbidden", False),
+        ("instance_get_by_uuid", "reader", "failed", "NoContext", False),
+        ("service_get", "reader", "failed", "NoContext", False),
+        ("service_get", "reader", "failed", "TypeError", False),
+        ("service_create", "writer", "failed", "BadArgument", False),
+        ("service_update", "reader", "failed", "TypeError", True),
+        ("block", "reader", "done", None, False),
+    ]
+    assert all((one.statements, one.round_trips, one.database) == (0, 0, "main database") for one in seen)
 
 
 def test_attempts_are_numbered(admin: RequestContext) -> None:
