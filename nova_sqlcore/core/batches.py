@@ -38,7 +38,7 @@ class Funnel(Protocol):
     def send_waiting(self) -> None:
         """Send what waits."""
 
-    def queue(self, operation: str, statement: Any, params: Any) -> Part:
+    def queue(self, operation: str, statement: Any, params: Any, *, is_guard: bool = False) -> Part:
         """Let an operation wait for the next one."""
 
     def queue_many(self, statement: Any, rows: Sequence[Any]) -> list[Part]:
@@ -51,11 +51,25 @@ class Funnel(Protocol):
 class Part:
     """One statement of a batch, and its result once it has travelled."""
 
-    __slots__ = ("is_begin", "is_done", "operation", "packed", "params", "result", "size", "statement", "step")
+    __slots__ = (
+        "is_begin",
+        "is_done",
+        "is_guard",
+        "operation",
+        "packed",
+        "params",
+        "result",
+        "size",
+        "statement",
+        "step",
+    )
 
-    def __init__(self, operation: str, statement: Any, params: Any, *, is_begin: bool = False) -> None:
-        """Describe an operation of a road, or what begins a transaction."""
+    def __init__(
+        self, operation: str, statement: Any, params: Any, *, is_begin: bool = False, is_guard: bool = False
+    ) -> None:
+        """Describe an operation of a road, what begins a transaction, or what leaves nothing behind in it."""
         self.is_begin = is_begin
+        self.is_guard = is_guard
         self.operation = operation
         self.statement = statement
         self.params = params
@@ -123,6 +137,15 @@ class Later:
         """As ``Transaction.execute``."""
         self._transaction.refuse_in_reader()
         return self._queued("change", statement, params)
+
+    def guard(self, statement: sa.sql.expression.Executable, /, **params: Any) -> None:
+        """Run a statement that keeps others waiting, whatever it is; a transaction with no others has changed nothing.
+
+        See ``Dialect.guard``.
+        """
+        self._transaction.refuse_in_reader()
+        operation = "fetch" if statement.is_select else "change"
+        self._transaction.queue(operation, statement, params, is_guard=True)
 
     def insert(self, table: sa.Table, given: Mapping[str, Any], *, ignore: Sequence[str] = ()) -> Pending[Row]:
         """As ``Transaction.insert``."""

@@ -133,9 +133,9 @@ class Batching:
         if self._together:
             self._send(())
 
-    def queue(self, operation: str, statement: Any, params: Any) -> Part:
+    def queue(self, operation: str, statement: Any, params: Any, *, is_guard: bool = False) -> Part:
         """Let an operation of the road wait for the next one; where nothing travels together it runs at once."""
-        part = Part(operation, statement, params)
+        part = Part(operation, statement, params, is_guard=is_guard)
         link = self._ready()
         if roads.carrier_of(link) is None:
             self._run(part)
@@ -270,7 +270,8 @@ class Batching:
         """Send statements in one trip; a connection that turns out dead at the first is replaced once."""
         link = self._ready()
         carrier = roads.carrier_of(link)
-        if carrier is None or not parts or not parts[0].packed or (len(parts) == 1 and not commit):
+        is_one = len(parts) == 1 and not commit
+        if carrier is None or not parts or not parts[0].packed or (is_one and not carrier.begins(link)):
             for part in parts:
                 self._run(part)
             return
@@ -335,6 +336,8 @@ class Batching:
 
 def _changes(part: Part) -> int:
     """Tell whether a statement that has run may have changed rows: 1 or 0."""
+    if part.is_guard:
+        return 0
     match part.operation:
         case "change":
             return int(part.result != 0)

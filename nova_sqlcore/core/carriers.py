@@ -19,6 +19,9 @@ class Carrier(Protocol):
     def limit(self, link: Any) -> int:
         """Return how many bytes may travel together."""
 
+    def begins(self, link: Any) -> bool:
+        """Tell whether ``carry`` takes along a BEGIN which would take a trip of its own else."""
+
     def carry(self, link: Any, packed: Sequence[Any], commit: bool, answers: list[Any]) -> None:
         """Run the statements, and COMMIT after them if none has failed.
 

@@ -84,7 +84,7 @@ class EngineOptions:
     #: left alone; the primary is read then
     replica_wait: float = 1
     replica_pause: float = 10
-    #: PyMySQL: let statements whose result nobody needs yet, and COMMIT, travel with the next one
+    #: PyMySQL and psycopg: let statements whose result nobody needs yet, and COMMIT, travel with the next one
     batch: bool = True
     #: log every statement
     echo: bool = False

@@ -197,11 +197,12 @@ class Transaction(Batching):
 
     def execute_many(self, statement: sa.sql.expression.Executable, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for each mapping of parameters, in as few round trips as the driver can."""
-        if self._together:
-            self._sent(self.later.execute_many(statement, rows))
-            return
         self.refuse_in_reader()
         if rows:
+            self._ready()
+        if self._together:
+            self._sent(self.later.execute_many(statement, rows))
+        elif rows:
             self._perform("change_many", statement, rows)
             self.writes += 1
 
@@ -634,6 +635,8 @@ class Transaction(Batching):
             link.begin_alone()
         else:
             link.begin(self.dialect.begin_writer)
+            carrier = roads.carrier_of(link)
+            self._together = self._together or (carrier is not None and carrier.begins(link))
         self._move(State.OPEN)
         if self._turn is not None and self._host is None:
             self.database.shared_owner = self
@@ -835,11 +838,11 @@ class CommentingTransaction(Transaction):
     __slots__ = ()
     names_calls = True
 
-    def queue(self, operation: str, statement: Any, params: Any) -> Part:
+    def queue(self, operation: str, statement: Any, params: Any, *, is_guard: bool = False) -> Part:
         """As ``Transaction.queue``."""
         token = CALLING.set(self.calling)
         try:
-            return super().queue(operation, statement, params)
+            return super().queue(operation, statement, params, is_guard=is_guard)
         finally:
             CALLING.reset(token)
 

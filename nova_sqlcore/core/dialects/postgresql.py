@@ -21,6 +21,7 @@ from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_readab
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.dialects.base import Role
     from nova_sqlcore.core.options import EngineOptions
 
@@ -152,9 +153,17 @@ class PostgreSQL(Dialect):
         """The transaction status that came with the last answer; an answer that is still to come counts too."""
         return int(connection.pgconn.transaction_status) != 0
 
+    def carrier(self, connection: Any, options: EngineOptions) -> Carrier | None:
+        """A pipeline."""
+        if not options.batch:
+            return None
+        from nova_sqlcore.core import psycopg_batch  # psycopg is an extra
+
+        return psycopg_batch.CARRIER if psycopg_batch.is_supported() else None
+
     def is_quiet(self, connection: Any) -> bool:
         """Look at libpq's socket."""
-        return bool(connection.closed) or not is_readable(connection.fileno())
+        return not connection.closed and not is_readable(connection.fileno())
 
     def is_answer(self, error: BaseException) -> bool:
         """What the server says has a SQLSTATE."""

@@ -47,7 +47,7 @@ def _none_clause(table: sa.Table, shape: Shape, read_deleted: str) -> sa.ColumnE
 def hold(transaction: Transaction, *name: Any) -> None:
     """Keep everybody else who holds this name waiting until the transaction ends.
 
-    Cost: none on sqlite, 1 statement on PostgreSQL, 2 on the MySQL family.
+    Cost: none on sqlite, 1 statement on PostgreSQL, 2 on the MySQL family; they travel with the next statement.
     Lock: the name.
     """
     guard = transaction.dialect.guard()
@@ -55,13 +55,8 @@ def hold(transaction: Transaction, *name: Any) -> None:
         return
     text = "\0".join(str(part).casefold() for part in name)
     digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-    writes = transaction.writes
     for statement in guard:
-        if statement.is_select:
-            transaction.rows(statement, guard=digest)
-        else:
-            transaction.execute(statement, guard=digest)
-    transaction.writes = writes  # of the guard nothing stays behind
+        transaction.later.guard(statement, guard=digest)
 
 
 def hold_in_cluster(transaction: Transaction, *name: Any) -> None:
