@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
-from nova_sqlcore.queries.common.clauses import arg_list, rows_in
+from nova_sqlcore.queries.common.clauses import arg_list, ask_in, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,9 +124,13 @@ def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> l
 
     Cost: 1 statement per 500 parents, none without parents.
     """
-    rows = rows_in(transaction, _row_statement(relation), "keys", keys)
-    rows.sort(key=relation.sort_key)
-    return rows
+    return sorted(rows_in(transaction, _row_statement(relation), "keys", keys), key=relation.sort_key)
+
+
+def ask(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> Callable[[], list[Row]]:
+    """Return what gives the children that ``load`` returns; the statement travels with the next one."""
+    asked = ask_in(transaction, _row_statement(relation), "keys", keys)
+    return lambda: sorted(asked(), key=relation.sort_key)
 
 
 def grouped(relation: Relation, rows: Sequence[Row]) -> dict[Any, list[Row]]:

@@ -18,7 +18,7 @@ from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nova_sqlcore.core.handles import Row, Select, Statement, Table
 
@@ -124,10 +124,17 @@ def rows_in(
     transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
 ) -> Any:
     """Run ``statement`` for all ``keys`` of its IN list ``name``, chunk by chunk, and return the rows in that order."""
-    rows: list[Any] = []
-    for chunk in chunks(keys):
-        rows += transaction.rows(statement, **{name: chunk}, **params)
-    return rows
+    if len(keys) > CHUNK:
+        return ask_in(transaction, statement, name, keys, **params)()
+    return transaction.rows(statement, **{name: keys}, **params) if keys else []
+
+
+def ask_in(
+    transaction: tx.Transaction, statement: sa.Select[Any], name: str, keys: Sequence[Any], **params: Any
+) -> Callable[[], list[Row]]:
+    """Return what gives the rows of ``rows_in``; the statements travel with the next one."""
+    asked = [transaction.later.rows(statement, **{name: chunk}, **params) for chunk in chunks(keys)]
+    return lambda: [row for pending in asked for row in pending.get()]
 
 
 @functools.lru_cache(maxsize=1024)

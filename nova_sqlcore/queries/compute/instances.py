@@ -31,7 +31,7 @@ from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
@@ -464,14 +464,19 @@ def _form_of_list(
 def _read(
     context: Context, found: Filters, form: Form, manual: list[str], **page: Any
 ) -> list[rows.InstanceWithChildren]:
+    if not (form.children or manual):
+        current(context).last()
     return _complete(context, instance_filters.fetch(current(context), form, found, **page), form, manual)
 
 
 def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[rows.InstanceWithChildren]:
     """Return the instances with all their children, and without what nobody has asked for."""
-    instance_rows.attach(current(context), fetched, form)
+    asked = instance_rows.ask(current(context), fetched, form)
     if form.only is None or manual:
         fetched = _instances_fill_metadata(context, fetched, manual_joins=manual)
+    else:
+        current(context).last()
+    instance_rows.attach(fetched, asked)
     return cast("list[rows.InstanceWithChildren]", instance_rows.trim(fetched, form, manual))
 
 
@@ -502,7 +507,7 @@ def _instance_get_all_query(
         values["project_id"] = context.project_id
     found = _visible(context, **values)
     fetched = instance_filters.fetch(current(context), form, found)
-    instance_rows.attach(current(context), fetched, form)
+    instance_rows.attach(fetched, instance_rows.ask(current(context), fetched, form))
     return fetched
 
 
@@ -516,34 +521,33 @@ def _instances_fill_metadata(
     manual = instance_rows.METADATA if manual_joins is None else manual_joins
     filled: list[Row] = [{**instance, "metadata": [], "system_metadata": []} for instance in instances]
     uuids = [instance["uuid"] for instance in instances]
-    if uuids and "metadata" in manual:
-        instance_rows.put(filled, "metadata", _instance_metadata_get_multi(context, uuids))
-    if uuids and "system_metadata" in manual:
-        instance_rows.put(filled, "system_metadata", _instance_system_metadata_get_multi(context, uuids))
-    if "pci_devices" in manual:
-        instance_rows.put(filled, "pci_devices", _instance_pcidevs_get_multi(context, uuids))
+    asked = {join: _ask_children(context, uuids, join) for join in _MANUAL if join in manual}
+    current(context).last()
+    instance_rows.attach(filled, asked)
     return filled
 
 
 def _instance_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the visible rows of user metadata of these instances, by id."""
-    return _children_of(context, instance_uuids, "metadata", context.read_deleted)
+    return _ask_children(context, instance_uuids, "metadata")()
 
 
 def _instance_system_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the rows of system metadata of these instances, soft-deleted ones too, by id."""
-    return _children_of(context, instance_uuids, "system_metadata", "yes")
+    return _ask_children(context, instance_uuids, "system_metadata")()
 
 
 def _instance_pcidevs_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the visible PCI devices that are allocated to these instances, by id."""
-    return _children_of(context, instance_uuids, "pci_devices", context.read_deleted, True)
+    return _ask_children(context, instance_uuids, "pci_devices")()
 
 
-def _children_of(context: Context, instance_uuids: Sequence[str], *relation: Any) -> list[Row]:
+def _ask_children(context: Context, instance_uuids: Sequence[str], join: str) -> Callable[[], list[Row]]:
     if not instance_uuids:
-        return []
-    return children.load(current(context), instance_rows.relation(*relation), instance_uuids)
+        return list
+    read_deleted = "yes" if join == "system_metadata" else context.read_deleted
+    relation = instance_rows.relation(join, read_deleted, join == "pci_devices")
+    return children.ask(current(context), relation, instance_uuids)
 
 
 # -- what other nouns ask of instances --------------------------------------------------------------------------------

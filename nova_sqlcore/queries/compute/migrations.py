@@ -211,8 +211,9 @@ def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
     for instance in found:
         instance_rows.named(instance)
     uuids = list(dict.fromkeys(instance["uuid"] for instance in found))
-    items = children.load(transaction, instance_rows.relation("system_metadata"), uuids)
-    instance_rows.put(found, "system_metadata", items)
+    items = children.ask(transaction, instance_rows.relation("system_metadata"), uuids)
+    transaction.last()
+    instance_rows.put(found, "system_metadata", items())
 
 
 @tx.reader.allow_async

@@ -38,13 +38,16 @@ from nova_sqlcore.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.transaction import Transaction
 
+
+#: What gives the children of each join, once they are there.
+Asked = dict[str, "Callable[[], list[Row]]"]
 
 #: The columns of an instance, in a row's order; ``name`` comes on top.
 COLUMNS: Final = tuple(column.name for column in row_columns(t))
@@ -265,14 +268,20 @@ def relation(join: str, read_deleted: str = "no", only_allocated: bool = False) 
     return _groups(with_rules=join == "security_groups.rules")
 
 
-def attach(transaction: Transaction, rows: Sequence[Row], form: Form) -> None:
-    """Read the children of many instances, one statement per kind, and put them into their rows.
+def ask(transaction: Transaction, rows: Sequence[Row], form: Form) -> Asked:
+    """Ask for the children of many instances, one statement per kind; they travel with the next one.
 
     Metadata is left to the caller: which of it shows depends on the function. PCI devices come in any status.
     """
-    for join in form.children:
-        if rows and join not in METADATA:
-            put(rows, join, children.load(transaction, relation(join), [row["uuid"] for row in rows]))
+    uuids = [row["uuid"] for row in rows]
+    joins = [join for join in form.children if uuids and join not in METADATA]
+    return {join: children.ask(transaction, relation(join), uuids) for join in joins}
+
+
+def attach(rows: Iterable[Row], asked: Asked) -> None:
+    """Put the children that have been asked for into the rows of their instances."""
+    for join, found in asked.items():
+        put(rows, join, found())
 
 
 def put(rows: Iterable[Row], join: str, found: Sequence[Row]) -> None:

@@ -115,8 +115,10 @@ def attach(transaction: Transaction, groups: Sequence[Any], wanted: Joins) -> No
     Cost: 1 statement for rules, 1 for instances, 1 for the system metadata of these; none without groups.
     """
     ids = list(dict.fromkeys(group["id"] for group in groups))
-    for name, relation in _relations(wanted).items():
-        found = children.grouped(relation, children.load(transaction, relation, ids))
+    relations = _relations(wanted)
+    asked = {name: children.ask(transaction, relation, ids) for name, relation in relations.items()}
+    for name, relation in relations.items():
+        found = children.grouped(relation, asked[name]())
         for group in groups:
             group[name] = found.get(group["id"], [])
         if name == "instances" and wanted.system_metadata:

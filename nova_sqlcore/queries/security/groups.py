@@ -159,7 +159,7 @@ def security_group_in_use(context: Context, group_id: int) -> bool:
 
 
 def _with_rules(context: Context, groups: Sequence[rows.SecurityGroup]) -> list[rows.SecurityGroupWithChildren]:
-    security_group_rows.attach(current(context), groups, _RULES)
+    security_group_rows.attach(current(context).last(), groups, _RULES)
     return cast("list[rows.SecurityGroupWithChildren]", groups)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import strategies
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core.batches import Pending
 from nova_sqlcore.core.transaction import Transaction
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.compute import instances, rows as instance_rows
@@ -478,14 +479,17 @@ def test_rows_fetched_are_a_sum_and_not_a_product(
     for _ in range(3):
         group(row, rules=[{"cidr": f"10.{n}.0.0/16"} for n in range(5)])
     fetched: list[int] = []
-    rows = Transaction.rows
 
-    def counted(self: Transaction, *args: Any, **params: Any) -> list[Row]:
-        found = rows(self, *args, **params)
-        fetched.append(len(found))
-        return found
+    def counting(method: Any) -> Any:
+        def counted(self: Any, *args: Any, **params: Any) -> list[Row]:
+            found: list[Row] = method(self, *args, **params)
+            fetched.append(len(found))
+            return found
 
-    monkeypatch.setattr(Transaction, "rows", counted)
+        return counted
+
+    monkeypatch.setattr(Transaction, "rows", counting(Transaction.rows))
+    monkeypatch.setattr(Pending, "get", counting(Pending.get))
     single = instances.instance_get(admin, row["id"], [*LISTS, "tags"])
     assert fetched == [1]
     assert [len(single[key]) for key in ("metadata", "system_metadata", "tags")] == [10, 30, 3]
