@@ -17,6 +17,8 @@ from nova_sqlcore import tx
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import sqlalchemy as sa
+
     from tests.plugins.backend import Backend
 
     Trips = Callable[..., int]
@@ -94,19 +96,28 @@ class Wire:
                 end.close()
 
 
+@contextlib.contextmanager
+def led_by(url: sa.URL) -> Iterator[tuple[Wire, sa.URL]]:
+    """Put a proxy before the server of ``url``, and give it with the address that leads by way of it."""
+    assert url.host is not None
+    assert url.port is not None
+    proxy = Wire(url.host, url.port)
+    try:
+        yield proxy, url.set(host="127.0.0.1", port=proxy.port)
+    finally:
+        proxy.close()
+
+
 @pytest.fixture
 def wire(backend: Backend) -> Iterator[Wire]:
     """Lead the library to its server by way of a proxy."""
-    assert backend.url.host is not None
-    assert backend.url.port is not None
-    proxy = Wire(backend.url.host, backend.url.port)
-    tx.close()
-    tx.configure(backend.url.set(host="127.0.0.1", port=proxy.port))
-    try:
-        yield proxy
-    finally:
+    with led_by(backend.url) as (proxy, url):
         tx.close()
-        proxy.close()
+        tx.configure(url)
+        try:
+            yield proxy
+        finally:
+            tx.close()
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 """What every function sends, taken down as the recorded calls run: the command ``nova-sqlcore sql`` shows it.
 
-``make statements`` runs this as a program on private servers and writes the data that the package ships;
-``test_trace`` holds the data against what is sent today.
+``make statements`` runs this as a program on private servers and writes the data that the package ships, and the round
+trips of every function to ``tests/data/round_trips.txt``; ``test_trace`` holds both against what is sent today.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from nova_sqlcore.cli.recorded import DATA
 from nova_sqlcore.schema import migrations
 from tests import servers
 from tests.plugins.clock import FrozenClock
+from tests.plugins.wire import led_by
 from tests.recorded import replay
 from tests.recorded.replay import Replay, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.plugins.wire import Wire
 
 #: Calls whose recorded answer is an accident of the recording, though nothing there says so.
 ACCIDENTS = {
@@ -47,13 +50,17 @@ _BEGINNINGS: Final = ("BEGIN", "START TRANSACTION")
 _NAME_OF_SAVEPOINT: Final = re.compile(r"(?<=SAVEPOINT )nova_\w+")
 #: (the texts of the statements of a call) by function, in the order in which they first came
 Sequences = dict[str, dict[tuple[str, ...], dict[str, Any]]]
+Trips = dict[str, set[int]]
 
 
 class Recorder:
     """Takes down the statements of calls; a function's calls are told apart by what they send."""
 
-    def __init__(self, *, with_values: bool = False) -> None:
+    def __init__(self, *, with_values: bool = False, wire: Wire | None = None) -> None:
         self.found: Sequences = {}
+        #: how many round trips the calls of each function take
+        self.trips: Trips = {}
+        self._wire = wire
         self._with_values = with_values
         self._sent: list[tuple[str, str, Any]] = []
         self._executed: tuple[str, Any] | None = None
@@ -88,7 +95,10 @@ class Recorder:
     def call(self, function: str, arguments: str, call: Callable[[], BaseException | None]) -> None:
         """Make a call, which returns its error, and take down what it sends."""
         self._sent.clear()
+        before = self._wire.trips if self._wire else 0
         error = call()
+        if self._wire:
+            self.trips.setdefault(function, set()).add(self._wire.trips - before)
         key = tuple(text for text, _, _ in self._sent)
         calls = self.found.setdefault(function, {})
         if key in calls:
@@ -220,6 +230,52 @@ def shipped(server: str) -> dict[str, list[list[str]]]:
     }
 
 
+ROUND_TRIPS = replay.DATA / "round_trips.txt"
+
+
+def written_trips() -> dict[str, Trips]:
+    """Return the round trips of each function that the file tells, by server."""
+    head, *lines = ROUND_TRIPS.read_text().splitlines()
+    rows = [line.split() for line in lines]
+    return {
+        server: {row[0]: {int(number) for number in row[place].split(",")} for row in rows if row[place] != "-"}
+        for place, server in enumerate(head.split()[1:], start=1)
+    }
+
+
+def write_trips(trips: dict[str, Trips]) -> None:
+    """Write the file: a line for each function, and in it, for each server, all that its calls have taken."""
+    names = sorted(set().union(*trips.values()))
+    table = [["function", *trips]]
+    table += [
+        [name, *(",".join(map(str, sorted(found.get(name, ())))) or "-" for found in trips.values())] for name in names
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+    ROUND_TRIPS.write_text("".join(f"{line}\n" for line in lines))
+
+
+@contextlib.contextmanager
+def counted(url: sa.URL) -> Iterator[tuple[Recorder, sa.URL]]:
+    """Give a recorder, and an address by way of which it counts round trips; sqlite has none.
+
+    psycopg prepares nothing meanwhile: what comes for the first time would take a trip more.
+    """
+    if url.get_backend_name() == "sqlite":
+        yield Recorder(), url
+        return
+    with led_by(url) as (wire, way):
+        yield Recorder(wire=wire), way
+
+
+def connect(url: sa.URL) -> None:
+    """Use a database from now on, with connections that are there before anything is counted."""
+    tx.close()
+    tx.configure(url, prepare_threshold=None)
+    for link in (tx.main.link_reader(), tx.main.link_writer()):
+        tx.main.take_back(link)
+
+
 def signatures() -> set[str]:
     """Return the names of the 305 functions."""
     return set(json.loads((replay.DATA / "signatures.json").read_text()))
@@ -230,18 +286,22 @@ def _record(family: str, url: sa.URL, recorder: Recorder) -> None:
     clock.utcnow = frozen
     uuid.uuid4 = lambda: uuid.UUID(int=numbers.getrandbits(128), version=4)  # so that every run ships the same
     migrations.migrate(url)
-    tx.configure(url)
+    connect(url)
     wrong = [number for number, _ in record(recorder, Replay(api, family, frozen), records("trace.jsonl.gz"))]
     tx.close()
     assert not {*wrong} - ACCIDENTS, wrong
 
 
-def _make(name: str, server: str, new_database: Callable[[], contextlib.AbstractContextManager[sa.URL]]) -> None:
-    """Record twice: the statements as users send them, and their values on SQLAlchemy's road, which knows them."""
-    users, valued = Recorder(), Recorder(with_values=True)
-    for recorder in (users, valued):
-        with new_database() as url:
-            _record(url.get_backend_name(), url, recorder)
+def _make(name: str, server: str, new_database: Callable[[], contextlib.AbstractContextManager[sa.URL]]) -> Trips:
+    """Record twice: the statements as users send them, and their values on SQLAlchemy's road, which knows them.
+
+    Return the round trips.
+    """
+    with new_database() as url, counted(url) as (users, way):
+        _record(url.get_backend_name(), way, users)
+    valued = Recorder(with_values=True)
+    with new_database() as url:
+        _record(url.get_backend_name(), url, valued)
     values = {
         form: one
         for calls in valued.found.values()
@@ -254,6 +314,7 @@ def _make(name: str, server: str, new_database: Callable[[], contextlib.Abstract
     content = json.dumps(document(users.found, server), separators=(",", ":"), ensure_ascii=False)
     (DATA / f"{name}.json.gz").write_bytes(gzip.compress(content.encode(), mtime=0))
     print(f"{name}: {len(content) // 1024} KiB")
+    return users.trips
 
 
 @contextlib.contextmanager
@@ -272,8 +333,8 @@ def main() -> None:
     """Write the data of every server."""
     _make("sqlite", f"sqlite {sqlite3.sqlite_version}", _file)
     with servers.running(*servers.PRODUCTS) as up:
-        for name, server in up.items():
-            _make(name, server.version, functools.partial(_database, server))
+        makers = {name: functools.partial(_database, server) for name, server in up.items()}
+        write_trips({name: _make(name, up[name].version, maker) for name, maker in makers.items()})
 
 
 if __name__ == "__main__":

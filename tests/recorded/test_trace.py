@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The calls that the reference was recorded with give its answers, and send what the package says of them."""
+"""The calls that the reference was recorded with: their answers, and what they send in how many round trips."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_
     """1,033 calls of all functions, with successes and failures, on a database with nothing but the seeded flavors."""
     with backend.new_database() as url:
         migrations.migrate(url)
-        tx.close()
-        tx.configure(url)
-        try:
-            recorder = statements.Recorder()
-            answers = statements.record(recorder, Replay(api, backend.family, frozen_clock), records("trace.jsonl.gz"))
-        finally:
-            tx.close()
-            tx.configure(backend.url)
+        with statements.counted(url) as (recorder, way):
+            statements.connect(way)
+            try:
+                runner = Replay(api, backend.family, frozen_clock)
+                answers = statements.record(recorder, runner, records("trace.jsonl.gz"))
+            finally:
+                tx.close()
+                tx.configure(backend.url)
     wrong = [why for number, why in answers if number not in statements.ACCIDENTS]
     assert not wrong, f"{len(wrong)} calls differ:\n" + "\n".join(wrong)
-    # one run for both: it takes a while
+    # one run for all: it takes a while
     sent, shipped = statements.sent(recorder.found), statements.shipped(backend.name)
     changed = sorted(name for name in shipped.keys() | sent.keys() if shipped.get(name) != sent.get(name))
     assert not changed, f"other statements than nova-sqlcore sql shows; run make statements: {', '.join(changed)}"
+    trips = statements.written_trips().get(backend.name, {})
+    other = {name: (trips.get(name), taken) for name, taken in recorder.trips.items() if trips.get(name) != taken}
+    assert not other, f"other round trips, (written, taken); run make statements: {other}"
