@@ -156,6 +156,13 @@ class Batching:
             return [self.queue("change_many", statement, portion) for portion in self.portions(rows)]
         return [self.queue("change", statement, row) for row in rows]
 
+    def _goes_row_by_row(self, statement: Any) -> bool:
+        """Tell whether the driver would take a trip for each row, or for BEGIN, where a carrier takes one for all."""
+        link = self._ready()
+        if roads.carrier_of(link) is None:
+            return False
+        return link.begins or not (link.dialect.rows_travel_together or link.cache.get(statement).takes_rows)
+
     def portions(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """Yield complete rows in lists, each for an INSERT of its own."""
         if rows:
@@ -271,7 +278,7 @@ class Batching:
         link = self._ready()
         carrier = roads.carrier_of(link)
         is_one = len(parts) == 1 and not commit
-        if carrier is None or not parts or not parts[0].packed or (is_one and not carrier.begins(link)):
+        if carrier is None or not parts or not parts[0].packed or (is_one and not link.begins):
             for part in parts:
                 self._run(part)
             return

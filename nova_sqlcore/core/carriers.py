@@ -19,11 +19,8 @@ class Carrier(Protocol):
     def limit(self, link: Any) -> int:
         """Return how many bytes may travel together."""
 
-    def begins(self, link: Any) -> bool:
-        """Tell whether ``carry`` takes along a BEGIN which would take a trip of its own else."""
-
     def carry(self, link: Any, packed: Sequence[Any], commit: bool, answers: list[Any]) -> None:
-        """Run the statements, and COMMIT after them if none has failed.
+        """Run the statements, and COMMIT after them if none has failed; a BEGIN that the driver would send goes along.
 
         To ``answers`` comes for each statement what has a cursor's ``rowcount``, ``lastrowid``, ``description``,
         ``fetchone`` and ``fetchall``; the first one without an answer is the one that has failed.

@@ -24,6 +24,8 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
+from nova_sqlcore.core.dialects.base import SETTINGS
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -87,11 +89,6 @@ class PipelineCarrier:
         """Return a number that is the same for every server: none has a limit."""
         return _MOST
 
-    def begins(self, link: Any) -> bool:
-        """Tell whether psycopg would send BEGIN by itself, before the next statement."""
-        connection = link.raw
-        return not connection.autocommit and connection.pgconn.transaction_status == _IDLE
-
     def carry(self, link: Any, packed: Sequence[PostgresQuery], commit: bool, answers: list[Any]) -> None:
         """Send the statements and read their results.
 
@@ -103,8 +100,10 @@ class PipelineCarrier:
             connection.wait(connection._prepared.maintain_gen(connection))
         exchange = _Exchange(link.cursor, answers)
         connection.pgconn.enter_pipeline_mode()
-        if self.begins(link):
+        if not connection.autocommit and connection.pgconn.transaction_status == _IDLE:
             exchange.send_command(connection._get_tx_start_command())
+            if (settings := getattr(connection, SETTINGS, None)) is not None:
+                exchange.send_command(settings)
         for query in packed:
             exchange.send(query)
         if commit:

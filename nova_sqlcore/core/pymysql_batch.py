@@ -73,10 +73,6 @@ class TextCarrier:
         packet: int = link.connection.info.get(PACKET, _MOST)
         return min(packet, _MOST) - _BESIDE
 
-    def begins(self, link: Any) -> bool:
-        """The server begins with the first statement, unasked."""
-        return False
-
     def carry(self, link: Any, packed: Sequence[bytes], commit: bool, answers: list[Any]) -> None:
         """Send the statements and read their results.
 

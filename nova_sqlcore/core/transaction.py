@@ -198,9 +198,7 @@ class Transaction(Batching):
     def execute_many(self, statement: sa.sql.expression.Executable, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for each mapping of parameters, in as few round trips as the driver can."""
         self.refuse_in_reader()
-        if rows:
-            self._ready()
-        if self._together:
+        if self._together or (rows and self._goes_row_by_row(statement)):
             self._sent(self.later.execute_many(statement, rows))
         elif rows:
             self._perform("change_many", statement, rows)
@@ -635,8 +633,8 @@ class Transaction(Batching):
             link.begin_alone()
         else:
             link.begin(self.dialect.begin_writer)
-            carrier = roads.carrier_of(link)
-            self._together = self._together or (carrier is not None and carrier.begins(link))
+            if link.begins and roads.carrier_of(link) is not None:
+                self._together = True
         self._move(State.OPEN)
         if self._turn is not None and self._host is None:
             self.database.shared_owner = self

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -137,14 +138,18 @@ def test_a_statement_that_runs_too_long_ends_them_all(backend: Backend, options:
 
 
 def test_an_answer_that_does_not_come_leaves_it_open(backend: Backend, options: Any) -> None:
+    """The server has all of it, COMMIT too, and goes on."""
     options(read_timeout=0.2)
     names()
     with pytest.raises(exceptions.DBCommitUncertain), tx.writer(C) as t:
-        t.later.rows(_SLEEP)
-        t.last().insert(T, {"file_name": "b"})
+        t.later.rows(sa.text("SELECT pg_sleep(0.5)"))
+        t.last().insert(T, {"file_name": "a"})
     raw = raw_connection()
     assert raw.pgconn.pipeline_status == psycopg.pq.PipelineStatus.OFF
-    store("c")
+    deadline = time.monotonic() + 10
+    while not names() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert names() == ["a"]
 
 
 def test_a_failing_commit_is_its_own_error(backend: Backend) -> None:

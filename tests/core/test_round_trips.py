@@ -108,8 +108,7 @@ def test_a_block_that_rolls_back_and_one_for_each_row(admin: RequestContext, tri
     end = tx.observe(seen.append)
     taken = trips(block)
     end()
-    # MySQL: three UPDATEs, ROLLBACK; PostgreSQL: BEGIN and all UPDATEs, ROLLBACK
-    assert seen[-1].round_trips == taken == (4 if backend.family == "mysql" else 2)
+    assert seen[-1].round_trips == 2 <= taken  # BEGIN and all UPDATEs, ROLLBACK; psycopg forgets what it has prepared
 
 
 def test_a_call_that_is_refused_and_one_that_needs_no_server(admin: RequestContext, trips: Trips) -> None:

@@ -26,6 +26,8 @@ Role = Literal["writer", "reader"]
 ID_STEP: Final = "nova_sqlcore.id_step"
 #: And how many bytes it takes in one packet.
 PACKET: Final = "nova_sqlcore.packet"
+#: The attribute of psycopg's connection with the statement that sets a transaction up, if each needs that.
+SETTINGS: Final = "nova_sqlcore_settings"
 
 Insert = TypeVar("Insert", bound=sa.Insert)
 AnySelect = TypeVar("AnySelect", bound=sa.Select[Any])

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_readable
+from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -301,6 +301,7 @@ def _set_in_each_transaction(connection: Any, settings: Mapping[str, str]) -> No
                 raise errors.error_from_result(result)
 
     connection._start_query = start_query
+    setattr(connection, SETTINGS, setting)
     connection.prepare_threshold = None
 
 
