@@ -24,8 +24,12 @@ from nova_sqlcore.core.connections import parse_url, tool_engine, translated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What functions send; neither DDL, nor what drivers ask for by themselves.
-_OF_FUNCTIONS: Final = re.compile(r"[\s(]*(?:SELECT(?! *@@)|INSERT|UPDATE|DELETE|WITH|REPLACE)\b", re.IGNORECASE)
+#: What drivers ask for by themselves.
+_ASKED: Final = r"""[\s`"]*(?:@@|(?:pg_catalog[\s`".]*)?(?:version|schema|current_schema|pg_backend_pid)[\s`"]*\()"""
+#: What functions send; neither that nor DDL.
+_OF_FUNCTIONS: Final = re.compile(
+    rf"[\s(]*(?:SELECT\b(?!{_ASKED})|(?:INSERT|UPDATE|DELETE|WITH|REPLACE)\b)", re.IGNORECASE
+)
 #: Letters of a statement that stand in a table, and functions that are named there.
 _SHOWN, _NAMED = 90, 3
 
@@ -144,6 +148,7 @@ _STEPS: Final = tuple(
         (r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", "?"),
         (r"(?<!\bis )(?<!\bnot )\bnull\b", "?"),
         (r"\s+", ""),
+        (r";$", ""),  # MariaDB leaves it behind where others travel with the statement
         (r"\(\?(?:,\?)*\)|\(\.\.\.\)", "(?)"),
         (r"(?:\(\?\),)+\(\?\)", "(?)"),
     )

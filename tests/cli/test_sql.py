@@ -16,6 +16,7 @@ from nova_sqlcore import get_admin_context, tx
 from nova_sqlcore.cli import recorded, slow
 from nova_sqlcore.cli.app import app
 from nova_sqlcore.queries.hosts.services import service_create, service_update
+from tests import servers
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend
@@ -105,9 +106,11 @@ def test_sqlite_has_no_statistics(backend: Backend) -> None:
     assert "observe_statements" in result.stderr
 
 
-@pytest.mark.only_on("mysql", why="the servers of the tests run without performance_schema")
-def test_statistics_that_are_off(backend: Backend) -> None:
-    result = run("--slow", backend.url.render_as_string(hide_password=False))
+@pytest.mark.only_on("mariadb", why="of both products the same is asked")
+@pytest.mark.usefixtures("backend")
+def test_statistics_that_are_off() -> None:
+    with servers.PRODUCTS["mariadb"](None, performance_schema="OFF") as server:
+        result = run("--slow", server.create_database("nova").render_as_string(hide_password=False))
     assert result.exit_code == 1
     assert "performance_schema=ON" in result.stderr
 
@@ -129,27 +132,44 @@ def busy(url: sa.URL) -> list[dict[str, object]]:
 
 
 def of_function(told: list[dict[str, object]], name: str) -> int:
-    return sum(int(str(one["calls"])) for one in told if name in str(one["functions"]))
+    return sum(int(str(one["calls"])) for one in told if f"'{name}'" in str(one["functions"]))
 
 
-@pytest.mark.only_on("postgresql", why="pg_stat_statements")
-def test_statements_of_postgresql_have_their_functions(backend: Backend) -> None:
-    url = backend.url.render_as_string(hide_password=False)
+@pytest.mark.only_on("postgresql", why="its statistics are an extension of each database")
+def test_an_extension_that_is_missing(backend: Backend) -> None:
     with sa.create_engine(backend.url, poolclass=sa.NullPool).begin() as connection:
         connection.exec_driver_sql("DROP EXTENSION IF EXISTS pg_stat_statements")
-    result = run("--slow", url)
+    result = run("--slow", backend.url.render_as_string(hide_password=False))
     assert result.exit_code == 1
-    assert "pg_stat_statements" in result.stderr
+    assert "CREATE EXTENSION pg_stat_statements" in result.stderr
+
+
+#: Whether the server keeps statistics, and what begins them anew: the tests before have sent a lot.
+KEPT = {
+    "mysql": ("SELECT @@performance_schema", "TRUNCATE performance_schema.events_statements_summary_by_digest"),
+    "postgresql": (
+        "SELECT setting LIKE '%%pg_stat_statements%%' FROM pg_settings WHERE name = 'shared_preload_libraries'",
+        "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset(0, oid, 0)"
+        " FROM pg_database WHERE datname = current_database()",
+    ),
+}
+
+
+@pytest.mark.only_on("mysql", "postgresql", why="sqlite keeps no statistics")
+def test_statements_of_servers_have_their_functions(backend: Backend) -> None:
+    is_kept, reset = KEPT[backend.family]
     with sa.create_engine(backend.url, poolclass=sa.NullPool).begin() as connection:
-        if "pg_stat_statements" not in str(connection.exec_driver_sql("SHOW shared_preload_libraries").scalar()):
-            assert "shared_preload_libraries" in result.stderr
+        if not connection.exec_driver_sql(is_kept).scalar():  # somebody else's server, named in the environment
+            result = run("--slow", backend.url.render_as_string(hide_password=False))
+            assert result.exit_code == 1
+            assert "the server keeps no statistics of statements" in result.stderr
             return
-        connection.exec_driver_sql("CREATE EXTENSION pg_stat_statements")
-        here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
-        connection.exec_driver_sql(f"SELECT pg_stat_statements_reset(0, {here}, 0)")  # what the tests before have sent
+        connection.exec_driver_sql(reset)
     told = busy(backend.url)
     assert of_function(told, "service_update") >= 5
     assert of_function(told, "service_create") >= 1
+    assert all(float(str(one["seconds"])) > 0 for one in told)
+    assert not [one for one in told if not one["functions"] and "services" in str(one["text"])]
 
 
 @pytest.mark.parametrize(
