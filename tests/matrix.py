@@ -62,10 +62,13 @@ _OF_PYMYSQL: Final = (
     "--deselect=tests/core/test_retry.py::test_attempts_meets_a_conflict_at_the_commit",
 )
 
+#: The tests of TLS take every driver that is installed.
+_OF_MYSQLCLIENT: Final = (*_OF_PYMYSQL, "tests/proxies/test_tls.py")
+
 ENTRIES: Final = (
     Entry("mariadb-newest", ("mariadb",), suite="unstable"),
     Entry("postgresql-newest", ("postgresql",), suite="unstable"),
-    Entry("mysqlclient", ("mariadb", "mysql"), "", "", ("mysqlclient>=2.2,<3",), "mysql+mysqldb", _OF_PYMYSQL),
+    Entry("mysqlclient", ("mariadb", "mysql"), "", "", ("mysqlclient>=2.2,<3",), "mysql+mysqldb", _OF_MYSQLCLIENT),
     *(Entry(f"python-{version}", ("sqlite", "postgresql"), python=version) for version in ("3.12", "3.13", "3.14")),
     Entry("sqlalchemy-newest", ("sqlite", "mariadb", "postgresql"), packages=("--pre", "--upgrade", "sqlalchemy>=2.1")),
 )

@@ -490,7 +490,7 @@ def parse_url(connection: str | sa.URL) -> sa.URL:
         raise exceptions.DBError(
             f"the driver for {url.drivername}:// is not installed: pip install 'nova-sqlcore[{extra}]'"
         ) from error
-    return url
+    return family.spelled(url)
 
 
 def _without_password_argument(url: sa.URL) -> sa.URL:
@@ -602,6 +602,15 @@ def translated(dialect: dialects.Dialect, engine: sa.Engine | None = None) -> It
         yield
     except sa.exc.DBAPIError as error:
         raise dialect.translate(error.orig or error, engine.url if engine else None) from error
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise exceptions.DBError(f"the URL has an argument that its driver does not know: {error}") from error
+    except OSError as error:
+        if isinstance(error, TimeoutError):  # of a signal handler; a driver has a class of its own
+            raise
+        # a file of TLS, which the driver reads by itself
+        raise dialect.translate(error, engine.url if engine else None) from error
     except sa.exc.TimeoutError as error:
         raise _exhausted(engine, error) from error
 

@@ -14,9 +14,11 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.plugins.backend import Backend
 
@@ -266,3 +268,52 @@ def test_what_may_have_changed_something(database: Make) -> None:
     with scope(get_admin_context()) as t:
         assert t.connection is not None
         assert t.changed
+
+
+class TestTlsArguments:
+    """The drivers take what a URL says of TLS as they like; here without a server."""
+
+    @pytest.mark.parametrize("argument", ["ssl_ca", "ssl_cert"])
+    @pytest.mark.parametrize("content", [None, "not a certificate"])
+    def test_a_file_that_can_not_be_used_is_named(self, argument: str, content: str | None, tmp_path: Path) -> None:
+        path = tmp_path / "a.pem"
+        if content:
+            path.write_text(content)
+        database = tx.Database()
+        database.configure(f"{_NOWHERE}?{argument}={path}")
+        with pytest.raises(exceptions.DBConnectionError, match=r"a\.pem"):
+            used(database.reader)
+
+    @pytest.mark.parametrize(
+        ("given", "spelled"),
+        [
+            ("mysql+pymysql://db/n?ssl_disabled=1", "mysql+pymysql://db/n?ssl_disabled=1"),
+            ("mysql+pymysql://db/n?ssl_disabled=0", "mysql+pymysql://db/n"),
+            ("mysql+pymysql://db/n?ssl_verify_identity=no&ssl_ca=a", "mysql+pymysql://db/n?ssl_ca=a"),
+            ("mysql+pymysql://db/n?ssl_verify_identity=Yes", "mysql+pymysql://db/n?ssl_verify_identity=Yes"),
+            (
+                "mysql+pymysql://db/n?ssl_ca=a&ssl_verify_identity=1",
+                "mysql+pymysql://db/n?ssl_ca=a&ssl_check_hostname=true",
+            ),
+            (
+                "mysql+mysqldb://db/n?ssl_ca=a&ssl_verify_identity=1",
+                "mysql+mysqldb://db/n?ssl_ca=a&ssl_mode=VERIFY_IDENTITY",
+            ),
+            ("mysql+mysqldb://db/n?ssl_disabled=1", "mysql+mysqldb://db/n?ssl_mode=DISABLED"),
+            ("mysql+mysqldb://db/n?ssl_disabled=false&ssl_ca=a", "mysql+mysqldb://db/n?ssl_ca=a"),
+        ],
+    )
+    def test_words_for_true_and_false(self, given: str, spelled: str) -> None:
+        url = sa.make_url(given)
+        assert str(dialects.family(url).spelled(url)) == spelled
+
+    def test_an_argument_that_the_driver_does_not_know(self) -> None:
+        database = tx.Database()
+        database.configure(f"{_NOWHERE}?ssl_mode=REQUIRED")  # mysqlclient's
+        with pytest.raises(exceptions.DBError, match="ssl_mode"):
+            used(database.reader)
+
+    @pytest.mark.parametrize("word", ["maybe", "1&ssl_disabled=0"])
+    def test_other_words(self, word: str) -> None:
+        with pytest.raises(exceptions.DBError, match="ssl_disabled"):
+            tx.Database().configure(f"mysql+pymysql://db/n?ssl_disabled={word}")

@@ -93,7 +93,7 @@ class Program(Running):
         Raises: ServerError(text). MissingServer(text).
         """
         self._require()
-        self._user = _user(self.account)
+        self._user = account(self.account)
         self.directory = new_directory(self._user)
         try:
             self._initialise()
@@ -361,7 +361,7 @@ def _scratch() -> Path:
     return Path(tempfile.gettempdir())
 
 
-def _user(preferred: str) -> str:
+def account(preferred: str) -> str:
     """Return the account to run a server under: none but our own unless we are root, whom servers refuse."""
     if os.geteuid() != 0:
         return ""

@@ -89,6 +89,13 @@ class Dialect:
     #: compiles statements in place of SQLAlchemy's own compiler
     statement_compiler: ClassVar[type[sa.sql.compiler.SQLCompiler] | None] = None
 
+    def spelled(self, url: sa.URL) -> sa.URL:
+        """Return the URL with its arguments as the driver understands them.
+
+        Raises: DBError for one that makes no sense.
+        """
+        return url
+
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Return the driver's own arguments for a new connection."""
         return {}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -76,6 +77,11 @@ _KINDS: dict[int, type[exceptions.DBError]] = {
 _BROKEN: tuple[str, ...] = ("packet sequence number wrong", "already closed", "connection was killed")
 
 
+#: Arguments of a URL that are true or false, and what mysqlclient calls them.
+_TLS_MODES: Final = {"ssl_verify_identity": "VERIFY_IDENTITY", "ssl_disabled": "DISABLED"}
+#: Those that name files.
+_TLS_FILES: Final = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key")
+
 #: A column is compared with text that its charset lacks.
 _MIXED: Final = frozenset({1267, 1270, 1271, 3854})
 
@@ -97,6 +103,25 @@ class MySQL(Dialect):
         r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "
         r"FOREIGN KEY \(.(?P<key>[^`]+).\) REFERENCES .(?P<parent>\w+)."
     )
+
+    def spelled(self, url: sa.URL) -> sa.URL:
+        """Let one spelling serve for both drivers, and words for false say false.
+
+        PyMySQL takes any text for true, and so no TLS at all for ``ssl_disabled=false``; and what it is told about the
+        identity makes it forget the CA of a URL. To mysqlclient both are words of ``ssl_mode``.
+        """
+        query = dict(url.query)
+        for name, mode in _TLS_MODES.items():
+            given = query.pop(name, None)
+            if given is None or not _is_true(name, given):
+                continue
+            if url.get_driver_name() == "mysqldb":
+                query["ssl_mode"] = mode
+            elif mode == "VERIFY_IDENTITY" and "ssl_ca" in query:
+                query["ssl_check_hostname"] = "true"
+            else:
+                query[name] = given
+        return url.set(query=query)
 
     def connect_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
         """Put reading connections into autocommit mode, and limit how long the driver waits.
@@ -290,6 +315,8 @@ class MySQL(Dialect):
 
         Raises: InvalidInput(reason) for a pattern that the server gives up; the statement alone is lost.
         """
+        if isinstance(error, OSError):
+            return _tls_error(error, url)
         args = error.args
         number = args[0] if args and isinstance(args[0], int) else None
         text = str(args[1]) if len(args) > 1 else str(error)
@@ -378,6 +405,22 @@ def _by_bytes(element: Exact, compiler: Any, **options: Any) -> str:
     right = element.right if isinstance(element.right, sa.BindParameter) else in_bytes(element.right)
     exact: str = compiler.visit_binary(sa.BinaryExpression(in_bytes(element.left), right, element.operator), **options)
     return f"({plain(element, compiler, **options)} AND {exact})" if element.looks_for_equals else exact
+
+
+def _tls_error(error: OSError, url: sa.URL | None) -> exceptions.DBConnectionError:
+    """Return the error of a file that PyMySQL could not use; Python does not say which."""
+    failure = exceptions.DBConnectionError(error)
+    files = [f"{name}={url.query[name]}" for name in _TLS_FILES if name in url.query] if url is not None else []
+    if files:
+        failure.args = (f"{error}: {', '.join(files)}",)
+    return failure
+
+
+def _is_true(name: str, given: str | tuple[str, ...]) -> bool:
+    with contextlib.suppress(ValueError):
+        if isinstance(given, str):
+            return sa.util.asbool(given)
+    raise exceptions.DBError(f"the argument {name} of the URL is true or false, not {given!r}")
 
 
 def _server_version(connection: Any) -> str:
