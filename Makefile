@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-proxies test-stress test-odd-servers fuzz bench bench-pools bench-archive bench-observers statements lint docs servers clean
+.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-proxies test-stress test-odd-servers fuzz bench bench-scale bench-threads bench-pools bench-archive bench-observers statements lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,8 +65,14 @@ test-odd-servers: $(VENV)/installed  ## Run a part of the tests on private serve
 fuzz: $(VENV)/installed  ## Make hostile calls of every function for MINUTES=10 on all back-ends at the same time
 	$(PYTHON_IN_VENV) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
-bench: $(VENV)/installed  ## Time reads against hand-written code, on private servers
-	$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+bench: $(VENV)/installed  ## Time hot calls against hand-written code and an ORM, on private servers, over a slow link too
+	$(PYTHON_IN_VENV) -m benchmarks --link 0.5 --link 1 $(ARGS)
+
+bench-scale: $(VENV)/installed  ## Time hot calls among 10,000 to 1,000,000 instances, on private servers
+	$(PYTHON_IN_VENV) -m benchmarks.scale $(ARGS)
+
+bench-threads: $(VENV)/installed  ## Count calls per second with 1 to 64 threads, on private servers
+	$(PYTHON_IN_VENV) -m benchmarks.threads $(ARGS)
 
 bench-pools: $(VENV)/installed  ## Time allocations from address pools of three sizes, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.pools $(ARGS)
