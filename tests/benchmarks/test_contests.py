@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import contests, operations, report
+from benchmarks import __main__ as command, contests, operations, report
 from benchmarks.link import linked
 from nova_sqlcore import tx
 
