@@ -136,6 +136,13 @@ class DBKeyClash(DBDataError):
         self.inner_exception = inner_exception or text
 
 
+class DBTransactionTooLarge(DBError):
+    """The transaction changes more rows or bytes than a node of a Galera cluster sends to the others; it is undone.
+
+    The limits are the server's: ``wsrep_max_ws_rows`` and ``wsrep_max_ws_size``.
+    """
+
+
 class DBConnectionError(DBError):
     """The server can't be reached, refuses the login, or has closed the connection."""
 

@@ -85,36 +85,59 @@ class TextCarrier:
         command = (len(query) + 1).to_bytes(3, "little") + bytes((0, COMMAND.COM_QUERY))
         connection._result = None
         connection._write_bytes(b"".join((_ALLOW, command, query, _FORBID)))
-        _read_option(connection)
-        try:
-            _read_results(connection, answers)
-        except err.Error:
-            if connection._sock is not None:  # the server's own error: it has ended the batch
-                _read_option(connection)
-            raise
-        _read_option(connection)
+        before = _refusal(connection)
+        failure = _read_results(connection, answers)
+        after = _refusal(connection)
+        if after is not None:
+            _forbid_again(connection)
+        if before is not None and failure is None:
+            connection._force_close()
+            raise err.OperationalError(CR.CR_SERVER_LOST, f"statements ran though they were refused: {before}")
+        error = before or failure or (None if commit else after)
+        if error is not None:
+            raise error
         del answers[len(packed) :]
 
 
-def _read_results(connection: Any, answers: list[Any]) -> None:
+def _read_results(connection: Any, answers: list[Any]) -> err.Error | None:
+    """Read the results of the statements; return the error of the one that the server has refused."""
     connection._next_seq_id = 1
     has_next = True
     while has_next:
-        connection._read_query_result()
+        try:
+            connection._read_query_result()
+        except err.Error as error:
+            if connection._sock is None:
+                raise
+            return error  # it has ended the batch
         result = connection._result
         has_next = result.has_next
         answers.append(Answer(result))
+    return None
 
 
-def _read_option(connection: Any) -> None:
-    """Read the answer to a COM_SET_OPTION; a server that refuses is out of step with what was sent."""
+def _refusal(connection: Any) -> err.Error | None:
+    """Read the answer to a COM_SET_OPTION; return the server's error if it refuses.
+
+    A node of a Galera cluster answers the next command, whatever that is, with the conflict that has ended the
+    transaction (1213), or with 1047 if the node has lost the others. If the first of the two options is refused, then
+    the text with several statements is a syntax error, and nothing of it has run.
+    """
     connection._next_seq_id = 1
     try:
         connection._read_packet()
     except err.Error as error:
-        if connection._sock is not None:
-            connection._force_close()
-        raise err.OperationalError(CR.CR_SERVER_LOST, f"several statements are refused: {error}") from error
+        if connection._sock is None:
+            raise
+        return error
+    return None
+
+
+def _forbid_again(connection: Any) -> None:
+    """Forbid several statements once more, or else close the connection: it must not take them from anybody else."""
+    connection._write_bytes(_FORBID)
+    if _refusal(connection) is not None:
+        connection._force_close()
 
 
 def is_supported(connection: Any) -> bool:

@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 
+#: Errors with which the server has undone the whole transaction, savepoints and all.
+_UNDOES_ALL = (exceptions.DBConnectionError, exceptions.DBDeadlock, exceptions.DBTransactionTooLarge)
+
 #: What callers of the reference may look for in ``context.session``.
 _OF_SESSIONS = frozenset(
     {"add", "add_all", "bulk_insert_mappings", "bulk_save_objects", "delete", "expire", "expire_all", "expunge"}
@@ -430,11 +433,18 @@ class Transaction(Batching):
         except Exception as error:
             failure = self._failure(link, error)
             if type(failure) is exceptions.DBConnectionError and self._host is None:
-                failure = exceptions.DBCommitUncertain(failure.inner_exception)
+                failure = self._of_commit(failure)
             try:
                 raise_in_place_of(error, failure)
             finally:
                 del failure
+
+    def _of_commit(self, failure: exceptions.DBConnectionError) -> exceptions.DBConnectionError:
+        """Return what the loss of the connection at COMMIT stands for."""
+        origin = failure.inner_exception
+        if isinstance(origin, BaseException) and self.dialect.refuses_commit(origin):
+            return failure
+        return exceptions.DBCommitUncertain(origin)
 
     def rollback(self) -> None:
         """Roll back whatever has been done; errors of a broken connection are of no interest any more."""
@@ -813,7 +823,7 @@ class Transaction(Batching):
         failure = self.dialect.translate(origin, link.engine.url)
         if self.state is State.OPEN:
             self._move(State.FAILED)
-        if self.state is State.FAILED and isinstance(failure, exceptions.DBConnectionError | exceptions.DBDeadlock):
+        if self.state is State.FAILED and isinstance(failure, _UNDOES_ALL):
             self._move(State.LOST)
         if isinstance(failure, exceptions.DBConnectionError):
             self.database.lost(link)
@@ -888,7 +898,7 @@ class Savepoint:
         if error is None and transaction._waiting:
             self._flush()
         transaction._drop()
-        if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
+        if isinstance(error, _UNDOES_ALL):
             transaction._move(State.LOST)  # the server has undone the whole transaction
         if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
             self._command("RELEASE SAVEPOINT")
@@ -905,7 +915,7 @@ class Savepoint:
         try:
             self._transaction.send_waiting()
         except BaseException as error:
-            if isinstance(error, exceptions.DBDeadlock | exceptions.DBConnectionError):
+            if isinstance(error, _UNDOES_ALL):
                 self._transaction._move(State.LOST)
             del self._transaction._hooks[self._hooks :]
             self._undo()

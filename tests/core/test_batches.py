@@ -28,7 +28,9 @@ _BY_NAME = sa.select(T.c.id, T.c.file_name, T.c.project_id).where(_IS_NAMED)
 _WRONG: sa.Select[Any] = sa.select(sa.column("nowhere")).select_from(T)
 
 servers_only = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
-pymysql_only = pytest.mark.only_on("mysql", why="the other server takes several statements in other ways")
+batches_only = pytest.mark.only_on(
+    "mysql", "postgresql", driver="pymysql", why="elsewhere statements go one by one, mysqlclient's too"
+)
 
 
 def names() -> list[str]:
@@ -148,7 +150,7 @@ class TestErrors:
             fail(ctxt)
         assert names() == ["a"]
 
-    @servers_only
+    @batches_only
     def test_a_bad_parameter_fails_where_it_is_given(self, ctxt: RequestContext, backend: Backend) -> None:
         with tx.writer(ctxt) as t:
             t.later.insert(T, row("a"))
@@ -190,7 +192,7 @@ class TestErrors:
             raise exceptions.DBDeadlock("not the database's")
         assert names() == ["a", "b"]
 
-    @servers_only
+    @batches_only
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_a_conflict_anywhere_runs_all_again(
         self, ctxt: RequestContext, backend: Backend, place: int, monkeypatch: pytest.MonkeyPatch
@@ -268,7 +270,7 @@ class TestLast:
 
 
 class TestWaiting:
-    @servers_only
+    @batches_only
     def test_a_savepoint_sends_what_waits(self, ctxt: RequestContext, backend: Backend) -> None:
         with tx.writer(ctxt) as t:
             t.later.insert(T, row("a"))
@@ -289,7 +291,7 @@ class TestWaiting:
             t.insert(T, row("d"))
         assert names() == ["a", "d"]
 
-    @servers_only
+    @batches_only
     def test_a_joined_call_sends_it_at_its_end(self, ctxt: RequestContext, backend: Backend) -> None:
         taken = store(ctxt, "a")["id"]
 
@@ -302,7 +304,7 @@ class TestWaiting:
         with pytest.raises(exceptions.DBDuplicateEntry), tx.writer(ctxt), tx.writer(ctxt) as t:
             t.later.insert(T, row("c", id=taken))
 
-    @servers_only
+    @batches_only
     def test_what_waits_of_a_failed_call_is_dropped(self, ctxt: RequestContext, backend: Backend) -> None:
         @tx.writer
         def joined(context: Any) -> None:
@@ -322,7 +324,7 @@ class TestWaiting:
             t.later.insert(T, row("b"))
         assert names() == ["a", "b"]
 
-    @servers_only
+    @batches_only
     def test_more_than_the_server_takes_goes_in_parts(
         self, ctxt: RequestContext, backend: Backend, trips: Trips, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -338,7 +340,7 @@ class TestWaiting:
         assert 3 <= trips(work) <= 6
         assert len(names()) == 50
 
-    @pymysql_only
+    @pytest.mark.only_on("mysql", why="there drivers can allow several statements")
     def test_semicolons_stay_refused(self, ctxt: RequestContext, backend: Backend) -> None:
         for _ in range(2):
             store_three(ctxt) if not names() else store(ctxt, "more")
@@ -347,7 +349,7 @@ class TestWaiting:
 
 
 class TestTrips:
-    @servers_only
+    @batches_only
     @pytest.mark.parametrize(
         "call",
         [
@@ -363,7 +365,7 @@ class TestTrips:
     ) -> None:
         assert trips(lambda: call(ctxt)) == 1
 
-    @servers_only
+    @batches_only
     def test_what_waits_takes_none_of_its_own(self, ctxt: RequestContext, backend: Backend, trips: Trips) -> None:
         def clear() -> None:
             with tx.writer(ctxt) as t:
@@ -371,7 +373,7 @@ class TestTrips:
 
         assert trips(lambda _: store_three(ctxt), clear) == 1
 
-    @servers_only
+    @batches_only
     def test_a_snapshot_begins_and_ends_with_its_statements(
         self, ctxt: RequestContext, backend: Backend, trips: Trips
     ) -> None:
@@ -401,7 +403,7 @@ class TestLostConnections:
         store(ctxt, "b")
         assert names() == ["a", "b"]
 
-    @servers_only
+    @batches_only
     def test_one_that_dies_with_commit_under_way_leaves_it_open(
         self, ctxt: RequestContext, backend: Backend, wire: Wire
     ) -> None:

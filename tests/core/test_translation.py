@@ -26,6 +26,7 @@ from nova_sqlcore.exceptions import (
     DBReadOnly,
     DBReferenceError,
     DBTimeout,
+    DBTransactionTooLarge,
 )
 
 MYSQL: dict[type[DBError], tuple[int, ...]] = {
@@ -152,6 +153,20 @@ def test_a_read_only_server_of_mysql(product: str, option: str) -> None:
     assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBReadOnly
     text = text.replace(option, "--secure-file-priv")
     assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBError
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "kind"),
+    [
+        (1180, "wsrep_max_ws_rows exceeded", DBTransactionTooLarge),
+        (1105, "Maximum writeset size exceeded", DBTransactionTooLarge),
+        (1105, "Unknown error", DBError),
+        (1180, 'Got error 28 "No space left on device" during COMMIT', DBError),
+        (1180, "(provider status: Not connected to Primary Component)", DBConnectionError),
+    ],
+)
+def test_what_a_galera_node_says_of_a_write_set(number: int, text: str, kind: type[DBError]) -> None:
+    assert type(dialects.MYSQL.translate(pymysql.OperationalError(number, text))) is kind
 
 
 def test_a_key_that_the_server_does_not_name() -> None:

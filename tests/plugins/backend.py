@@ -4,7 +4,7 @@
 
 A test that names ``backend`` runs once on each back-end of ``--backends``.
 ``@pytest.mark.only_on("sqlite", why="...")`` leaves the others out where a test says nothing about them; ``mysql``
-is the whole family there, ``mariadb`` one of it.
+is the whole family there, ``mariadb`` one of it. With ``driver="pymysql"`` the family is left out with other drivers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -47,6 +48,11 @@ class Backend:
         """Return the dialect: sqlite, mysql (MariaDB too) or postgresql."""
         return FAMILIES[self.name]
 
+    @property
+    def batches(self) -> bool:
+        """Whether statements travel together."""
+        return self.url.get_driver_name() in ("pymysql", "psycopg")
+
     def analyze(self, table: str) -> None:
         """Let the server count the rows, as it does by itself some time after many have come."""
         words = "ANALYZE TABLE" if self.family == "mysql" else "ANALYZE"
@@ -67,6 +73,12 @@ class Backend:
             yield _cheap(url)
         finally:
             server.drop_database(name)
+
+
+def _driver_of(name: str) -> str:
+    """Return the name of the driver that leads to this server."""
+    product = servers.PRODUCTS[name]
+    return sa.make_url(os.environ.get(product.variable) or f"{product.driver}://").get_driver_name()
 
 
 def _cheap(url: sa.URL) -> sa.URL:
@@ -146,7 +158,8 @@ _DATABASES = pytest.StashKey[_Databases]()
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line(
-        "markers", "only_on(name, ..., why): the test runs on these back-ends alone; why says what is special there"
+        "markers",
+        "only_on(name, ..., why, driver): the test runs on these alone, with one driver of MySQL's; why says why",
     )
 
 
@@ -158,6 +171,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("only_on"):
         assert mark.kwargs.get("why"), f"{metafunc.function.__name__}: only_on needs why="
         names = [name for name in names if name in mark.args or FAMILIES[name] in mark.args]
+        driver = mark.kwargs.get("driver")
+        names = [name for name in names if not driver or FAMILIES[name] != "mysql" or _driver_of(name) == driver]
     metafunc.parametrize("backend", names, indirect=True, scope="function")
 
 

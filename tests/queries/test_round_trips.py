@@ -23,7 +23,9 @@ QUOTAS = {"instances": -1, "cores": -1, "ram": -1}
 PAIRS = {str(number): "v" for number in range(5)}
 _numbers = itertools.count(1)
 
-pytestmark = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
+pytestmark = pytest.mark.only_on(
+    "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
+)
 
 
 class Resource(NamedTuple):

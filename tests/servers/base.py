@@ -111,6 +111,11 @@ class Program(Running):
             shutil.rmtree(self.directory, ignore_errors=True)
             self.directory = Path()
 
+    @property
+    def pid(self) -> int:
+        """The process of a private server that runs."""
+        return self._pid
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill the program as a power cut would, or let it end by another signal; its data stay."""
         assert self._process is not None, "only a private server that runs can be killed"

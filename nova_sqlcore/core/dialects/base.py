@@ -142,6 +142,10 @@ class Dialect:
         """Tell whether the server itself has refused, so that it has not done what it was asked for."""
         return False
 
+    def refuses_commit(self, error: BaseException) -> bool:
+        """Tell whether a server that is of no use any more has refused COMMIT, and for certain not done it."""
+        return False
+
     def lock_timeout(self, options: EngineOptions) -> float | None:
         """Return how many seconds a statement waits for a lock; None where the server decides."""
         return options.lock_timeout

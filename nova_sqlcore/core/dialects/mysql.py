@@ -73,6 +73,18 @@ _KINDS: dict[int, type[exceptions.DBError]] = {
     **dict.fromkeys((2001, 2002, 2003, 2004, 2005, 2006, 2007, 2009, 2011, 2012), exceptions.DBConnectionError),
     **dict.fromkeys((2013, 2014, 2026, 2027, 2045, 2047, 2048, 2055, 2059, 2061), exceptions.DBConnectionError),
 }
+#: A Galera node has lost the others: ER_UNKNOWN_COM_ERROR, which is what it answers to everything but SET and SHOW.
+_NOT_READY: Final = 1047
+#: ER_ERROR_DURING_COMMIT: on Galera also that the node has lost the others after it had sent them the transaction.
+_FAILED_COMMIT: Final = 1180
+#: What a Galera node says of a transaction that it can't send to the others, by number and by words of the text.
+_OF_WRITE_SETS: dict[int, dict[str, type[exceptions.DBError]]] = {
+    1105: {"writeset size exceeded": exceptions.DBTransactionTooLarge},
+    _FAILED_COMMIT: {
+        "exceed": exceptions.DBTransactionTooLarge,
+        "Primary Component": exceptions.DBConnectionError,
+    },
+}
 #: How PyMySQL begins the errors of a broken connection that have no number.
 _BROKEN: tuple[str, ...] = ("packet sequence number wrong", "already closed", "connection was killed")
 
@@ -134,7 +146,9 @@ class MySQL(Dialect):
         if url.get_driver_name() == "mysqldb":  # it counts whole seconds; its limit for connecting includes the login
             limit, answer = math.ceil(limit), options.read_timeout and math.ceil(options.read_timeout)
         wanted = {"connect_timeout": limit, "read_timeout": answer, "write_timeout": answer, "charset": "utf8mb4"}
-        arguments = {name: value for name, value in wanted.items() if value and name not in url.query}
+        arguments: dict[str, Any] = {name: value for name, value in wanted.items() if value and name not in url.query}
+        if url.get_driver_name() == "mysqldb" and "multi_statements" not in url.query:
+            arguments["multi_statements"] = False  # it allows them otherwise, to an injected semicolon too
         return {"autocommit": role == "reader", **arguments}
 
     def engine_args(self, url: sa.URL, role: Role, options: EngineOptions) -> dict[str, Any]:
@@ -202,21 +216,26 @@ class MySQL(Dialect):
 
     def carrier(self, connection: Any, options: EngineOptions) -> Carrier | None:
         """PyMySQL's; mysqlclient's connections take statements one by one."""
-        if not options.batch or not hasattr(connection, "server_capabilities"):
+        if not options.batch or not _is_pymysql(connection):
             return None
         from nova_sqlcore.core import pymysql_batch  # PyMySQL is an extra
 
         return pymysql_batch.CARRIER if pymysql_batch.is_supported(connection) else None
 
     def is_quiet(self, connection: Any) -> bool:
-        """Look at PyMySQL's socket; mysqlclient does not show it."""
-        socket = getattr(connection, "_sock", None)
-        return socket is None or not is_readable(socket)
+        """Look at PyMySQL's socket, which may be closed already; mysqlclient does not show it."""
+        if not _is_pymysql(connection):
+            return True
+        return connection._sock is not None and not is_readable(connection._sock)
 
     def is_answer(self, error: BaseException) -> bool:
-        """The numbers from 2000 to 2999 are the client's own."""
+        """The numbers from 2000 to 2999 are the client's own; 1180 says only that COMMIT went wrong."""
         number = error.args[0] if error.args else None
-        return isinstance(number, int) and number >= 1000 and not 2000 <= number < 3000
+        return isinstance(number, int) and number >= 1000 and not 2000 <= number < 3000 and number != _FAILED_COMMIT
+
+    def refuses_commit(self, error: BaseException) -> bool:
+        """A node that has lost the others does not begin any statement."""
+        return error.args[:1] == (_NOT_READY,)
 
     def is_crowded(self, error: BaseException) -> bool:
         """Look for ER_CON_COUNT_ERROR and for the limits of an account."""
@@ -330,6 +349,9 @@ class MySQL(Dialect):
             return exceptions.DBKeyClash(_KEY_CLASH, error)
         if number in (3819, 4025):
             return exceptions.DBConstraintError(None, _quoted(text), inner_exception=error)
+        if number in _OF_WRITE_SETS:
+            found = (kind for words, kind in _OF_WRITE_SETS[number].items() if words in text)
+            return next(found, exceptions.DBError)(error)
         if number == 1290 and "read-only" in text.replace("_", "-"):  # it stands for any option that forbids something
             return exceptions.DBReadOnly(error)
         if isinstance(error, _interface_errors()) or text.lower().startswith(_BROKEN):
@@ -421,6 +443,11 @@ def _is_true(name: str, given: str | tuple[str, ...]) -> bool:
         if isinstance(given, str):
             return sa.util.asbool(given)
     raise exceptions.DBError(f"the argument {name} of the URL is true or false, not {given!r}")
+
+
+def _is_pymysql(connection: Any) -> bool:
+    """Tell PyMySQL's connections from mysqlclient's by the socket, which is out of reach inside the C library."""
+    return hasattr(connection, "_sock")
 
 
 def _server_version(connection: Any) -> str:

@@ -382,6 +382,18 @@ class _Run:
 
 
 def _archived(which: _Which, wanted: _Wanted, bounds: Row) -> _Batch:
+    """Move the next trees, or fewer if a cluster takes no transaction of that size."""
+    try:
+        return _archived_together(which, wanted, bounds)
+    except exceptions.DBTransactionTooLarge as error:
+        if wanted.roots == 1:
+            raise
+        logger.info("%s: half a batch is tried: %s", which.table.name, error)
+    half = dataclasses.replace(wanted, roots=wanted.roots // 2, batch=max(1, wanted.batch // 2))
+    return _archived(which, half, bounds)
+
+
+def _archived_together(which: _Which, wanted: _Wanted, bounds: Row) -> _Batch:
     """Move the next trees, together if the database takes them so."""
     try:
         return _archive_batch(get_admin_context(), which, wanted, **bounds)
@@ -418,7 +430,8 @@ def archive_deleted_rows(
     Cost: 1 statement; for each batch of rows with nothing to hang on them 3 more, 1 on PostgreSQL; for each batch of
     trees 2, and for each table with rows 1 on PostgreSQL, 2 on sqlite, 3 on the MySQL family.
     Lock: the rows of one batch at a time.
-    Raises: ValueError if an argument can't be, before anything moves. What has moved before another error stays moved.
+    Raises: ValueError if an argument can't be, before anything moves; DBTransactionTooLarge for a tree that a Galera
+    cluster does not take. What has moved before another error stays moved.
     """
     _check(max_rows, before, on_blocked)
     run = _Run(Pace(batch, pause, progress), before, max_rows, include_live_children)

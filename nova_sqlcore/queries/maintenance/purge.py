@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from nova_sqlcore import tables, tx
+from nova_sqlcore import exceptions, tables, tx
 from nova_sqlcore.context import get_admin_context
 from nova_sqlcore.queries.common.clauses import arg
 from nova_sqlcore.queries.maintenance import moving, trees
@@ -107,14 +107,20 @@ def purge_archived_rows(
 
 
 def _purge_table(table: sa.Table, before: datetime.datetime | None, pace: Pace) -> int:
-    purged = 0
+    purged, limit = 0, pace.batch
 
     def step(bounds: dict[str, Any]) -> Step:
-        nonlocal purged
-        keys = _purge_batch(get_admin_context(), table, pace.batch, **bounds)
+        nonlocal purged, limit
+        try:
+            keys = _purge_batch(get_admin_context(), table, limit, **bounds)
+        except exceptions.DBTransactionTooLarge:
+            if limit == 1:
+                raise
+            limit //= 2
+            return step(bounds)
         purged += len(keys)
         counts = {table.name: len(keys)} if keys else {}
-        return Step(counts, keys[-1] if keys else None, len(keys) == pace.batch)
+        return Step(counts, keys[-1] if keys else None, len(keys) == limit)
 
     pace.work(step, before_bound(before))
     return purged
