@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.demo.measures import Measure
 
 
+#: As many as the library has connections for, without a knob.
+MOST_THREADS: Final = 30
 _SUMS: Final = ("calls", "statements", "round_trips")
 
 
@@ -34,7 +36,15 @@ _SUMS: Final = ("calls", "statements", "round_trips")
     metavar="N",
     help="Keep the times of the log, N times as fast; as fast as it goes, if it is not given.",
 )
-def command(setup: Setup, paths: tuple[str, ...], speed: float | None) -> int:
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, MOST_THREADS),
+    help="Work in N threads, each with a connection; what is about one instance stays in its order.",
+    metavar="N",
+)
+def command(setup: Setup, paths: tuple[str, ...], speed: float | None, threads: int) -> int:
     """Do to a database what the logs of a real Nova tell, and measure it.
 
     LOG is what oslo.log has written for nova-api, nova-compute and the others, gzipped or not; several files are taken
@@ -42,7 +52,7 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None) -> int:
     for such work. Projects, hosts and instances get new names, and rows of others are left alone. Lines that are not
     understood are counted.
     """
-    output, replay, began = setup.output, Replay(speed), time.perf_counter()
+    output, replay, began = setup.output, Replay(speed, threads), time.perf_counter()
 
     progress = output.progress("lines")
     code = 0
@@ -60,7 +70,7 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None) -> int:
 
 
 def _show(output: Output, replay: Replay, seconds: float) -> None:
-    tally, measures = replay.tally, replay.measures.by_name
+    tally, measures = replay.tally, replay.measures
     functions = {name: _told(one) for name, one in sorted(measures.items(), key=lambda pair: -sum(pair[1].seconds))}
     calls, statements, trips = (sum(one[what] for one in functions.values()) for what in _SUMS)
     lines = {"used": tally.used, "without calls": tally.idle, "not understood": tally.unknown}

@@ -12,8 +12,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import functools
+import itertools
 import re
 import secrets
+import threading
 import time
 import types
 import urllib.parse
@@ -21,12 +24,14 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from nova_sqlcore import RequestContext, api, clock, exceptions, get_admin_context, tx
-from nova_sqlcore.demo.measures import Measures
+from nova_sqlcore.demo.lanes import Lanes
+from nova_sqlcore.demo.measures import Measures, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from nova_sqlcore.demo.logs import Line
+    from nova_sqlcore.demo.measures import Measure
 
 #: What the names of a replay's projects and hosts begin with.
 PREFIX: Final = "replay-"
@@ -61,15 +66,31 @@ class Tally:
         return self.used + self.idle + self.unknown
 
 
-class Replay:
-    """One replay into the main database."""
+class _Calls(threading.local):
+    """The functions of the API, measured for each thread by itself."""
 
-    def __init__(self, speed: float | None = None) -> None:
+    def __init__(self, found: list[Measures]) -> None:
+        """Begin to measure the calls of this thread, and add them to what is found."""
+        self.db = Measures()
+        found.append(self.db)
+
+
+class Replay:
+    """One replay into the main database, in one thread or in several.
+
+    What the log tells of one instance, and of the host that it runs on, stays in its order.
+    """
+
+    def __init__(self, speed: float | None = None, threads: int = 1) -> None:
         """Take the speed: 1 is that of the log, None as fast as it goes."""
-        self.measures = Measures()
         self.tally = Tally()
         self.name = PREFIX + secrets.token_hex(3)
-        self._db = self.measures
+        self._found: list[Measures] = []
+        self._calls = _Calls(self._found)
+        self._threads = threads
+        #: held while names are looked up and given
+        self._naming = threading.RLock()
+        self._numbers = itertools.count()
         self._admin = get_admin_context()
         self._speed = speed
         self._start: tuple[datetime.datetime, float] | None = None
@@ -88,17 +109,31 @@ class Replay:
 
         Raises: DBConnectionError and whatever else is no refusal of a single call.
         """
-        remove = tx.observe(self.measures.note)
+        remove = tx.observe(self._note)
         try:
-            for line in lines:
-                self.play(line)
-                if progress is not None:
-                    progress(self.tally.lines)
+            with Lanes(self._threads) as lanes:
+                for line in lines:
+                    self._play(line, lanes)
+                    if progress is not None:
+                        progress(self.tally.lines)
         finally:
             remove()
 
-    def play(self, line: Line | None) -> None:
-        """Do what one line tells, if anything."""
+    def _note(self, report: tx.Report) -> None:
+        """Take a report, in the thread that it is about."""
+        self._db.note(report)
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """What the calls of all threads have cost, by function."""
+        return total(found.by_name for found in self._found)
+
+    @property
+    def _db(self) -> Measures:
+        return self._calls.db
+
+    def _play(self, line: Line | None, lanes: Lanes) -> None:
+        """Do what one line tells, if anything, in the lane of what it is about."""
         found = None if line is None else _rule_for(line)
         if line is None or found is None:
             self.tally.unknown += 1
@@ -109,10 +144,19 @@ class Replay:
             return
         self._wait_for(line.time)
         self.tally.used += 1
+        lanes.put(self._subject(line, match), functools.partial(self._act, action, line, match))
+
+    def _act(self, action: Any, line: Line, match: re.Match[str]) -> None:
         try:
             action(self, line, match)
         except (exceptions.NovaException, exceptions.DBDuplicateEntry) as error:
-            self.tally.refused[type(error).__name__] += 1
+            with self._naming:
+                self.tally.refused[type(error).__name__] += 1
+
+    def _subject(self, line: Line, match: re.Match[str]) -> str:
+        """Return what a line is about: an instance, the process of a host, or a request like any other."""
+        instance = line.instance or match.groupdict().get("uuid")
+        return instance or (line.pid if line.logger.startswith("nova.compute") else str(next(self._numbers)))
 
     def _wait_for(self, moment: datetime.datetime) -> None:
         if self._speed is None:
@@ -130,12 +174,13 @@ class Replay:
     def _instance(self, name: str | None) -> tuple[str, RequestContext]:
         """Return our uuid and the owner of an instance; one that was there before the log began is stored now."""
         known = str(name)
-        if known not in self._instances:
-            self._uuids[known] = str(uuid.uuid5(self._space, known))
-            self._instances[known] = RequestContext("nobody", f"{self.name}-nobody")
-            self._store(api, self._uuids[known], self._instances[known], {"vm_state": "active", "power_state": 1})
-            api.action_event_start(self._instances[known], self._building(self._uuids[known], self._instances[known]))
-        return self._uuids[known], self._instances[known]
+        with self._naming:
+            if known not in self._instances:
+                identity, owner = str(uuid.uuid5(self._space, known)), RequestContext("nobody", f"{self.name}-nobody")
+                self._store(api, identity, owner, {"vm_state": "active", "power_state": 1})
+                api.action_event_start(owner, self._building(identity, owner))
+                self._uuids[known], self._instances[known] = identity, owner
+            return self._uuids[known], self._instances[known]
 
     def _building(self, identity: str, owner: RequestContext) -> dict[str, Any]:
         return {
@@ -154,18 +199,21 @@ class Replay:
 
     def _host(self, line: Line, node: str | None = None) -> str:
         """Return our name of the host that a process runs on; it is stored when it is first met."""
-        if node is not None:
-            self._host_of[line.pid] = f"{self.name}-{node}"
-        host = self._host_of.setdefault(line.pid, next(iter(self._hosts), f"{self.name}-host"))
-        if host not in self._hosts:
-            service = api.service_create(self._admin, {"host": host, "binary": "nova-compute", "topic": "compute"})
-            sizes = dict.fromkeys(
-                ("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used"), 0
-            )
-            about = {"hypervisor_type": "QEMU", "hypervisor_version": 2005000, "cpu_info": "{}"}
-            row = api.compute_node_create(self._admin, {"host": host, "hypervisor_hostname": host, **sizes, **about})
-            self._hosts[host] = service["id"], row["id"]
-        return host
+        with self._naming:
+            if node is not None:
+                self._host_of[line.pid] = f"{self.name}-{node}"
+            host = self._host_of.setdefault(line.pid, next(iter(self._hosts), f"{self.name}-host"))
+            if host not in self._hosts:
+                self._hosts[host] = self._store_host(host)
+            return host
+
+    def _store_host(self, host: str) -> tuple[int, int]:
+        """Store a host's service and node, and return their ids."""
+        service = api.service_create(self._admin, {"host": host, "binary": "nova-compute", "topic": "compute"})
+        sizes = dict.fromkeys(("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used"), 0)
+        about = {"hypervisor_type": "QEMU", "hypervisor_version": 2005000, "cpu_info": "{}"}
+        node = api.compute_node_create(self._admin, {"host": host, "hypervisor_hostname": host, **sizes, **about})
+        return service["id"], node["id"]
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -214,8 +262,10 @@ class Replay:
 
     def _tell_of_itself(self, line: Line, match: re.Match[str]) -> None:
         """An instance asks for its metadata; the log does not say which one: take the newest."""
-        if self._instances:
-            identity, _ = self._instance(next(reversed(self._instances)))
+        with self._naming:
+            newest = next(reversed(self._instances), None)
+        if newest is not None:
+            identity, _ = self._instance(newest)
             self._db.instance_get_by_uuid(self._admin, identity, columns_to_join=[*_JOINED, "security_groups"])
 
     def _list_flavors(self, line: Line, match: re.Match[str]) -> None:
@@ -247,8 +297,9 @@ class Replay:
 
     def _claim(self, line: Line, match: re.Match[str]) -> None:
         """The scheduler has chosen this host: from here on the log has the uuid of what was ordered."""
-        if line.instance not in self._instances and self._ordered:
-            self._uuids[str(line.instance)], self._instances[str(line.instance)] = self._ordered.popleft()
+        with self._naming:
+            if line.instance not in self._instances and self._ordered:
+                self._uuids[str(line.instance)], self._instances[str(line.instance)] = self._ordered.popleft()
         identity, owner = self._instance(line.instance)
         host = self._host(line)
         sizes = {"memory_mb": int(match["memory"]), "root_gb": int(match["disk"]), "vcpus": int(match["vcpus"])}

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from nova_sqlcore import get_admin_context, tx
 from nova_sqlcore.cli.app import app
 from nova_sqlcore.demo import logs
+from nova_sqlcore.demo.lanes import Lanes
 from nova_sqlcore.queries.compute.changes import instance_create
 from nova_sqlcore.queries.compute.instances import instance_get_all, instance_get_by_uuid
 from nova_sqlcore.queries.quota.usages import quota_usage_get_all_by_project
@@ -37,7 +38,8 @@ def run(backend: Backend, *arguments: str) -> Result:
 
 def test_a_cloud_at_work(backend: Backend) -> None:
     instance_create(get_admin_context(), {"uuid": INSTANCE, "project_id": "real"})
-    result = run(backend, str(LOG), "--format", "json")
+    threads = "1" if backend.family == "sqlite" else "4"
+    result = run(backend, str(LOG), "--format", "json", "--threads", threads)
     assert result.exit_code == 0, result.output
     told: dict[str, Any] = json.loads(result.stdout)
     assert told["lines"]["not understood"] == 0
@@ -98,6 +100,29 @@ class TestLines:
         assert run(backend, str(log), "--speed", "10").exit_code == 0
         assert time.monotonic() - began >= 0.3
         assert run(backend, str(log), "--speed", "0").exit_code == 2
+
+    def test_threads_keep_the_order_of_what_is_about_one_instance(self, backend: Backend) -> None:
+        one, several = (
+            json.loads(run(backend, str(LOG), "--format", "json", "--threads", threads).stdout) for threads in "13"
+        )
+        assert several["lines"] == one["lines"]
+        calls = [{name: each["calls"] for name, each in told["functions"].items()} for told in (one, several)]
+        assert calls[0].keys() == calls[1].keys()
+        for name in ("instance_get_all_by_filters", "instance_destroy", "reservation_commit", "action_event_finish"):
+            assert calls[0][name] == calls[1][name], name
+        assert run(backend, str(LOG), "--threads", "0").exit_code == 2
+
+    def test_an_error_in_a_thread_ends_all(self, backend: Backend) -> None:
+        done: list[int] = []
+
+        def fails() -> None:
+            raise OSError("no more")
+
+        with pytest.raises(OSError, match="no more"), Lanes(2) as lanes:
+            lanes.put("a", fails)
+            for number in range(10_000):
+                lanes.put(str(number), lambda: done.append(1))
+        assert len(done) < 10_000
 
     def test_a_missing_file_and_no_file(self, backend: Backend, tmp_path: Path) -> None:
         assert run(backend, str(tmp_path / "none")).exit_code == 2
