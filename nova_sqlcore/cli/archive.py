@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nova_sqlcore import get_admin_context
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Count, Moment
 from nova_sqlcore.cli.interrupts import Interrupted, interruptible
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.cli.others import noticing_others
 from nova_sqlcore.core.types import MAX_INT
-from nova_sqlcore.queries.maintenance.archive import archive_blocked_rows, archive_deleted_rows
+from nova_sqlcore.queries.maintenance.archive import archive_blocked_rows, archive_dead_rows, archive_deleted_rows
 from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
 
 if TYPE_CHECKING:
@@ -52,8 +53,16 @@ class Job:
 
     def __post_init__(self) -> None:
         """Begin to count."""
+        #: soft-deleted rows that have not moved yet, by table
+        self._expected: collections.Counter[str] = collections.Counter()
         self._archiving = self.output.progress("rows archived")
         self._purging = self.output.progress("rows purged")
+
+    def look_ahead(self) -> None:
+        """Count what is to move, if anybody sees how far it has come."""
+        if self._archiving.is_shown:
+            self._expected = collections.Counter(archive_dead_rows(get_admin_context(), before=self.before))
+            self._archiving.total = self._expected.total()
 
     def archive(self) -> int:
         """Move at most ``max_rows`` rows and return how many have moved."""
@@ -89,7 +98,9 @@ class Job:
 
     def _note_moved(self, table: str, count: int) -> None:
         self.moved[table] += count
-        self._archiving.add(count)
+        expected = min(count, self._expected[table])  # others hang on those
+        self._expected[table] -= expected
+        self._archiving.add(count, expected)
 
     def _note_purged(self, table: str, count: int) -> None:
         self.purged[table] += count
@@ -174,6 +185,8 @@ def _work(job: Job, *, until_complete: bool, purge: bool) -> int:
     """Move and purge, print what has become of it, and return the exit code."""
     try:
         with interruptible():
+            if until_complete:
+                job.look_ahead()
             while job.archive() and until_complete:
                 time.sleep(job.sleep)
             if purge:

@@ -68,16 +68,19 @@ class Progress:
         """Begin to count ``what``."""
         self.done = 0
         self.total = total
+        #: how much of ``total`` is done: less than ``done`` where more comes along than was counted before
+        self._towards = 0
         self._what = what
-        self._is_shown = is_shown
+        self.is_shown = is_shown
         self._on_terminal = sys.stderr.isatty()
         self._began = self._told = time.monotonic()
 
-    def add(self, count: int) -> None:
-        """Count what has been done, and show it if it is time."""
+    def add(self, count: int, towards: int | None = None) -> None:
+        """Count what has been done, and show it if it is time; ``towards`` is what of it is a part of ``total``."""
         self.done += count
+        self._towards += count if towards is None else towards
         now = time.monotonic()
-        if not self._is_shown or now - self._told < (ON_TERMINAL if self._on_terminal else ELSEWHERE):
+        if not self.is_shown or now - self._told < (ON_TERMINAL if self._on_terminal else ELSEWHERE):
             return
         self._told = now
         text = self._text(max(now - self._began, 0.001))
@@ -85,15 +88,15 @@ class Progress:
 
     def end(self) -> None:
         """Leave the line."""
-        if self._is_shown and self._on_terminal and self._told != self._began:
+        if self.is_shown and self._on_terminal and self._told != self._began:
             click.echo(err=True)
 
     def _text(self, seconds: float) -> str:
         speed = self.done / seconds
         text = f"{self.done:,} {self._what}, {speed:,.0f} per second"
-        if self.total is None or not speed:
+        if self.total is None or not self._towards:
             return text
-        left = max(0, self.total - self.done) / speed
+        left = max(0, self.total - self._towards) * seconds / self._towards
         return f"{text}, {spoken(left)} left of {spoken(seconds + left)}"
 
 

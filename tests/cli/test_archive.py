@@ -8,6 +8,7 @@ import datetime
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,18 @@ def test_a_round_moves_a_thousand_rows_at_most_and_until_complete_all(engine: sa
     assert count(engine, SHADOW) == 1000
     assert run(engine, "archive_deleted_rows", "--until-complete").exit_code == 1
     assert count(engine, tables.s3_images) == 1
+
+
+def test_the_time_left_is_told(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nova_sqlcore.cli.output.ELSEWHERE", 0.0)
+    with engine.begin() as connection:  # one that hangs on a soft-deleted row, and is live
+        connection.execute(tables.instances.insert(), {"uuid": "dead", "deleted": 1})
+        connection.execute(tables.instance_actions.insert(), {"instance_uuid": "dead", "deleted": 0})
+    first, *others = run(engine, "archive_deleted_rows", "--until-complete", "--max-rows", "1").stderr.splitlines()
+    assert re.fullmatch(r"\d rows archived, [\d,]+ per second, \d+ s left of \d+ s", first)
+    assert "0 s left of" in others[-1]
+    assert others[-1].startswith("5 rows archived")
+    assert "left" not in run(engine, "archive_deleted_rows", "--max-rows", "1").stderr
 
 
 def test_before(engine: sa.Engine) -> None:

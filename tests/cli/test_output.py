@@ -42,6 +42,19 @@ def test_lines_now_and_then_where_there_is_no_terminal(
     ]
 
 
+def test_what_comes_along_does_not_count_towards_the_end(
+    later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Output("text").progress("rows", 40)
+    for _ in range(2):
+        later(10)
+        progress.add(100, 10)
+    assert capsys.readouterr().err.splitlines() == [
+        "100 rows, 10 per second, 30 s left of 40 s",
+        "200 rows, 10 per second, 20 s left of 40 s",
+    ]
+
+
 def test_one_line_on_a_terminal(
     later: Callable[[float], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
