@@ -110,13 +110,7 @@ def _told(outcome: Outcome) -> str:
     return outcome.kind if outcome.error is None else f"{outcome.kind} {str(outcome.error)[:120]!r}"
 
 
-#: Where two keys are taken, each server tells the one that it has met first.
-_EITHER: Final = (exceptions.FlavorExists, exceptions.FlavorIdExists)
-
-
 def _may_differ(call: Call, outcomes: list[Outcome]) -> bool:
-    if all(isinstance(outcome.error, _EITHER) for outcome in outcomes):
-        return True
     if any(isinstance(outcome.error, oracles.SERVERS_OWN) for outcome in outcomes) or oracles.odd_texts(call):
         families: dict[str, set[str]] = {}
         for outcome in outcomes:

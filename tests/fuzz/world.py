@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import datetime
 import functools
@@ -224,7 +225,7 @@ class World:
                 self._connection.exec_driver_sql(f"SELECT setval({sequence}, {FIRST_ID}) WHERE {sequence} IS NOT NULL")
 
 
-class _Watch:
+class _Watch(abc.ABC):
     """How a database is looked at as a whole."""
 
     checks: tuple[str, str] = ("SELECT 1", "SELECT 1")
@@ -233,16 +234,19 @@ class _Watch:
         self._connection = connection
         self._names = list(tables.metadata.tables)
 
+    @abc.abstractmethod
     def digest(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return something that differs for every table whose rows differ."""
 
     @contextlib.contextmanager
     def unchecked(self) -> Iterator[None]:
         """Let foreign keys be for the time of the block."""
         off, on = self.checks
         self._connection.exec_driver_sql(off)
-        yield
-        self._connection.exec_driver_sql(on)
+        try:
+            yield
+        finally:
+            self._connection.exec_driver_sql(on)
 
 
 class _SqliteWatch(_Watch):

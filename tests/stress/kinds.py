@@ -295,24 +295,18 @@ def _nothing(keys: int) -> None:
     pass
 
 
+def _settled(how: str, function: str, call: Callable[[Any, int], Any], expire: datetime.datetime, used: int) -> Kind:
+    """Return the kind of reservations that all try to settle, and one does."""
+    ground = functools.partial(_reserved, expire=expire)
+    return Kind(f"reservation, {how} once", function, call, ground, functools.partial(_check_reserved, used))
+
+
 _FAR, _LONG_AGO = datetime.datetime(2099, 1, 1), datetime.datetime(2016, 1, 1)
 _OTHERS = [
     Kind("compare-and-swap", "instance_update", swap_state, first_rows.ground, one_each),
     Kind("limits of quotas", "quota_reserve, reservation_commit", quota_loop, _nothing, _check_quota_loop),
-    Kind(
-        "reservation, committed once",
-        "reservation_commit",
-        commit_once,
-        functools.partial(_reserved, expire=_FAR),
-        functools.partial(_check_reserved, 1),
-    ),
-    Kind(
-        "reservation, expired once",
-        "reservation_expire",
-        expire_once,
-        functools.partial(_reserved, expire=_LONG_AGO),
-        functools.partial(_check_reserved, 0),
-    ),
+    _settled("committed", "reservation_commit", commit_once, _FAR, used=1),
+    _settled("expired", "reservation_expire", expire_once, _LONG_AGO, used=0),
     Kind("fixed IPs", "fixed_ip_associate_pool", fixed_ip, _fill_fixed, _check_pool),
     Kind("floating IPs", "floating_ip_allocate_address", floating_ip, _fill_floating, _check_pool),
     Kind("volume totals", "vol_usage_update", volume_totals, _nothing, _check_volume_totals),

@@ -75,6 +75,7 @@ _DIRECTIONS: Final[dict[str, tuple[bool, bool | None]]] = {
     "desc-nullslast": (True, False),
 }
 
+_SAME_FLAVOR_ID_STATEMENT = sa.select(t.c.id).where(alike(t.c.flavorid, "flavorid"), *visible(t, "no"))
 _DESTROY_STATEMENT = soft_delete_statement(t).values(updated_at=arg("deleted_at")).where(*visible(t, "no"))
 _DESTROY_BY_NAME_STATEMENT = _DESTROY_STATEMENT.where(t.c.name == arg("by_name")).returning(t.c.id)
 _DESTROY_BY_ID_STATEMENT = _DESTROY_STATEMENT.where(t.c.id == arg("by_id"))
@@ -306,9 +307,9 @@ def flavor_create(
 ) -> rows.FlavorWithSpecs:
     """Store a new flavor with its ``extra_specs``, grant it to the projects in their order, and return it.
 
-    Cost: 1 statement, 1 for specs, 1 for projects.
-    Raises: FlavorIdExists(flavor_id) or FlavorExists(name) if a live flavor has the same; DBKeyClash; DBError for
-    everything else that the server refuses.
+    Cost: 1 statement, 1 for specs, 1 for projects; 2 for a flavor that exists.
+    Raises: FlavorIdExists(flavor_id), FlavorExists(name) if a live flavor has the same, the former if both are taken;
+    DBKeyClash; DBError for everything else that the server refuses.
     """
     transaction = current(context)
     specs = values.get("extra_specs") or {}
@@ -325,13 +326,15 @@ def flavor_create(
     return cast("rows.FlavorWithSpecs", row)
 
 
-def _insert(transaction: Transaction, values: Mapping[str, Any]) -> Row:
-    try:
-        return transaction.insert(t, values, ignore=("extra_specs",))
-    except exceptions.DBDuplicateEntry as error:
-        if "flavorid" in error.columns:
-            raise exceptions.FlavorIdExists(flavor_id=values["flavorid"]) from error
-        raise exceptions.FlavorExists(name=values.get("name")) from error
+def _insert(transaction: Transaction, values: Mapping[str, Any]) -> rows.Flavor:
+    """Store the flavor's own row; which of its two keys is taken is asked, for each server names another one first."""
+    row = transaction.insert_absent(t, values, ignore=("extra_specs",))
+    if row is not None:
+        return row
+    flavor_id = values.get("flavorid")
+    if flavor_id is not None and transaction.row(_SAME_FLAVOR_ID_STATEMENT, flavorid=flavor_id) is not None:
+        raise exceptions.FlavorIdExists(flavor_id=flavor_id)
+    raise exceptions.FlavorExists(name=values.get("name"))
 
 
 @contextlib.contextmanager

@@ -109,21 +109,34 @@ class TestCreate:
         [
             ({"name": "other"}, exceptions.FlavorIdExists, {"flavor_id": "x"}),
             ({"flavorid": "other"}, exceptions.FlavorExists, {"name": "name-x"}),
+            ({}, exceptions.FlavorIdExists, {"flavor_id": "x"}),
         ],
     )
     def test_a_taken_key_is_named(
         self, admin: RequestContext, other: Row, error: type[Any], named: Row, sql_count: SqlCount
     ) -> None:
         flavor()
-        with sql_count(1), pytest.raises(error) as raised:
+        with sql_count(2), pytest.raises(error) as raised:
             flavor(**{"flavorid": "x", "name": "name-x", "extra_specs": {"a": "b"}, **other})
         assert raised.value.kwargs == {"code": 500, **named}
         assert len(flavors.flavor_get_all(admin)) == 1
 
-    def test_both_keys_taken(self) -> None:
+    def test_keys_taken_by_different_flavors(self) -> None:
+        for key in ("x", "y"):
+            flavor(flavorid=key, name=f"name-{key}")
+        with pytest.raises(exceptions.FlavorIdExists):
+            flavor(flavorid="x", name="name-y")
+        with pytest.raises(exceptions.FlavorExists):
+            flavor(flavorid=None, name="name-y")
+
+    def test_a_taken_key_leaves_the_callers_transaction_alive(self, admin: RequestContext) -> None:
         flavor()
-        with pytest.raises((exceptions.FlavorIdExists, exceptions.FlavorExists)):
-            flavor()
+        with tx.writer(admin):
+            for other in ({"name": "other"}, {"flavorid": "other"}):
+                with pytest.raises((exceptions.FlavorIdExists, exceptions.FlavorExists)):
+                    flavor(**{"flavorid": "x", "name": "name-x", **other})
+            flavor(flavorid="y", name="name-y")
+        assert len(flavors.flavor_get_all(admin)) == 2
 
     def test_the_keys_of_a_destroyed_flavor_are_free(self, admin: RequestContext) -> None:
         for _ in range(3):
