@@ -12,7 +12,7 @@ import sys
 import time
 
 from tests import servers
-from tests.fuzz import episodes
+from tests.fuzz import episodes, memory
 from tests.fuzz.calls import FUNCTIONS
 from tests.plugins.servers import BACKENDS
 
@@ -38,7 +38,7 @@ def main() -> int:
             else:
                 _run(fuzzer, options.minutes, options.most, again)
             print(f"{fuzzer.calls} calls, of which {fuzzer.returned} returned; {len(fuzzer.failures)} failures")
-            print(f"{episodes.resident():.0f} MiB at most")
+            print(f"{fuzzer.peak:.0f} MiB at most for a call, {memory.resident():.0f} MiB in all")
             return 1 if fuzzer.failures else 0
 
 
@@ -65,18 +65,12 @@ def _again(fuzzer: episodes.Fuzzer, case: str, again: str) -> None:
 def _run(fuzzer: episodes.Fuzzer, minutes: float, most: int, again: str) -> None:
     ends = time.monotonic() + 60 * minutes
     number = 0
-    memory = episodes.resident()
     known: set[str] = set()
     while time.monotonic() < ends and len(known) < most:
         new = [failure for failure in fuzzer.episode(number) if failure.key not in known]
         known |= {failure.key for failure in new}
         _tell(new, again)
         number += 1
-        if episodes.resident() > memory + episodes.GROWTH:
-            print(
-                f"memory has grown from {memory:.0f} to {episodes.resident():.0f} MiB by episode {number}", flush=True
-            )
-            memory = episodes.resident()
 
 
 def _tell(failures: list[episodes.Failure], again: str) -> None:

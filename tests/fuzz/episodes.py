@@ -6,31 +6,34 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import resource
 import signal
 import tempfile
 import time
 import warnings
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
-from tests.fuzz import oracles
+from tests.fuzz import memory, oracles
 from tests.fuzz.calls import FUNCTIONS, Call, make_call
 from tests.fuzz.oracles import Outcome
 from tests.fuzz.world import NOW, World
 from tests.plugins.backend import Backend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+ROADS: Final = ("driver", "core")
 #: Calls of an episode.
 LENGTH: Final = 20
 #: Seconds that a call may take, and after which it is ended.
 SLOW: Final = 20
 TOO_SLOW: Final = 60
+#: MiB that a call may take at its peak: what it is given takes some, and a list of all rows.
+GREEDY: Final = 100
 #: MiB that the process may grow by; the caches of eight roads take their part.
 GROWTH: Final = 1200
 
@@ -66,6 +69,9 @@ class Fuzzer:
         self.calls = 0
         #: calls that were not refused, on the first world
         self.returned = 0
+        #: MiB: what the greediest call has taken, and what the process had at the start
+        self.peak = 0.0
+        self.start = memory.resident()
         self.failures: list[Failure] = []
 
     def episode(self, number: int, places: Sequence[int] = range(LENGTH)) -> list[Failure]:
@@ -81,8 +87,18 @@ class Fuzzer:
                 call = str(self._call(number, place))
                 found.append(Failure(f"{number}.{place}", call, tuple(faults)))
                 are_equal = False
+        found += self._leak(number)
         self.failures += found
         return found
+
+    def _leak(self, number: int) -> list[Failure]:
+        """Return the failure of an episode by which the process has grown too much; the next one is told anew."""
+        now = memory.resident()
+        if now <= self.start + GROWTH:
+            return []
+        text = f"memory: leak: the process has grown from {self.start:.0f} to {now:.0f} MiB since it was told last"
+        self.start = now
+        return [Failure(str(number), "the calls until then", (text,))]
 
     def _call(self, number: int, place: int) -> Call:
         return make_call(f"{self.seed}/{number}/{place}", self.functions, number * LENGTH + place)
@@ -94,6 +110,7 @@ class Fuzzer:
             call, twin = self._call(number, place), self._call(number, place)
             with world.entered():
                 outcomes.append(_outcome(world, call))
+            self.peak = max(self.peak, outcomes[-1].mib)
             if not oracles.same((call.arguments, call.context), (twin.arguments, twin.context)):
                 outcomes[-1].faults.append("an argument was changed")
         faults = [f"{outcome.world}: {fault}" for outcome in outcomes for fault in outcome.faults]
@@ -101,7 +118,7 @@ class Fuzzer:
         self.returned += outcomes[0].error is None
         if len(kinds) == 1:
             return faults, True
-        if not _may_differ(self._call(number, place), outcomes):
+        if not may_differ(self._call(number, place), outcomes):
             faults.append("outcomes differ: " + "; ".join(f"{one.world}: {_told(one)}" for one in outcomes))
         return faults, False
 
@@ -110,7 +127,8 @@ def _told(outcome: Outcome) -> str:
     return outcome.kind if outcome.error is None else f"{outcome.kind} {str(outcome.error)[:120]!r}"
 
 
-def _may_differ(call: Call, outcomes: list[Outcome]) -> bool:
+def may_differ(call: Call, outcomes: list[Outcome]) -> bool:
+    """Tell whether back-ends may differ here: by errors that only servers have, or because of odd values."""
     if any(isinstance(outcome.error, oracles.SERVERS_OWN) for outcome in outcomes) or oracles.odd_texts(call):
         families: dict[str, set[str]] = {}
         for outcome in outcomes:
@@ -121,17 +139,21 @@ def _may_differ(call: Call, outcomes: list[Outcome]) -> bool:
 
 def _outcome(world: World, call: Call) -> Outcome:
     before = world.digest()
+    world.forget()
     outcome = Outcome(world.name)
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as seen, _limited():
+    with memory.measured() as growth, warnings.catch_warnings(record=True) as seen, _limited():
         warnings.simplefilter("always")
         try:
             outcome.value = _made(call)
         except (Exception, _TooSlow) as error:
             outcome.error = error
     outcome.seconds = time.perf_counter() - started
+    outcome.mib = growth.mib
     if outcome.seconds > SLOW:
         outcome.faults.append(f"took {outcome.seconds:.1f} seconds")
+    if outcome.mib > GREEDY:
+        outcome.faults.append(f"took {outcome.mib:.0f} MiB")
     if outcome.error is not None:
         oracles.check_error(call, outcome, outcome.error)
         outcome.error.__traceback__ = None
@@ -179,19 +201,17 @@ def _limited() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def resident() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 @contextlib.contextmanager
-def worlds_of(names: Sequence[str]) -> Iterator[list[World]]:
-    """Make a world for each back-end and road, and remove them in the end; meanwhile the clock stands."""
+def worlds_of(names: Sequence[str], roads: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Iterator[list[World]]:
+    """Make a world for each back-end and road, and remove them in the end; meanwhile the clock stands.
+
+    ``roads`` names those back-ends that shall have fewer than both.
+    """
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nova-fuzz-")))
         worlds = []
         for name in names:
-            for road in ("driver", "core"):
+            for road in roads.get(name, ROADS):
                 backend = Backend(name, sa.make_url("sqlite://"), directory)
                 world = World(name, road, stack.enter_context(backend.new_database()))
                 stack.callback(world.close)

@@ -52,6 +52,8 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     seconds: float = 0
+    #: MiB at its peak
+    mib: float = 0
     #: what the call has broken
     faults: list[str] = dataclasses.field(default_factory=list)
 
@@ -163,6 +165,8 @@ def check_health(outcome: Outcome, context: Any) -> None:
             outcome.faults.append(f"{out} connections of the {role} are out, {kept} are kept")
     try:
         api.service_get_all_by_topic(get_admin_context(), "topic1")
+        with tx.writer(admin := get_admin_context()):  # it has a connection of the pool, and readers keep another one
+            api.service_get_all_by_topic(admin, "topic1")
     except Exception as error:
         outcome.faults.append(f"the next call fails: {error!r:.300}")
 

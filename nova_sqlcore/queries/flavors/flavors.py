@@ -317,13 +317,13 @@ def flavor_create(
     refuse_alike(transaction, instance_type_extra_specs.c.key, specs)
     refuse_alike(transaction, instance_type_projects.c.project_id, projects)
     with _plain_errors():
-        row = _insert(transaction, values)
-        new = [{"instance_type_id": row["id"], "key": key, "value": value} for key, value in specs.items()]
+        flavor = _insert(transaction, values)
+        new = [{"instance_type_id": flavor["id"], "key": key, "value": value} for key, value in specs.items()]
         stored = transaction.insert_many(instance_type_extra_specs, new)
-    row["extra_specs"] = {spec["key"]: spec["value"] for spec in stored}
-    granted = [{"instance_type_id": row["id"], "project_id": project} for project in projects]
+    granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
     transaction.insert_many(instance_type_projects, granted)
-    return cast("rows.FlavorWithSpecs", row)
+    shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored}}
+    return cast("rows.FlavorWithSpecs", shown)
 
 
 def _insert(transaction: Transaction, values: Mapping[str, Any]) -> rows.Flavor:
