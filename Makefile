@@ -26,6 +26,10 @@ $(VENV)/docs-installed: $(VENV)/installed
 	@tools/make-venv $(VENV) docs
 	@touch $@
 
+$(VENV)/green-installed: $(VENV)/installed
+	@tools/make-venv $(VENV) green
+	@touch $@
+
 $(VENV)/mutants-installed: $(VENV)/installed
 	@tools/make-venv $(VENV) mutants
 	@touch $@
@@ -46,7 +50,7 @@ test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three Mari
 test-replicas: $(VENV)/installed  ## Run the tests of a primary with a replica, on MariaDB, MySQL and PostgreSQL
 	CI= $(PYTHON_IN_VENV) -m pytest tests/replicas $(ARGS)
 
-test-proxies: $(VENV)/installed  ## Run the tests of servers behind PgBouncer and HAProxy, with threads and green threads
+test-proxies: $(VENV)/green-installed  ## Run the tests of PgBouncer, HAProxy, TLS, and green threads of eventlet and gevent
 	CI= $(PYTHON_IN_VENV) -m pytest tests/proxies $(ARGS)
 
 test-stress: $(VENV)/installed  ## Let eight processes claim, count and merge the same things, on every server and on Galera

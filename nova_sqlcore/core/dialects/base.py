@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import select
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -263,8 +264,19 @@ class Dialect:
         return exceptions.DBError(error)
 
 
+def is_green(module: str) -> bool:
+    """Tell whether eventlet or gevent has patched this module of Python's, so that a wait there lets others run."""
+    for library, asked in (("eventlet.patcher", "is_monkey_patched"), ("gevent.monkey", "is_module_patched")):
+        found = sys.modules.get(library)
+        if found is not None and getattr(found, asked)(module):
+            return True
+    return False
+
+
 def is_readable(socket: Any) -> bool:
     """Tell whether something waits to be read; 5 µs."""
+    if not hasattr(select, "poll"):  # eventlet takes it away, and its select takes any number of a file
+        return bool(select.select([socket], [], [], 0)[0])
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))

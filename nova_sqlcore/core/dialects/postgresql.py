@@ -16,10 +16,10 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_readable
+from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_green, is_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.dialects.base import Role
@@ -124,7 +124,7 @@ class PostgreSQL(Dialect):
         The library has several hundred statements of fixed text.
         """
         settings = self._settings(options)
-        wait, connection.prepared_max = connection.wait, 500
+        wait, connection.prepared_max = _wait_of(connection), 500
         connection.wait = functools.partial(wait, timeout=options.connect_timeout)
         connection.autocommit = True
         if options.pooler == "transaction":  # other settings would stay with a session that serves other clients too
@@ -133,7 +133,7 @@ class PostgreSQL(Dialect):
         elif _set(connection, settings) and not options.pooler:
             _set_in_each_transaction(connection, settings)
         connection.autocommit = role == "reader"
-        connection.wait = functools.partial(wait, timeout=options.read_timeout) if options.read_timeout else wait
+        connection.wait = functools.partial(wait, timeout=options.read_timeout or None)
 
     def _settings(self, options: EngineOptions) -> dict[str, str]:
         settings = _SESSION | {"statement_timeout": f"{math.ceil(self.statement_timeout(options) * 1000)}ms"}
@@ -251,6 +251,22 @@ class PostgreSQL(Dialect):
         found = re.search(r"Key \(([^)]+)\)=.* table \"(\w+)\"", diag.message_detail or "")
         key, parent = found.groups() if found else (None, None)
         return exceptions.DBReferenceError(diag.table_name, diag.constraint_name, key, parent, inner_exception=error)
+
+
+def _wait_of(connection: Any) -> Callable[..., Any]:
+    """Return what waits for the server: in C, unless green threads are in use.
+
+    There it would hold up all others, the one whose row it waits for among them. psycopg itself knows gevent only.
+    """
+    if not is_green("select"):
+        wait: Callable[..., Any] = connection.wait
+        return wait
+    from psycopg.waiting import wait_select
+
+    def green_wait(generator: Any, interval: float = 1, timeout: float | None = None) -> Any:
+        return wait_select(generator, connection.pgconn.socket, interval, timeout)
+
+    return green_wait
 
 
 def _set(connection: Any, settings: Mapping[str, str]) -> bool:

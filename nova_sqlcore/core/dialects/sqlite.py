@@ -19,7 +19,7 @@ from sqlalchemy.dialects import sqlite
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, patterns
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, vague
+from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_green, vague
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,9 @@ _KINDS: dict[str, type[exceptions.DBError]] = {
     "SQLITE_TOOBIG": exceptions.DBDataError,
 }
 
+
+#: Seconds between two attempts of a green thread to get a lock.
+_PAUSE = 0.005
 
 _REMOVED = "the database file has been removed since it was opened"
 #: Result codes after which one wants to know which file is meant.
@@ -89,9 +92,9 @@ class Sqlite(Dialect):
         """
         return {
             "isolation_level": None if role == "reader" or in_memory(url) else "",
-            "timeout": self.lock_timeout(options),
+            "timeout": self._patience_in_c(options),
             "cached_statements": 250,
-            "factory": _Opener(path_of(url)),
+            "factory": _Opener(path_of(url), self.lock_timeout(options) if is_green("time") else None),
             "check_same_thread": False,
         }
 
@@ -141,12 +144,16 @@ class Sqlite(Dialect):
                 raise
             logger.info("the journal could not be set to WAL: %s", error)
         finally:
-            cursor.execute(f"PRAGMA busy_timeout = {int(self.lock_timeout(options) * 1000)}")
+            cursor.execute(f"PRAGMA busy_timeout = {int(self._patience_in_c(options) * 1000)}")
         return _journal(cursor) == "wal"
 
     def statement_timeout(self, options: EngineOptions) -> float:
         """Return how many seconds a statement may run; without the option there is no limit."""
         return options.statement_timeout or 0
+
+    def _patience_in_c(self, options: EngineOptions) -> float:
+        """Return how many seconds sqlite itself waits for a lock: 0 among green threads, of which none could run."""
+        return 0 if is_green("time") else self.lock_timeout(options)
 
     def lock_timeout(self, options: EngineOptions) -> float:
         """Return ``busy_timeout``, or else ``lock_timeout``, or else the driver's own 5 seconds."""
@@ -278,6 +285,10 @@ class _Connection(sqlite3.Connection):
     opener: _Opener
     file: tuple[int, int] | None = None
 
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        """Return a cursor, a patient one among green threads."""
+        return super().cursor(factory if self.opener.patience is None else _GreenCursor)
+
     def note_file(self) -> None:
         """Remember which file was opened."""
         path = self.opener.path
@@ -294,11 +305,32 @@ class _Connection(sqlite3.Connection):
             raise sa.exc.DisconnectionError(f"the database file {self.opener.path} has been removed or replaced")
 
 
-class _Opener:
-    """Opens the connections of one engine; it makes no new, empty file in place of one that has been removed."""
+class _GreenCursor(sqlite3.Cursor):
+    """Waits for a lock between attempts, so that the green thread that has it can go on."""
 
-    def __init__(self, path: Path | None) -> None:
+    def execute(self, *args: Any) -> Any:
+        """As ``Cursor.execute``; nothing has happened yet where the database is locked and no transaction is open."""
+        connection: Any = self.connection
+        deadline = time.monotonic() + connection.opener.patience
+        while True:
+            try:
+                return super().execute(*args)
+            except sqlite3.OperationalError as error:
+                is_locked = getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY"
+                if not is_locked or connection.in_transaction or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE)
+
+
+class _Opener:
+    """Opens the connections of one engine; it makes no new, empty file in place of one that has been removed.
+
+    ``patience`` is how many seconds green threads wait for a lock; None where threads are native.
+    """
+
+    def __init__(self, path: Path | None, patience: float | None) -> None:
         self.path = path
+        self.patience = patience
         self.was_there = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> _Connection:
