@@ -9,6 +9,7 @@ import collections
 import concurrent.futures
 import hashlib
 import json
+import os
 import queue
 import random
 import signal
@@ -16,13 +17,16 @@ import sys
 import tomllib
 from pathlib import Path
 
+from tests import servers
 from tests.mutants.faults import Fault, faults_of
 from tests.mutants.running import KEPT, ROOT, Map, Outcome, Workshop, path_of
 
 MODULES = (
-    "transaction", "batching", "roads", "link", "connections", "scopes", "retry", "statements", "arguments", "values",
-    "reports", "tx",
+    "transaction", "roads", "link", "connections", "scopes", "retry", "statements", "arguments", "values", "reports",
+    "tx",
 )  # fmt: skip
+#: Those that sqlite has no use for.
+OF_SERVERS = ("batching", "psycopg_batch", "pymysql_batch")
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 
 Results = dict[str, Outcome]
@@ -33,13 +37,23 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that copies are removed and test runs ended
     faults = _chosen(options)
-    results = _tested(faults, options)
+    with servers.running(*_servers(options)) as running:
+        os.environ |= {
+            server.variable: server.url().render_as_string(hide_password=False) for server in running.values()
+        }
+        results = _tested(faults, options)
     return _report(faults, results)
+
+
+def _servers(options: argparse.Namespace) -> list[str]:
+    return [name for name in options.backends.split(",") if name in servers.PRODUCTS]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--only", action="append", choices=MODULES, metavar="MODULE", help=", ".join(MODULES))
+    names = (*MODULES, *OF_SERVERS)
+    parser.add_argument("--only", action="append", choices=names, metavar="MODULE", help=", ".join(names))
+    parser.add_argument("--backends", default="sqlite", help=f"sqlite has no use for {', '.join(OF_SERVERS)}")
     parser.add_argument("--limit", type=int, metavar="N", help="a random sample of so many")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     parser.add_argument("--match", default="", metavar="TEXT", help="those whose name contains the text")
@@ -52,7 +66,7 @@ def _options() -> argparse.Namespace:
 
 
 def _chosen(options: argparse.Namespace) -> list[Fault]:
-    modules = options.only or MODULES
+    modules = options.only or ((*MODULES, *OF_SERVERS) if _servers(options) else MODULES)
     every = [fault for module in modules for fault in faults_of(module, (ROOT / path_of(module)).read_text())]
     faults = [fault for fault in every if options.match in fault.name]
     if options.limit is None or options.limit >= len(faults):
@@ -62,12 +76,12 @@ def _chosen(options: argparse.Namespace) -> list[Fault]:
 
 def _tested(faults: list[Fault], options: argparse.Namespace) -> Results:
     """Return the outcome of each fault; what former runs have killed in the same module stays killed."""
-    which = Map.load(options.jobs, old=options.old_map)
+    which = Map.load(options.backends, options.jobs, old=options.old_map)
     kept = KEPT / "results.json"
     killed: Results = json.loads(kept.read_text()) if kept.exists() and not options.afresh else {}
     results: Results = {fault.name: killed[_key(fault)] for fault in faults if _key(fault) in killed}
     left = [fault for fault in faults if fault.name not in results]
-    with _Workers(options.jobs) as workers:
+    with _Workers(options.jobs, options.backends) as workers:
         waiting = {workers.submit(fault, which.of(fault, options.most), options.seconds): fault for fault in left}
         for done in concurrent.futures.as_completed(waiting):
             fault, outcome = waiting[done], done.result()
@@ -87,9 +101,9 @@ def _key(fault: Fault) -> str:
 class _Workers:
     """Threads with a workshop each."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, backends: str) -> None:
         self._threads = concurrent.futures.ThreadPoolExecutor(jobs)
-        self._workshops = [Workshop() for _ in range(jobs)]
+        self._workshops = [Workshop(backends) for _ in range(jobs)]
         self._free: queue.SimpleQueue[Workshop] = queue.SimpleQueue()
 
     def __enter__(self) -> _Workers:

@@ -56,8 +56,8 @@ def path_of(module: str) -> Path:
     return Path("nova_sqlcore", "tx.py") if module == "tx" else Path("nova_sqlcore", "core", f"{module}.py")
 
 
-def _pytest(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backends", "sqlite", *arguments]
+def _pytest(backends: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backends", backends, *arguments]
 
 
 def _environment() -> dict[str, str]:
@@ -73,17 +73,17 @@ class Map:
     sizes: collections.Counter[str]
 
     @classmethod
-    def load(cls, jobs: int, *, old: bool) -> Self:
+    def load(cls, backends: str, jobs: int, *, old: bool) -> Self:
         """Return the map of this source, made by one run of all tests if it is not kept; ``old`` takes any kept one.
 
         Raises: CalledProcessError if a test fails without any fault.
         """
-        kept = KEPT / f"map-{_fingerprint()}.json"
-        others = sorted(KEPT.glob("map-*.json"), key=lambda path: path.stat().st_mtime)
+        kept = KEPT / f"map-{backends}-{_fingerprint()}.json"
+        others = sorted(KEPT.glob(f"map-{backends}-*.json"), key=lambda path: path.stat().st_mtime)
         if not kept.exists() and old and others:
             kept = others[-1]
         elif not kept.exists():
-            _run_all(kept, jobs)
+            _run_all(kept, backends, jobs)
         files = json.loads(kept.read_text())["files"]
         tests = {name: _by_line(found["contexts"]) for name, found in files.items()}
         return cls(
@@ -102,13 +102,14 @@ class Map:
         return sorted(found, key=lambda test: (not test.startswith(TESTS[0]), self.sizes[test], test))[:most]
 
 
-def _run_all(kept: Path, jobs: int) -> None:
+def _run_all(kept: Path, backends: str, jobs: int) -> None:
     KEPT.mkdir(exist_ok=True)
     settings = KEPT / "coveragerc"
     settings.write_text(_COVERAGE.format(kept=KEPT))
     cover = ("--cov=nova_sqlcore", "--cov-context=test", f"--cov-config={settings}", f"--cov-report=json:{kept}.new")
     ignored = [f"--deselect={path}" for path in NOT_THESE]
-    subprocess.run(_pytest("-n", str(jobs), *cover, *ignored, *TESTS), cwd=ROOT, env=_environment(), check=True)
+    command = _pytest(backends, "-n", str(jobs), *cover, *ignored, *TESTS)
+    subprocess.run(command, cwd=ROOT, env=_environment(), check=True)
     Path(f"{kept}.new").rename(kept)
 
 
@@ -134,6 +135,10 @@ def _fingerprint() -> str:
 
 class Workshop:
     """A copy of the repository in which one mutant at a time is made and tested."""
+
+    def __init__(self, backends: str) -> None:
+        """Test on these back-ends."""
+        self._backends = backends
 
     def __enter__(self) -> Self:
         """Copy what is not hidden."""
@@ -164,7 +169,7 @@ class Workshop:
         names = self._directory / "tests"
         names.write_text("\n".join(tests))
         with subprocess.Popen(
-            _pytest("-x", "-p", "no:xdist", f"@{names}"),
+            _pytest(self._backends, "-x", "-p", "no:xdist", f"@{names}"),
             cwd=self._copy,
             env=_environment(),
             stdout=subprocess.DEVNULL,

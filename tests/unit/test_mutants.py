@@ -9,7 +9,7 @@ import functools
 
 import pytest
 
-from tests.mutants.__main__ import MODULES, reasons
+from tests.mutants.__main__ import MODULES, OF_SERVERS, reasons
 from tests.mutants.faults import Fault, faults_of
 from tests.mutants.running import ROOT, path_of
 
@@ -57,7 +57,7 @@ def faults_in(module: str) -> list[Fault]:
     return faults_of(module, (ROOT / path_of(module)).read_text())
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *OF_SERVERS])
 def test_every_fault_has_its_own_name_and_is_python(module: str) -> None:
     faults = faults_in(module)
     assert len({fault.name for fault in faults}) == len(faults) > 10
@@ -66,4 +66,4 @@ def test_every_fault_has_its_own_name_and_is_python(module: str) -> None:
 
 
 def test_every_listed_survivor_is_a_fault_of_today() -> None:
-    assert reasons().keys() <= {fault.name for module in MODULES for fault in faults_in(module)}
+    assert reasons().keys() <= {fault.name for module in [*MODULES, *OF_SERVERS] for fault in faults_in(module)}
