@@ -7,7 +7,8 @@ after an error. Multiple statements are allowed for this one query alone: COM_SE
 together with it, so that a semicolon stays refused everywhere else, and no trip is added.
 
 This module relies on private parts of PyMySQL 1.2; with another version, or where the server does not announce that it
-takes several statements (a proxy may not), statements travel one by one.
+takes several statements, or where a proxy takes part in the protocol, which may want one command at a time, statements
+travel one by one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pymysql
 from pymysql import err
 from pymysql.constants import CLIENT, COMMAND, CR
 
-from nova_sqlcore.core.dialects.base import PACKET
+from nova_sqlcore.core.dialects.base import PACKET, PROXIED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +143,7 @@ def _forbid_again(connection: Any) -> None:
 
 def is_supported(connection: Any) -> bool:
     """Tell whether this PyMySQL is one that the module was tried with, and the server takes several statements."""
-    is_known = str(pymysql.VERSION_STRING).startswith(SERIES)
+    is_known = str(pymysql.VERSION_STRING).startswith(SERIES) and not hasattr(connection, PROXIED)
     return is_known and bool(getattr(connection, "server_capabilities", 0) & CLIENT.MULTI_STATEMENTS)
 
 

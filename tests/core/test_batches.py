@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from nova_sqlcore import RequestContext, api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core import roads
+from tests.plugins.wire import SpeakingProxy, led_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -442,3 +443,22 @@ def test_the_core_road_takes_them_one_by_one(
     monkeypatch.setattr(roads, "ROAD", "core")
     store_three(ctxt)
     assert names() == ["1", "2", "3"]
+
+
+@pytest.mark.only_on("mysql", driver="pymysql", why="psycopg's pipelines pass PgBouncer")
+def test_a_proxy_that_takes_one_command_at_a_time(backend: Backend) -> None:
+    """It is noticed by the number of the connection; there statements travel one by one."""
+    with led_by(backend.url, SpeakingProxy) as (_, url):
+        database = tx.Database("by way of a proxy")
+        database.configure(url)
+        context = get_admin_context()
+        context.db_connection = database
+        try:
+            made = api.instance_create(context, {"host": "h", "metadata": {"a": "b"}})
+            api.instance_update(context, made["uuid"], {"task_state": "x"})
+            assert api.instance_metadata_get(context, made["uuid"]) == {"a": "b"}
+            link = database.link_writer()
+            assert link.carrier is None
+            database.take_back(link)
+        finally:
+            database.close()

@@ -87,6 +87,7 @@ class Wire:
                 data = b""
         else:
             self._speaking.discard(other)
+        data = self.passed_on(data, from_client=one in self._clients)
         with contextlib.suppress(OSError):
             other.sendall(data)
         if not data:
@@ -95,13 +96,43 @@ class Wire:
                 del self._others[end]
                 end.close()
 
+    def passed_on(self, data: bytes, *, from_client: bool) -> bytes:
+        """Return what is passed on of what one end has said; nothing: both lines are cut."""
+        return data
+
+
+class SpeakingProxy(Wire):
+    """A proxy that takes part in MySQL's protocol, as ProxySQL does.
+
+    It counts its clients itself, and wants one command at a time.
+    """
+
+    def passed_on(self, data: bytes, *, from_client: bool) -> bytes:
+        if from_client:
+            return b"" if len(commands(data)) > 1 else data
+        if data[3:5] == b"\0\x0a":  # the handshake: the text of the version, and the number of the connection
+            place = data.index(b"\0", 5) + 1
+            return data[:place] + b"\x07\0\0\x01" + data[place + 4 :]
+        return data
+
+
+def commands(data: bytes) -> list[bytes]:
+    """Return the packets that begin a command; a login goes on in the numbers of the server."""
+    found = []
+    while len(data) >= 4:
+        size = 4 + int.from_bytes(data[:3], "little")
+        if data[3] == 0:
+            found.append(data[:size])
+        data = data[size:]
+    return found
+
 
 @contextlib.contextmanager
-def led_by(url: sa.URL) -> Iterator[tuple[Wire, sa.URL]]:
+def led_by(url: sa.URL, kind: type[Wire] = Wire) -> Iterator[tuple[Wire, sa.URL]]:
     """Put a proxy before the server of ``url``, and give it with the address that leads by way of it."""
     assert url.host is not None
     assert url.port is not None
-    proxy = Wire(url.host, url.port)
+    proxy = kind(url.host, url.port)
     try:
         yield proxy, url.set(host="127.0.0.1", port=proxy.port)
     finally:

@@ -29,6 +29,8 @@ ID_STEP: Final = "nova_sqlcore.id_step"
 PACKET: Final = "nova_sqlcore.packet"
 #: The attribute of psycopg's connection with the statement that sets a transaction up, if each needs that.
 SETTINGS: Final = "nova_sqlcore_settings"
+#: And what one of PyMySQL has whose other end is a proxy that speaks the protocol itself.
+PROXIED: Final = "nova_sqlcore_proxied"
 
 Insert = TypeVar("Insert", bound=sa.Insert)
 AnySelect = TypeVar("AnySelect", bound=sa.Select[Any])

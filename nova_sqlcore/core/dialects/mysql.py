@@ -18,7 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
-from nova_sqlcore.core.dialects.base import ID_STEP, PACKET, Dialect, assigned, filled, is_readable
+from nova_sqlcore.core.dialects.base import ID_STEP, PACKET, PROXIED, Dialect, assigned, filled, is_readable
 from nova_sqlcore.core.equality import Exact, in_bytes, plain
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ _OF_WRITE_SETS: dict[int, dict[str, type[exceptions.DBError]]] = {
 #: How PyMySQL begins the errors of a broken connection that have no number.
 _BROKEN: tuple[str, ...] = ("packet sequence number wrong", "already closed", "connection was killed")
 
+
+_FACTS: Final = (
+    "SHOW VARIABLES WHERE variable_name IN "
+    "('auto_increment_increment', 'max_allowed_packet', 'wsrep_on', 'pseudo_thread_id')"
+)
 
 #: Arguments of a URL that are true or false, and what mysqlclient calls them.
 _TLS_MODES: Final = {"ssl_verify_identity": "VERIFY_IDENTITY", "ssl_disabled": "DISABLED"}
@@ -199,16 +204,18 @@ class MySQL(Dialect):
         return limits
 
     def facts(self, connection: Any) -> dict[str, Any]:
-        """Return the server's limit of a packet, and on MySQL the step of ids.
+        """Return the server's limit of a packet, and on MySQL the step of ids; mark the connection of a proxy.
 
-        A session keeps its step unless it is part of a cluster that may change it. MariaDB tells the ids themselves.
+        A session keeps its step unless it is part of a cluster that may change it. MariaDB tells the ids themselves. A
+        proxy such as ProxySQL counts its clients itself, so that the session has another number than the connection.
         """
         cursor = connection.cursor()
-        cursor.execute(
-            "SHOW VARIABLES WHERE variable_name IN ('auto_increment_increment', 'max_allowed_packet', 'wsrep_on')"
-        )
+        cursor.execute(_FACTS)
         found = {name.lower(): value for name, value in cursor.fetchall()}
         cursor.close()
+        number = connection.thread_id()
+        if _is_pymysql(connection) and int(found.get("pseudo_thread_id", number)) % 2**32 != number:
+            setattr(connection, PROXIED, True)
         facts = {PACKET: int(found["max_allowed_packet"])}
         if "mariadb" in _server_version(connection).lower() or "wsrep_on" in found:
             return facts
