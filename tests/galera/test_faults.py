@@ -38,6 +38,13 @@ def kill_one(cluster: Galera) -> None:
     lost.rejoin(cluster.addresses)
 
 
+def replace_one(cluster: Galera) -> None:
+    """The node that gives a new one its copy takes no writes meanwhile: whoever writes there waits."""
+    lost = cluster.nodes[2]
+    lost.kill()
+    lost.replace(cluster.addresses)
+
+
 def stop_one(cluster: Galera) -> None:
     """The others go on without it; when it goes on it finds that, and what it had sent them last may be lost."""
     with stopped(cluster, 2):
@@ -94,7 +101,9 @@ def _size(node: Node) -> int:
         return 0
 
 
-@pytest.mark.parametrize("fault", [kill_one, stop_one, stop_two, kill_two], ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault", [kill_one, replace_one, stop_one, stop_two, kill_two], ids=lambda fault: fault.__name__
+)
 def test_in_the_midst_of_contention(
     cluster: Galera, urls: list[sa.URL], processes: Processes, fault: Callable[[Galera], None]
 ) -> None:
@@ -115,6 +124,25 @@ def test_in_the_midst_of_contention(
     assert lost, "nobody has noticed the fault"
     for url in urls:
         check(url, accounts)
+
+
+def test_a_node_without_majority_says_so_and_serves_again(cluster: Galera, urls: list[sa.URL]) -> None:
+    """What it had sent to the others may be done by them; what it refuses to begin is not."""
+    work.move(urls[0])
+    context = get_admin_context()
+    with contextlib.ExitStack() as stack:
+        with pytest.raises(exceptions.DBConnectionError) as refused, tx.writer(context):
+            work.certificate(context, "refused")
+            stack.enter_context(stopped(cluster, 1, 2))
+            with pytest.raises(exceptions.DBCommitUncertain):
+                work.certificate(get_admin_context(), "sent")
+        assert type(refused.value) is exceptions.DBConnectionError
+        with pytest.raises(exceptions.DBConnectionError):
+            api.certificate_get_all_by_project(context, "p")
+    wait_for(cluster.nodes)
+    work.certificate(context, "after")
+    names = {row["file_name"] for row in api.certificate_get_all_by_project(context, "p")}
+    assert names - {"sent"} == {"after"}
 
 
 def lay_ground() -> None:

@@ -75,6 +75,13 @@ class Node(MariaDB):
         self._position = found[-1]
         self.revive()
 
+    def replace(self, addresses: Iterable[str]) -> None:
+        """Start a killed node again as one whose data are gone, and wait until it has a copy of another node's."""
+        self._joined = [address for address in addresses if address != self.address]
+        self._position = ""
+        (self.directory / "data/grastate.dat").unlink()
+        self.revive()
+
     def _server_command(self) -> list[str]:
         command = super()._server_command()
         if not self._replicates:
