@@ -40,6 +40,8 @@ class Call:
     count: int
     #: the class of the error that the example raises
     error: str | None
+    #: answers of the server that it waits for, BEGIN and COMMIT included; 0 on sqlite
+    round_trips: int
     statements: tuple[Statement, ...]
 
 
@@ -69,7 +71,7 @@ def nearest(name: str) -> list[str]:
 
 def _call(call: dict[str, Any], texts: list[str]) -> Call:
     statements = tuple(Statement(texts[place], _values(values)) for place, values, _ in call["statements"])
-    return Call(call["call"], call["calls"], call["error"], statements)
+    return Call(call["call"], call["calls"], call["error"], call["round_trips"], statements)
 
 
 def _values(values: Any) -> Any:

@@ -97,7 +97,7 @@ def _show(output: Output, names: list[str], servers: tuple[str, ...]) -> None:
     for name in () if output.is_json else names:
         for group, calls in _alike(name, servers):
             _heading(output, f"{name} on {', '.join(group)}")
-            _show_calls(output, calls)
+            _show_calls(output, name, group, calls)
 
 
 def _alike(name: str, servers: tuple[str, ...]) -> list[tuple[list[str], tuple[Call, ...]]]:
@@ -114,7 +114,7 @@ def _without_placeholders(text: str) -> str:
     return re.sub(r"%s|%\(\w+\)s|\?", "?", text)
 
 
-def _show_calls(output: Output, calls: tuple[Call, ...]) -> None:
+def _show_calls(output: Output, name: str, servers: list[str], calls: tuple[Call, ...]) -> None:
     usual = recorded.usual(calls)
     if usual is None or not any(call.statements for call in calls):
         output.line("It sends no statement by itself.\n")
@@ -122,12 +122,28 @@ def _show_calls(output: Output, calls: tuple[Call, ...]) -> None:
     for call in calls if output.is_verbose else (usual,):
         raises = f"  -- raises {call.error}" if call.error else ""
         show_sql(output, f"-- {call.text}{raises}")
+        show_sql(output, f"-- {_cost(name, servers, calls.index(call))}")
         for statement in call.statements:
             show_sql(output, formatted(statement.text) + ";")
         output.line("")
     others = len(calls) - 1
     if others and not output.is_verbose:
-        output.line(f"{others} other kinds of call send other statements: --verbose shows them.\n")
+        words = "1 other kind of call sends" if others == 1 else f"{others} other kinds of call send"
+        output.line(f"{words} other statements: --verbose shows them.\n")
+
+
+def _cost(name: str, servers: list[str], place: int) -> str:
+    """Return the statements and round trips of a kind of call, on servers to which it sends the same."""
+    kinds = {server: recorded.calls_of(server)[name][place] for server in servers}
+    statements = _counted(len(kinds[servers[0]].statements), "statement")
+    trips = {server: kind.round_trips for server, kind in kinds.items() if server != "sqlite"}
+    if len({*trips.values()}) > 1:
+        return f"{statements}, round trips: " + ", ".join(f"{server} {count}" for server, count in trips.items())
+    return ", ".join([statements, *(_counted(count, "round trip") for count in {*trips.values()})])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _heading(output: Output, text: str) -> None:
@@ -165,6 +181,7 @@ def _told(calls: tuple[Call, ...]) -> list[dict[str, Any]]:
             "call": call.text,
             "calls": call.count,
             "error": call.error,
+            "round_trips": call.round_trips,
             "statements": [{"sql": one.text, "values": one.values} for one in call.statements],
         }
         for call in calls

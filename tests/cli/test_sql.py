@@ -17,6 +17,7 @@ from nova_sqlcore.cli import recorded, slow
 from nova_sqlcore.cli.app import app
 from nova_sqlcore.queries.hosts.services import service_create, service_update
 from tests import servers
+from tests.recorded.statements import written_trips
 
 if TYPE_CHECKING:
     from tests.plugins.backend import Backend
@@ -52,7 +53,20 @@ def test_servers_that_get_the_same_are_shown_together() -> None:
         "service_update on postgresql",
     ]
     assert "UPDATE services\nSET " in result.stdout
+    assert "-- 1 statement\n" in result.stdout
+    assert "-- 2 statements, 1 round trip\n" in result.stdout
+    assert "-- 1 statement, 1 round trip\n" in result.stdout
     assert "--verbose" in result.stdout
+
+
+def test_round_trips_are_those_that_are_held() -> None:
+    held = written_trips()  # of every function, and a test counts them on the wire
+    for server, by_function in held.items():
+        for name, calls in recorded.calls_of(server).items():
+            assert {call.round_trips for call in calls} <= by_function.get(name, set()), name
+    told = json.loads(run("service_update", "--format", "json").stdout)["service_update"]
+    assert {told[server][0]["round_trips"] for server in ("mariadb", "mysql", "postgresql")} == {1}
+    assert told["sqlite"][0]["round_trips"] == 0
 
 
 def test_one_server_and_all_kinds_of_call() -> None:

@@ -64,11 +64,14 @@ class Recorder:
         self._with_values = with_values
         self._sent: list[tuple[str, str, Any]] = []
         self._executed: tuple[str, Any] | None = None
+        #: round trips of the transactions of a call, as reports tell them
+        self._reported: list[int] = []
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Hear what is sent; the values travel on SQLAlchemy's road only."""
         remove = tx.observe_statements(self._note)
+        remove_too = tx.observe(lambda report: self._reported.append(report.round_trips))
         before = sa.Engine._has_events
         if self._with_values:
             sa.event.listen(sa.Engine, "before_cursor_execute", self._note_values)
@@ -76,6 +79,7 @@ class Recorder:
             yield
         finally:
             remove()
+            remove_too()
             if self._with_values:
                 sa.event.remove(sa.Engine, "before_cursor_execute", self._note_values)
                 sa.Engine._has_events = before  # SQLAlchemy never takes this mark back, and the library goes by it
@@ -95,6 +99,7 @@ class Recorder:
     def call(self, function: str, arguments: str, call: Callable[[], BaseException | None]) -> None:
         """Make a call, which returns its error, and take down what it sends."""
         self._sent.clear()
+        self._reported.clear()
         before = self._wire.trips if self._wire else 0
         error = call()
         if self._wire:
@@ -108,6 +113,7 @@ class Recorder:
             "call": f"{function}({arguments})",
             "calls": 1,
             "error": None if error is None else type(error).__name__,
+            "round_trips": sum(self._reported),
             "sent": [(text, _plain(values)) for _, text, values in self._sent],
         }
 
@@ -193,7 +199,7 @@ def document(found: Sequences, server: str) -> dict[str, Any]:
     for name, calls in found.items():
         functions[name] = [
             {
-                **{key: one[key] for key in ("call", "calls", "error")},
+                **{key: one[key] for key in ("call", "calls", "error", "round_trips")},
                 "statements": [
                     # and the text of any such call, which lists of values do not make longer
                     [_place(texts, text), values, _place(texts, form)]
