@@ -128,11 +128,6 @@ class Link:
         self.trips += 1 + self.begins
         self.begins = False
 
-    def _note_end(self) -> None:
-        """Count the trip of COMMIT or ROLLBACK: a transaction that the driver has not begun takes none."""
-        self.trips += not self.begins
-        self.begins = False
-
     def command(self, text: str) -> None:
         """Run a statement that begins or ends a transaction; engine events don't see it."""
         self.unsure = True
@@ -174,7 +169,8 @@ class Link:
     def commit(self) -> None:
         """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""
         self.unsure = True
-        self._note_end()
+        self.trips += not self.begins  # what the driver has not begun takes none
+        self.begins = False
         try:
             if self.connection.in_transaction():
                 self.connection.commit()
@@ -191,7 +187,9 @@ class Link:
     def rollback(self) -> None:
         """Roll back."""
         self.unsure = True
-        self._note_end()
+        # a driver that begins by itself sends nothing if it has not
+        self.trips += not self.dialect.driver_begins or self.dialect.in_transaction(self.raw) is not False
+        self.begins = False
         if self.connection.get_transaction() is not None:  # it may be one whose COMMIT has failed
             self.connection.rollback()
             if self._shared:

@@ -115,6 +115,19 @@ def test_a_block_that_rolls_back_and_one_for_each_row(admin: RequestContext, tri
     )  # BEGIN and all UPDATEs, ROLLBACK; psycopg forgets what it has prepared
 
 
+def test_an_only_statement_that_fails(admin: RequestContext, trips: Trips) -> None:
+    keys = [services.service_create(admin, {"host": host, "binary": "b", "topic": "t"})["id"] for host in "ab"]
+
+    def block() -> None:
+        with contextlib.suppress(exceptions.DBDuplicateEntry):
+            services.service_update(admin, keys[0], {"host": "b"})
+
+    seen: list[tx.Report] = []
+    end = tx.observe(seen.append)
+    assert trips(block) == seen[-1].round_trips
+    end()
+
+
 def test_a_call_that_is_refused_and_one_that_needs_no_server(admin: RequestContext, trips: Trips) -> None:
     def block() -> None:
         with contextlib.suppress(exceptions.ServiceNotFound):
