@@ -357,11 +357,13 @@ class Connections:
 
     def _give_up_idle(self) -> bool:
         """Close the idle connections of every role; return whether there were any."""
-        idle = sum(pool.idle for pool in self.pools())
+        found = any(self._kept.values())
         self._let_go_of_kept(Link.discard)
         for engine in list(self._engines.values()):
-            engine.dispose()
-        return idle > 0
+            if isinstance(engine.pool, sa.QueuePool) and engine.pool.checkedin():
+                engine.dispose()
+                found = True
+        return found
 
     def _new_link(self, engine: sa.Engine, role: str) -> Link:
         family, is_shared = dialects.family(engine.url), self.shared_lock is not None
