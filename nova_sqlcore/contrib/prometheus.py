@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -39,6 +39,16 @@ def instrument(
         metrics.unregister()
 
     return end
+
+
+class _Labelled(NamedTuple):
+    """What every transaction of one kind counts in; to look labels up takes longer than to count."""
+
+    seconds: Histogram
+    outcomes: Counter
+    statements: Counter
+    trips: Counter
+    waits: Histogram
 
 
 class _Metrics:
@@ -87,6 +97,8 @@ class _Metrics:
             buckets=buckets,
             registry=registry,
         )
+        #: by function, database, mode and outcome
+        self._labelled: dict[tuple[str, str, str, str], _Labelled] = {}
         self._all: list[Collector] = [self._seconds, self._outcomes, self._errors, self._conflicts, self._retries]
         self._all += [self._statements, self._trips, self._waits]
         self._joined: Histogram | None = None
@@ -110,17 +122,30 @@ class _Metrics:
             if self._joined is not None:
                 self._joined.labels(function).observe(report.seconds)
             return
-        self._seconds.labels(function).observe(report.seconds)
-        self._outcomes.labels(function, report.database, report.mode, report.outcome).inc()
-        self._statements.labels(function).inc(report.statements)
-        self._trips.labels(function).inc(report.round_trips)
-        self._waits.labels(report.database).observe(report.waited)
+        key = function, report.database, report.mode, report.outcome
+        labelled = self._labelled.get(key)
+        if labelled is None:
+            labelled = self._labelled[key] = self._labels(*key)
+        labelled.seconds.observe(report.seconds)
+        labelled.outcomes.inc()
+        labelled.statements.inc(report.statements)
+        labelled.trips.inc(report.round_trips)
+        labelled.waits.observe(report.waited)
         if report.attempt > 1:
             self._retries.labels(function).inc()
         if report.outcome == "conflict":
             self._conflicts.labels(function).inc()
         if report.outcome in ("conflict", "failed"):
             self._errors.labels(function, report.outcome, report.error or "").inc()
+
+    def _labels(self, function: str, database: str, mode: str, outcome: str) -> _Labelled:
+        return _Labelled(
+            self._seconds.labels(function),
+            self._outcomes.labels(function, database, mode, outcome),
+            self._statements.labels(function),
+            self._trips.labels(function),
+            self._waits.labels(database),
+        )
 
     def unregister(self) -> None:
         """Take the metrics out of the registry."""
