@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
+from tests.plugins.wire import led_by
 from tests.proxies.conftest import VERSIONS
 from tests.servers import unpacked
 from tests.servers.proxies import PgBouncer
@@ -109,6 +110,20 @@ def test_threads_that_share_few_server_connections(proxy: PgBouncer, mode: str, 
     with ThreadPoolExecutor(THREADS) as threads:
         for found in threads.map(run, range(THREADS)):
             assert found == [WANTED] * 4
+
+
+def test_a_writer_of_one_statement_takes_one_trip(proxy: PgBouncer, mode: str) -> None:
+    behind(proxy, mode, pooler=mode)
+    with led_by(proxy.url(proxy.server)) as (wire, url):
+        tx.close()
+        tx.configure(url, pooler=mode)
+        taken = []
+        for _ in range(4):
+            before = wire.trips
+            api.certificate_create(get_admin_context(), {"project_id": "p"})
+            taken.append(wire.trips - before)
+        tx.close()
+    assert taken[-1] == 1
 
 
 class TestSettings:
