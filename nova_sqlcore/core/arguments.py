@@ -158,6 +158,28 @@ def _dict_of(name: str, value: Any) -> dict[Any, Any]:
     raise exceptions.BadArgument(f"the argument {name} takes a mapping, such as a dict, not {type(value).__name__}")
 
 
+def mapping_in(values: Mapping[str, Any], name: str) -> dict[Any, Any]:
+    """Return the mapping that ``values`` have under a name as a dict, an empty one if there is none; pairs serve too.
+
+    Raises: BadArgument naming it.
+    """
+    found = values.get(name)
+    return _dict_of(f"values[{name!r}]", found) if found else {}
+
+
+def list_in(values: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the items that ``values`` have under a name.
+
+    Raises: BadArgument naming it, for None too.
+    """
+    found = values[name]
+    if not _is_iterable(found):
+        raise exceptions.BadArgument(
+            f"the argument values[{name!r}] takes a list or another iterable, not {type(found).__name__}"
+        )
+    return list(found)
+
+
 def _refuse_unhashable(name: str, items: Any) -> None:
     """Refuse what can't be looked up: lists in a list, whatever their depth."""
     try:

@@ -106,8 +106,9 @@ class Fuzzer:
     def _everywhere(self, number: int, place: int) -> tuple[list[str], bool]:
         outcomes = []
         self.calls += 1
+        twin = self._call(number, place)
         for world in self.worlds:
-            call, twin = self._call(number, place), self._call(number, place)
+            call = self._call(number, place)
             with world.entered():
                 outcomes.append(_outcome(world, call))
             self.peak = max(self.peak, outcomes[-1].mib)
@@ -118,7 +119,7 @@ class Fuzzer:
         self.returned += outcomes[0].error is None
         if len(kinds) == 1:
             return faults, True
-        if not may_differ(self._call(number, place), outcomes):
+        if not may_differ(twin, outcomes):
             faults.append("outcomes differ: " + "; ".join(f"{one.world}: {_told(one)}" for one in outcomes))
         return faults, False
 

@@ -16,6 +16,7 @@ import pytest
 
 from nova_sqlcore import RequestContext, api, exceptions, tables
 from nova_sqlcore.core.arguments import containers
+from tests.queries import instance_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +85,41 @@ def test_what_only_its_class_can_be_walked(admin: RequestContext, name: str, arg
     for wrong in (_Number.ONE, memoryview(b"a"), object()):
         with pytest.raises(exceptions.BadArgument, match=rf"argument {argument} takes a list or another iterable"):
             call(name, admin, argument, wrong)
+
+
+#: What holds mappings and lists inside ``values``, by function.
+INSIDE: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
+    "flavor_create": ({"name": "n", "flavorid": "f", "memory_mb": 1, "vcpus": 1}, ("extra_specs",), ()),
+    "aggregate_update": ({}, ("metadata",), ()),
+    "instance_create": (
+        {"project_id": "p"}, ("metadata", "system_metadata", "info_cache", "extra"), ("security_groups",)
+    ),
+    "instance_update": ({}, ("metadata", "system_metadata"), ()),
+    "instance_update_and_get_original": ({}, ("metadata", "system_metadata"), ()),
+    "instance_group_update": ({}, (), ("policies", "members")),
+    "security_group_create": ({"name": "g", "project_id": "p"}, (), ("instances",)),
+}  # fmt: skip
+KEYS: dict[str, list[Any]] = {"aggregate_update": [1], "instance_group_update": ["u"]}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_is_inside_of_values(admin: RequestContext, name: str) -> None:
+    values, mappings, lists = INSIDE[name]
+    is_change = name.startswith("instance_update")
+    key: list[Any] = [instance_factory.instance()["uuid"]] if is_change else KEYS.get(name, [])
+    for inner in (*mappings, *lists):
+        kind = "mapping" if inner in mappings else "list or another iterable"
+        wrongs: list[Any] = [1, 1.5, True, b"x", object()]
+        for wrong in [*wrongs, "x", [1], [None]] if inner in mappings else wrongs:
+            with pytest.raises(exceptions.BadArgument, match=rf"argument values\['{inner}'\] takes a {kind}"):
+                getattr(api, name)(admin, *key, {**values, inner: wrong})
+
+
+def test_members_of_a_group_are_instances(admin: RequestContext) -> None:
+    for wrong in ("x", [1], [None], [["a"]]):
+        with pytest.raises(exceptions.BadArgument, match=r"values\['instances'\] takes a list of mappings, not of"):
+            api.security_group_create(admin, {"name": "g", "project_id": "p", "instances": wrong})
+    assert api.security_group_get_all(admin) == []
 
 
 @pytest.mark.usefixtures("nothing_sent")

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import values as stored_values
+from nova_sqlcore.core.arguments import list_in, mapping_in
 from nova_sqlcore.core.scopes import apart_until_begun
 from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.core.values import refuse_unknown
@@ -196,8 +197,12 @@ def _new(context: Context, values: Mapping[str, Any]) -> _New:
     warn_if_hidden(context, "an instance", given.get("project_id"))
     if "name" in given:
         refuse_unknown(t, ["name"])
-    groups = list(given.pop("security_groups", ()))
-    children = {key: given.pop(key, None) or {} for key in (*_METADATA, "info_cache", "extra")}
+    groups = list_in(given, "security_groups") if "security_groups" in given else []
+    children: dict[str, Mapping[str, Any]] = {
+        key: mapping_in(given, key) for key in (*_METADATA, "info_cache", "extra")
+    }
+    for key in ("security_groups", *children):
+        given.pop(key, None)
     given["uuid"] = str(given.get("uuid") or uuid.uuid4())
     return _New(given, children, groups)
 
@@ -372,12 +377,16 @@ def _change_of(context: Context, values: Mapping[str, Any], expected: Mapping[st
         if f"expected_{name}" in given:
             wanted[name] = given.pop(f"expected_{name}")
     refuse_unknown(t, wanted)
-    metadata = {kind: given.pop(kind) for kind in _METADATA if kind in given}
+    metadata: dict[str, Mapping[str, Any]] = {
+        kind: mapping_in(given, kind) for kind in _METADATA if given.get(kind) is not None
+    }
+    for kind in _METADATA:
+        given.pop(kind, None)
     _prepare(context, given)
     return _Change(
         bulk_changes(current(context), t, given),
         {name: _as_list(value) for name, value in wanted.items()},
-        {kind: pairs for kind, pairs in metadata.items() if pairs is not None},
+        metadata,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
+from nova_sqlcore.core.arguments import list_in
 from nova_sqlcore.core.values import stored
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
@@ -241,7 +242,7 @@ def instance_group_update(context: Context, group_uuid: str, values: Mapping[str
     Raises: InstanceGroupNotFound(group_uuid); DBDuplicateEntry if another live group has the new uuid.
     """
     transaction = current(context)
-    lists = {kind: values[kind] for kind in _CHILDREN if values.get(kind) is not None}
+    lists = {kind: list_in(values, kind) for kind in _CHILDREN if values.get(kind) is not None}
     if lists:
         number, found = _lock_children(context, group_uuid, tuple(lists))
         for kind, wanted in lists.items():

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core import types
+from nova_sqlcore.core.arguments import mapping_in
 from nova_sqlcore.core.equality import alike
 from nova_sqlcore.core.scopes import check_read_deleted
 from nova_sqlcore.core.texts import quoted
@@ -312,7 +313,7 @@ def flavor_create(
     DBKeyClash; DBError for everything else that the server refuses.
     """
     transaction = current(context)
-    specs = values.get("extra_specs") or {}
+    specs = mapping_in(values, "extra_specs")
     projects = list(dict.fromkeys(projects or ()))
     refuse_alike(transaction, instance_type_extra_specs.c.key, specs)
     refuse_alike(transaction, instance_type_projects.c.project_id, projects)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
+from nova_sqlcore.core.arguments import mapping_in
 from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common import children
@@ -233,7 +234,8 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     if refused:
         raise AttributeError(f"{', '.join(refused)} of an aggregate can't be written")
     transaction = current(context)
-    refuse_alike(transaction, items.c.key, values.get("metadata") or ())
+    metadata = mapping_in(values, "metadata")
+    refuse_alike(transaction, items.c.key, metadata)
     given = changes(t, values, transaction, ignore=("metadata", _ZONE))
     if values.get("metadata") is not None:
         hold_in_cluster(transaction, items.name, as_id(aggregate_id))
@@ -241,8 +243,7 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     new = different(row, given)
     if new:
         count_updated_by_id(transaction, t, "yes", row["id"], new)
-    metadata = values.get("metadata")
-    if metadata is not None:
+    if values.get("metadata") is not None:
         zone = {_ZONE: values[_ZONE]} if _ZONE in values else {}
         _write_items(transaction, row["id"], {**metadata, **zone}, set_delete=True)
     elif _ZONE in values:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
+from nova_sqlcore.core.arguments import list_in
 from nova_sqlcore.core.scopes import apart_until_begun, scopes_of
 from nova_sqlcore.queries.common.clauses import (
     arg,
@@ -189,6 +190,8 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
     """
     transaction = current(context)
     warn_if_hidden(context, "a security group", values.get("project_id"))
+    instances = list_in(values, "instances") if "instances" in values else []
+    uuids = [_uuid_of(one) for one in instances]
     row = transaction.insert_absent(t, values, ignore=("instances",))
     if row is None:
         raise exceptions.SecurityGroupExists(
@@ -197,10 +200,21 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
     group = cast("rows.SecurityGroupWithChildren", row)
     group["rules"] = []
     if "instances" in values:
-        group["instances"] = list(values["instances"])
-        members = ({"security_group_id": row["id"], "instance_uuid": one["uuid"]} for one in group["instances"])
-        transaction.insert_many(memberships, list(members))
+        group["instances"] = instances
+        transaction.insert_many(
+            memberships, [{"security_group_id": row["id"], "instance_uuid": uuid} for uuid in uuids]
+        )
     return group
+
+
+def _uuid_of(instance: Any) -> Any:
+    try:
+        return instance["uuid"]
+    except TypeError:
+        kind = type(instance).__name__
+        raise exceptions.BadArgument(
+            f"the argument values['instances'] takes a list of mappings, not of {kind}"
+        ) from None
 
 
 @require_context
