@@ -211,9 +211,9 @@ def main(
             for link in (0, *(links if name != "sqlite" else ())):
                 runs.append(timed(name, at, wanted, costs if not link else {}, link, threads, rounds))
                 report.show(runs[-1])
+                if json_file:  # what is done is kept, should somebody end the run
+                    report.save(json_file, about, runs)
     missed = report.show_targets(runs)
-    if json_file:
-        report.save(json_file, about, runs)
     if compare:
         report.compare(report.load(compare), runs)
     if plot:

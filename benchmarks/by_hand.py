@@ -75,7 +75,7 @@ class ByHand:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Stay in one transaction."""
-        with self.driver.transaction():
+        with self.driver.transaction(writes=False):
             yield
 
     def _rows(self, statement: tuple[str, Any], *params: Any) -> list[Row]:

@@ -49,6 +49,7 @@ class Driver:
         self.statements = 0
         self.mark = "?" if self.engine.dialect.paramstyle == "qmark" else "%s"
         self.quote = self.engine.dialect.identifier_preparer.quote
+        self._begin = "BEGIN IMMEDIATE" if self.name == "sqlite" else "BEGIN"
         self.returns = self.name != "mysql"
         self.locks = " FOR UPDATE" if self.name != "sqlite" else ""
 
@@ -58,8 +59,8 @@ class Driver:
         self.engine.dispose()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        self.cursor.execute("BEGIN IMMEDIATE" if self.name == "sqlite" else "BEGIN")
+    def transaction(self, *, writes: bool = True) -> Iterator[None]:
+        self.cursor.execute(self._begin if writes else "BEGIN")
         try:
             yield
         except BaseException:

@@ -197,7 +197,8 @@ def plot(directory: Path, runs: Sequence[Run]) -> list[Path]:
         axes.set_xscale("log")
         axes.set_yticks(range(len(single)), [one.name for one in single])
         axes.invert_yaxis()
-        axes.set_xlim(0.5, 2 * max(1 / min(spread.median for one in single for spread in one.ratios.values()), 2))
+        longest = [1 / spread.median for one in single for spread in one.ratios.values()]
+        axes.set_xlim(min(longest) / 2, 2 * max(longest))
         axes.set_title(f"{run.title}: time of a call, the library's is 1")
         axes.legend(loc="lower right")
         file = directory / f"{run.backend}{f'-{run.link:g}ms' if run.link else ''}.png"

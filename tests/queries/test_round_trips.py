@@ -40,6 +40,12 @@ def service() -> int:
     return int(api.service_create(C, {"host": f"h{next(_numbers)}", "binary": "b", "topic": "t"})["id"])
 
 
+def node() -> int:
+    numbers = ("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used", "hypervisor_version")
+    values = {"hypervisor_type": "Q", "cpu_info": "", **dict.fromkeys(numbers, 1)}
+    return int(api.compute_node_create(C, {"hypervisor_hostname": f"n{next(_numbers)}", **values})["id"])
+
+
 def fixed_ip() -> int:
     network = api.network_create_safe(C, {"cidr": "10.0.0.0/24"})["id"]
     api.fixed_ip_create(C, {"address": f"10.0.0.{next(_numbers)}", "network_id": network})
@@ -84,6 +90,11 @@ CASES = {
     "reservation_commit": Case(lambda key: api.reservation_commit(C, key, "p", "u"), reserve, 2, 2),
     "fixed_ip_associate_pool": Case(lambda key: api.fixed_ip_associate_pool(C, key, host="h"), fixed_ip, 2, 1),
     "floating_ip_allocate_address": Case(lambda key: api.floating_ip_allocate_address(C, "p", key), floating_ip, 2, 1),
+    "instances_create": Case(lambda _: api.instances_create(C, [{"project_id": "p"}] * 3), service, 2, 2),
+    "instance_get_many": Case(lambda key: api.instance_get_many(C, [key] * 3), instance, 2, 2),
+    "instance_update_many": Case(lambda key: api.instance_update_many(C, [key] * 3, {"host": "h"}), instance, 2, 2),
+    "services_heartbeat": Case(lambda key: api.services_heartbeat(C, [key] * 3), service, 2, 2),
+    "compute_nodes_update": Case(lambda key: api.compute_nodes_update(C, [{"id": key, "vcpus": 3}]), node, 2, 2),
 }
 
 

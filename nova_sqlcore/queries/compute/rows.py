@@ -316,8 +316,10 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
     statement = _many_statement(context.read_deleted, project is not None, form)
     known = {row["uuid"]: row for row in assemble(rows_in(transaction, statement, "uuids", uuids, **owned), form)}
     rows = [known[one] for one in uuids if one in known]
-    for join in form.children:
-        put(rows, join, children.load(transaction, relation(join), list(known)))
+    if rows and form.children:
+        asked = {join: children.ask(transaction, relation(join), list(known)) for join in form.children}
+        transaction.last()
+        attach(rows, asked)
     return trim(rows, form)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.plugins.backend import Backend
-    from tests.plugins.counting import SqlCount
+    from tests.plugins.counting import SqlCount, SqlLog
 
 T0 = datetime.datetime(2016, 4, 7, 12, 0, 0)
 HOUR = datetime.timedelta(hours=1)
@@ -642,3 +642,10 @@ def test_every_column_can_be_sorted_by_and_searched(backend: Backend, admin: Req
             order = {"sort_keys": [name], "sort_dirs": [direction]}
             assert _pages(admin, {}, order, 1) == [row["id"]]
         names(admin, {name: "x"})
+
+
+def test_nothing_is_sorted_by_behind_the_id(backend: Backend, admin: RequestContext, sql_log: SqlLog) -> None:
+    """With more terms MariaDB sorts all instances in place of reading the first ones in the order of ids."""
+    with sql_log() as sent:
+        instances.instance_get_all_by_filters(admin, {"deleted": False}, "id", "asc", limit=5, columns_to_join=[])
+    assert sent[-1].partition("ORDER BY")[2].split("LIMIT")[0].strip() == "instances.id ASC"
