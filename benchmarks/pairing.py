@@ -38,21 +38,21 @@ class Outcome:
     ratio: float
 
 
-def measure(pair: Pair, rounds: int = ROUNDS) -> Outcome:
+def measure(pair: Pair, rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter) -> Outcome:
     """Check that both sides answer the same, then time them in turns.
 
     Raises: AssertionError if the answers differ.
     """
     assert pair.by_hand() == pair.ours(), f"{pair.name}: the answers differ"
-    calls = max(1, int(SLICE / max(_seconds(pair.by_hand, 3), _seconds(pair.ours, 3))))
+    calls = max(1, int(SLICE / max(_seconds(pair.by_hand, 3, clock), _seconds(pair.ours, 3, clock))))
     times: list[tuple[float, float]] = []
     gc.disable()
     try:
         for number in range(rounds):
             if number % 2:
-                ours, by_hand = _seconds(pair.ours, calls), _seconds(pair.by_hand, calls)
+                ours, by_hand = _seconds(pair.ours, calls, clock), _seconds(pair.by_hand, calls, clock)
             else:
-                by_hand, ours = _seconds(pair.by_hand, calls), _seconds(pair.ours, calls)
+                by_hand, ours = _seconds(pair.by_hand, calls, clock), _seconds(pair.ours, calls, clock)
             times.append((by_hand, ours))
             gc.collect()
     finally:
@@ -64,8 +64,8 @@ def measure(pair: Pair, rounds: int = ROUNDS) -> Outcome:
     )
 
 
-def _seconds(call: Callable[[], Any], times: int) -> float:
-    begin = time.perf_counter()
+def _seconds(call: Callable[[], Any], times: int, clock: Callable[[], float]) -> float:
+    begin = clock()
     for _ in range(times):
         call()
-    return (time.perf_counter() - begin) / times
+    return (clock() - begin) / times
