@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Keys of each kind that all processes share.
 KEYS: Final = 4
-#: Seconds, as docs/howto/galera.rst has it: a node that is gone stops everybody's COMMIT for five.
-RETRY_DEADLINE: Final = 10
+#: Seconds: a node that is gone stops every COMMIT for five, one that gives another its copy for as long as it takes.
+RETRY_DEADLINE: Final = 30
 
 
 def key_of(number: int) -> str:
