@@ -10,7 +10,7 @@ ARGS ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-core-road test-matrix mutants test-galera test-replicas test-proxies test-stress test-odd-servers fuzz bench bench-scale bench-threads bench-pools bench-archive bench-observers statements lint docs servers clean
+.PHONY: help .venv demo test test-core-road test-one-by-one test-matrix mutants test-galera test-replicas test-proxies test-stress test-odd-servers fuzz bench bench-scale bench-threads bench-pools bench-archive bench-observers statements lint docs servers clean
 
 help:  ## Show this text
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: $(VENV)/installed  ## Run the tests on sqlite, MariaDB, MySQL and PostgreS
 
 test-core-road: $(VENV)/installed  ## Run the tests with every statement on SQLAlchemy's road (sqlite only by default)
 	NOVA_SQLCORE_ROAD=core CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --backends sqlite $(ARGS)
+
+test-one-by-one: $(VENV)/installed  ## Run the tests of the core and the queries with no two statements in one trip
+	NOVA_SQLCORE_BATCH=off CI= $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) tests/core tests/queries $(ARGS)
 
 test-galera: $(VENV)/installed  ## Run the tests of a Galera cluster: three MariaDB nodes that all take writes
 	CI= $(PYTHON_IN_VENV) -m pytest tests/galera $(ARGS)

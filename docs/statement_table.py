@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What Sphinx is taught: a table of every function's cost, and the sections of our docstrings."""
+"""What Sphinx is taught: a table of every function's costs, and the sections of our docstrings."""
 
 from __future__ import annotations
 
 import inspect
+import pathlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _COST = re.compile(r"^Cost: (.*?)\.?\s*(?=^(?:Lock|Raises): |^$|\Z)", re.DOTALL | re.MULTILINE)
+_ROUND_TRIPS = pathlib.Path(__file__).parents[1] / "tests" / "data" / "round_trips.txt"
+_SERVERS = {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}
 _SECTION = re.compile(r"(Cost|Lock|Raises): (.*)")
 
 
@@ -32,17 +35,33 @@ def costs() -> list[tuple[str, str]]:
     return found
 
 
+def round_trips() -> dict[str, str]:
+    """Return the round trips of each function, as ``tests/data/round_trips.txt`` has them by server."""
+    head, *lines = _ROUND_TRIPS.read_text().splitlines()
+    servers = [_SERVERS[name] for name in head.split()[1:]]
+    found = {}
+    for line in lines:
+        name, *taken = line.split()
+        by_server = ", ".join(
+            f"{numbers.replace(',', '/')} {server}" for server, numbers in zip(servers, taken, strict=True)
+        )
+        found[name] = taken[0].replace(",", "/") if len({*taken}) == 1 else by_server
+    return found
+
+
 class StatementTable(Directive):
     """The table."""
 
     def run(self) -> list[Any]:
         """Return the table's node."""
-        group = nodes.tgroup(cols=2)
-        group += [nodes.colspec(colwidth=40), nodes.colspec(colwidth=60)]
+        group = nodes.tgroup(cols=3)
+        group += [nodes.colspec(colwidth=width) for width in (35, 45, 20)]
         head, body = nodes.thead(), nodes.tbody()
-        head += _row(nodes.paragraph(text="function"), nodes.paragraph(text="statements"))
+        head += _row(*(nodes.paragraph(text=text) for text in ("function", "statements", "round trips")))
+        trips = round_trips()
         for name, cost in costs():
-            body += _row(nodes.paragraph("", "", _link(name)), nodes.paragraph(text=cost))
+            texts = (nodes.paragraph(text=text) for text in (cost, trips.get(name, "")))
+            body += _row(nodes.paragraph("", "", _link(name)), *texts)
         group += [head, body]
         table = nodes.table()
         table += group

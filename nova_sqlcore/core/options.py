@@ -5,8 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from typing import Final
 
 from nova_sqlcore import exceptions
+
+#: The tests set it to "off" to send every statement by itself.
+BATCH: Final = os.environ.get("NOVA_SQLCORE_BATCH") != "off"
 
 #: Options that may not be negative.
 _DURATIONS = (
@@ -85,7 +90,7 @@ class EngineOptions:
     replica_wait: float = 1
     replica_pause: float = 10
     #: PyMySQL and psycopg: let statements whose result nobody needs yet, and COMMIT, travel with the next one
-    batch: bool = True
+    batch: bool = BATCH
     #: log every statement
     echo: bool = False
     #: name the public function in a comment in each statement, as sqlcommenter does, for those who watch the server

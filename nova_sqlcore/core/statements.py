@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 CACHE_SIZE: Final = 1024
 
 
-#: An INSERT of one row: what comes before the row, the row, what comes after it.
+#: An INSERT of one row: what comes before the row, the row, what comes after it. MySQL takes the rows of an upsert one
+#: after the other; PostgreSQL would refuse two of one key.
 _VALUES: Final = re.compile(
-    r"(INSERT .+? VALUES )(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))( RETURNING .*)?", re.DOTALL
+    r"(INSERT .+? VALUES )(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))"
+    r"( RETURNING .*| (?:AS new )?ON DUPLICATE KEY UPDATE [^%]*)?",
+    re.DOTALL,
 )
 _NAME: Final = re.compile(r"%\((\w+)\)s")
 

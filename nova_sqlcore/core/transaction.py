@@ -901,7 +901,7 @@ class Savepoint:
         if isinstance(error, _UNDOES_ALL):
             transaction._move(State.LOST)  # the server has undone the whole transaction
         if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
-            self._command("RELEASE SAVEPOINT")
+            self._release()
             return
         del transaction._hooks[self._hooks :]
         self._undo()
@@ -927,7 +927,11 @@ class Savepoint:
             transaction._move(State.OPEN)
         if transaction.state is State.OPEN and not _is_unsure(transaction):
             self._command("ROLLBACK TO SAVEPOINT")
-            self._command("RELEASE SAVEPOINT")
+            self._release()
+
+    def _release(self) -> None:
+        """Let the savepoint go, together with the next statement."""
+        self._transaction.queue("command", f"RELEASE SAVEPOINT {self._name}", None)
 
     def _command(self, words: str) -> None:
         self._transaction._perform("command", f"{words} {self._name}", None)

@@ -28,6 +28,7 @@ _CHANGE = sa.update(T).where(_IS_NAMED).values(project_id=sa.bindparam("project"
 _BY_NAME = sa.select(T.c.id, T.c.file_name, T.c.project_id).where(_IS_NAMED)
 _WRONG: sa.Select[Any] = sa.select(sa.column("nowhere")).select_from(T)
 
+pytestmark = pytest.mark.usefixtures("together")
 servers_only = pytest.mark.only_on("mysql", "postgresql", why="sqlite is no server")
 batches_only = pytest.mark.only_on(
     "mysql", "postgresql", driver="pymysql", why="elsewhere statements go one by one, mysqlclient's too"

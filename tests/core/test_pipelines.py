@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tests.plugins.backend import Backend
     from tests.plugins.wire import Trips
 
-pytestmark = pytest.mark.only_on("postgresql", why="other servers have no pipelines")
+pytestmark = [
+    pytest.mark.only_on("postgresql", why="other servers have no pipelines"),
+    pytest.mark.usefixtures("together"),
+]
 
 C = get_admin_context()
 T = tables.certificates
@@ -55,7 +58,7 @@ def options(backend: Backend) -> Iterator[Any]:
 
     def configure(**more: Any) -> None:
         tx.close()
-        tx.configure(backend.url, **more)
+        tx.configure(backend.url, batch=True, **more)
 
     yield configure
     tx.close()

@@ -19,7 +19,7 @@ import psycopg
 import pymysql
 import pytest
 
-from nova_sqlcore.core import roads
+from nova_sqlcore.core import options, roads
 from tests import servers
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Run:
         ran = [name for name in BACKENDS if self.tests[name]]
         lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({self.drivers[name]})" for name in ran]
         lines.append(f"{self.tests['']:5} tests without a database")
-        lines.append(f"Statements took the {roads.ROAD} road.")
+        lines.append(f"Statements took the {roads.ROAD} road{'' if options.BATCH else ', one by one'}.")
         return lines
 
 

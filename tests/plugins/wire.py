@@ -140,11 +140,18 @@ def led_by(url: sa.URL, kind: type[Wire] = Wire) -> Iterator[tuple[Wire, sa.URL]
 
 
 @pytest.fixture
+def together(backend: Backend) -> None:
+    """Let statements travel together, though the run may send them one by one."""
+    tx.close()
+    tx.configure(backend.url, batch=True)
+
+
+@pytest.fixture
 def wire(backend: Backend) -> Iterator[Wire]:
     """Lead the library to its server by way of a proxy."""
     with led_by(backend.url) as (proxy, url):
         tx.close()
-        tx.configure(url)
+        tx.configure(url, batch=True)
         try:
             yield proxy
         finally:

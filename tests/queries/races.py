@@ -34,7 +34,17 @@ def lose(monkeypatch: pytest.MonkeyPatch, losses: int, error: type[Exception] | 
             raise error
         return [] if action == "fetch" else 0
 
+    queue = tx.Transaction.queue
+
+    def losing_later(self: tx.Transaction, action: Any, statement: Any, params: Any, **more: Any) -> Any:
+        if getattr(statement, "is_update", False):
+            attempts.append(self)
+            if error is not None and len(attempts) <= losses:
+                raise error
+        return queue(self, action, statement, params, **more)
+
     monkeypatch.setattr(tx.Transaction, "_perform", losing)
+    monkeypatch.setattr(tx.Transaction, "queue", losing_later)
     return attempts
 
 

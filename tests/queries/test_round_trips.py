@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import itertools
+import pathlib
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -23,9 +25,7 @@ QUOTAS = {"instances": -1, "cores": -1, "ram": -1}
 PAIRS = {str(number): "v" for number in range(5)}
 _numbers = itertools.count(1)
 
-pytestmark = pytest.mark.only_on(
-    "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
-)
+README = pathlib.Path(__file__).parents[2] / "README.md"
 
 
 class Resource(NamedTuple):
@@ -34,6 +34,24 @@ class Resource(NamedTuple):
 
 def instance(**more: Any) -> str:
     return api.instance_create(C, {"project_id": "p", "user_id": "u", "metadata": PAIRS, **more})["uuid"]
+
+
+def instance_on_host() -> str:
+    return instance(host="h")
+
+
+def mapping(uuid: str) -> dict[str, Any]:
+    return {"instance_uuid": uuid, "device_name": "/dev/vda", "source_type": "volume", "destination_type": "volume"}
+
+
+def event(uuid: str) -> dict[str, Any]:
+    return {"instance_uuid": uuid, "request_id": "r", "event": "e"}
+
+
+def action() -> str:
+    uuid = instance()
+    api.action_start(C, {"instance_uuid": uuid, "request_id": "r", "action": "a"})
+    return uuid
 
 
 def service() -> int:
@@ -89,6 +107,13 @@ CASES = {
     "quota_reserve": Case(reserve, service, 2, 2),
     "reservation_commit": Case(lambda key: api.reservation_commit(C, key, "p", "u"), reserve, 2, 2),
     "fixed_ip_associate_pool": Case(lambda key: api.fixed_ip_associate_pool(C, key, host="h"), fixed_ip, 2, 1),
+    "instance_get_by_uuid": Case(lambda key: api.instance_get_by_uuid(C, key), instance, 1, 1),
+    "instance_get_all_by_host": Case(lambda _: api.instance_get_all_by_host(C, "h"), instance_on_host, 2, 2),
+    "security_group_destroy": Case(lambda _: api.security_group_destroy(C, 1), service, 1, 1),
+    "block_device_mapping_update_or_create": Case(
+        lambda key: api.block_device_mapping_update_or_create(C, mapping(key)), instance, 2, 2
+    ),
+    "action_event_start": Case(lambda key: api.action_event_start(C, event(key)), action, 2, 2),
     "floating_ip_allocate_address": Case(lambda key: api.floating_ip_allocate_address(C, "p", key), floating_ip, 2, 1),
     "instances_create": Case(lambda _: api.instances_create(C, [{"project_id": "p"}] * 3), service, 2, 2),
     "instance_get_many": Case(lambda key: api.instance_get_many(C, [key] * 3), instance, 2, 2),
@@ -98,6 +123,9 @@ CASES = {
 }
 
 
+@pytest.mark.only_on(
+    "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
+)
 @pytest.mark.parametrize("name", CASES)
 def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
@@ -115,3 +143,10 @@ def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.M
     finally:
         end()
     assert sum(told) == getattr(case, backend.family), "reports tell another number than the wire"
+
+
+def test_the_readme_shows_the_same() -> None:
+    """Typical calls, in the order of the table."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d) \| (\d) \|$", README.read_text(), re.MULTILINE)
+    shown = {name: (int(mysql), int(postgresql)) for name, mysql, postgresql in rows}
+    assert shown == {name: (case.mysql, case.postgresql) for name, case in CASES.items()}

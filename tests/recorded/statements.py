@@ -277,7 +277,7 @@ def counted(url: sa.URL) -> Iterator[tuple[Recorder, sa.URL]]:
 def connect(url: sa.URL) -> None:
     """Use a database from now on, with connections that are there before anything is counted."""
     tx.close()
-    tx.configure(url, prepare_threshold=None)
+    tx.configure(url, prepare_threshold=None, batch=True)
     for link in (tx.main.link_reader(), tx.main.link_writer()):
         tx.main.take_back(link)
 

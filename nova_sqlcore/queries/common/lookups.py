@@ -165,6 +165,12 @@ def count_updated_by(
     return transaction.execute(_update_statement(table, read_deleted, shape, tuple(given)), **params, **given)
 
 
+def update_later_by_id(transaction: Transaction, table: sa.Table, identity: int, given: Mapping[str, Any]) -> None:
+    """Write ``given``, in stored form, to the row with this id, together with the next statement."""
+    statement = _update_statement(table, "yes", _ID, tuple(given))
+    transaction.later.execute(statement, by_id=identity, **given)
+
+
 def bulk_changes(transaction: Transaction, table: sa.Table, given: Mapping[str, Any]) -> Row:
     """Return what a bulk update of ``given`` writes: ``updated_at`` always, and no unknown column.
 
@@ -178,6 +184,12 @@ def soft_delete_by(transaction: Transaction, table: sa.Table, read_deleted: str,
     """Soft-delete the visible rows with this key and return how many there were."""
     shape, params = shape_of(key, BY)
     return transaction.execute(_soft_delete_statement(table, read_deleted, shape), **params, **deleted_now())
+
+
+def soft_delete_later_by(transaction: Transaction, table: sa.Table, read_deleted: str, /, **key: Any) -> None:
+    """Soft-delete the visible rows with this key, together with the next statement."""
+    shape, params = shape_of(key, BY)
+    transaction.later.execute(_soft_delete_statement(table, read_deleted, shape), **params, **deleted_now())
 
 
 def soft_delete_by_id(transaction: Transaction, table: sa.Table, read_deleted: str, identity: Any) -> int:

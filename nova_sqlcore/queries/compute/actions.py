@@ -21,7 +21,7 @@ from nova_sqlcore.queries.common.arguments import also_named
 from nova_sqlcore.queries.common.clauses import assigned, changes, columns, select_statement, split, visible
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
 from nova_sqlcore.queries.common.ids import as_id
-from nova_sqlcore.queries.common.lookups import BY, Shape, bulk_changes, count_updated_by_id, equal, row_by, shape_of
+from nova_sqlcore.queries.common.lookups import BY, Shape, bulk_changes, equal, row_by, shape_of, update_later_by_id
 from nova_sqlcore.tables import instance_actions as t, instance_actions_events as events
 from nova_sqlcore.tx import current
 
@@ -206,7 +206,7 @@ def action_event_start(context: Context, values: Mapping[str, Any]) -> rows.Star
     if action_id is None:
         raise exceptions.InstanceActionNotFound(**key)
     _touch(transaction, action_id)
-    row = transaction.insert(events, stored | {"action_id": action_id})
+    row = transaction.last().insert(events, stored | {"action_id": action_id})
     return cast("rows.StartedActionEvent", row | key)
 
 
@@ -236,7 +236,7 @@ def action_event_finish(context: Context, values: Mapping[str, Any]) -> rows.Ins
     is_error = str(given["result"]).lower() == "error"
     written = changes(events, {"updated_at": clock.utcnow(), **given}, transaction, ignore=_NAMES)
     _touch(transaction, found["action"], **({"message": "Error"} if is_error else {}))
-    count_updated_by_id(transaction, events, "yes", event["id"], written)
+    update_later_by_id(transaction, events, event["id"], written)
     return cast("rows.InstanceActionEvent", event | written)
 
 
@@ -249,4 +249,4 @@ def _key_of(given: Row) -> tuple[Row, Shape, Row]:
 def _touch(transaction: Transaction, action_id: int, **given: Any) -> None:
     """Write ``given``, and now as ``updated_at``, to the action."""
     written = changes(t, {"updated_at": clock.utcnow(), **given}, transaction)
-    count_updated_by_id(transaction, t, "yes", action_id, written)
+    update_later_by_id(transaction, t, action_id, written)

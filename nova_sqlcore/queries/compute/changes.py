@@ -586,7 +586,7 @@ def instance_add_security_group(context: Context, instance_uuid: str, security_g
     Raises: DBReferenceError for an unknown instance or group, where the server checks that.
     """
     link = {"instance_uuid": instance_uuid, "security_group_id": security_group_id}
-    insert_only(current(context), memberships, link, tuple(link), read_deleted="no")
+    insert_only(current(context).last(), memberships, link, tuple(link), read_deleted="no")
 
 
 @also_named(instance_id="instance_uuid")

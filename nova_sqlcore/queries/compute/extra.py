@@ -82,5 +82,5 @@ def instance_extra_update_by_uuid(context: Context, instance_uuid: str, values: 
     count = update()
     if count:
         return count
-    new = insert_only(transaction, t, {**values, "instance_uuid": instance_uuid}, ("instance_uuid",))
+    new = insert_only(transaction.last(), t, {**values, "instance_uuid": instance_uuid}, ("instance_uuid",))
     return update() if new is None else 1

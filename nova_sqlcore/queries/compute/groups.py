@@ -33,13 +33,13 @@ from nova_sqlcore.queries.common.clauses import (
     soft_delete_statement,
     visible,
 )
-from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, shape_of, soft_delete_by
+from nova_sqlcore.queries.common.lookups import Shape, equal, row_by, shape_of, soft_delete_later_by
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instance_group_member, instance_group_policy, instance_groups as t
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
@@ -203,12 +203,15 @@ def instance_group_create(
     owned, project = _scope(context)
     if owned and given.get("project_id") != project["by_project"]:
         _refuse_foreign(transaction, given["uuid"])
+    if not (policies or members):
+        transaction.last()
     row = transaction.insert_absent(t, given)
     if row is None:
         raise exceptions.InstanceGroupIdExists(group_uuid=given["uuid"])
     stored_policies = _add(transaction, row["id"], "policies", policies or ())
     stored_members = _add(transaction, row["id"], "members", members or ())
-    return {**row, "policies": stored_policies, "members": stored_members}
+    transaction.last()
+    return {**row, "policies": stored_policies(), "members": stored_members()}
 
 
 def _refuse_foreign(transaction: Transaction, group_uuid: Any) -> None:
@@ -237,7 +240,7 @@ def instance_group_update(context: Context, group_uuid: str, values: Mapping[str
     """Write the given columns; ``policies`` and ``members`` in ``values`` become all that the group has.
 
     A group of any project. What is so already stays untouched, the time of the last update too.
-    Cost: 1 statement; with lists 1 more, and for each list up to 2, on PostgreSQL 3.
+    Cost: 1 statement; with lists 1 more, 2 on PostgreSQL, and for each list up to 2.
     Lock: the group.
     Raises: InstanceGroupNotFound(group_uuid); DBDuplicateEntry if another live group has the new uuid.
     """
@@ -252,7 +255,7 @@ def instance_group_update(context: Context, group_uuid: str, values: Mapping[str
         return
     statement = _update_statement(context.read_deleted, tuple(given))
     moment = {} if "updated_at" in given else {"now": clock.utcnow()}
-    if not transaction.execute(statement, by_uuid=group_uuid, **given, **moment):
+    if not transaction.last().execute(statement, by_uuid=group_uuid, **given, **moment):
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
 
 
@@ -285,7 +288,7 @@ def instance_group_delete(context: Context, group_uuid: str) -> None:
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     for table, _ in _CHILDREN.values():
-        soft_delete_by(transaction, table, context.read_deleted, group_id=row["id"])
+        soft_delete_later_by(transaction, table, context.read_deleted, group_id=row["id"])
 
 
 # -- policies and members ---------------------------------------------------------------------------------------------
@@ -302,21 +305,20 @@ def _lock_statement(read_deleted: str, kinds: tuple[str, ...], dialect: Dialect)
 def _lock_children(context: Context, group_uuid: Any, kinds: tuple[str, ...]) -> tuple[int, dict[str, list[Row]]]:
     """Lock the group, of whatever project, and return its id and what it has of these kinds.
 
-    Cost: 1 statement; 1 more for each kind on PostgreSQL, where the first would show them as before it waited; 2 more
-    on Galera, whose other nodes see no row lock.
+    Cost: 1 statement; 1 more for what it has on PostgreSQL, where the first would show it as before it waited; 2 more
+    on Galera, whose other nodes see no row lock. They travel together.
     Raises: InstanceGroupNotFound(group_uuid).
     """
     transaction = current(context)
     dialect = transaction.dialect
     hold_in_cluster(transaction, t.name, group_uuid)
-    is_fresh = dialect.locking_reads_are_fresh or not dialect.locks_rows
-    row = transaction.row(_lock_statement(context.read_deleted, kinds if is_fresh else (), dialect), uuid=group_uuid)
+    if kinds and dialect.locks_rows and not dialect.locking_reads_are_fresh:
+        transaction.later.rows(_lock_statement(context.read_deleted, (), dialect), uuid=group_uuid)
+    row = transaction.row(_lock_statement(context.read_deleted, kinds, dialect), uuid=group_uuid)
     if row is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     number = row["id"]
-    if is_fresh:
-        return number, {kind: children.take(transaction, _HELD[kind], row, kind, number) for kind in kinds}
-    return number, {kind: children.load(transaction, _HELD[kind], [number]) for kind in kinds}
+    return number, {kind: children.take(transaction, _HELD[kind], row, kind, number) for kind in kinds}
 
 
 @functools.cache
@@ -325,11 +327,11 @@ def _drop_statement(kind: str) -> sa.Update:
     return soft_delete_statement(table).where(table.c.id.in_(arg_list("ids")), *visible(table, "no"))
 
 
-def _add(transaction: Transaction, group_id: int, kind: str, wanted: Iterable[str]) -> list[str]:
-    """Store policies or members of a group and return them in stored form."""
+def _add(transaction: Transaction, group_id: int, kind: str, wanted: Iterable[str]) -> Callable[[], list[str]]:
+    """Store policies or members of a group, with the next statement, and return what gives them in stored form."""
     table, name = _CHILDREN[kind]
-    added = transaction.insert_many(table, [{"group_id": group_id, name: value} for value in wanted])
-    return [row[name] for row in added]
+    added = transaction.later.insert_many(table, [{"group_id": group_id, name: value} for value in wanted])
+    return lambda: [row[name] for row in added.get()]
 
 
 def _replace(
@@ -351,7 +353,7 @@ def _replace(
     kept = set(values)
     others = [row["id"] for row in found if row[name] not in kept] if drop_others else []
     for ids in chunks(others):
-        transaction.execute(_drop_statement(kind), ids=ids, **deleted_now())
+        transaction.later.execute(_drop_statement(kind), ids=ids, **deleted_now())
     known = {row[name] for row in found}
     _add(transaction, group_id, kind, [value for value in values if value not in known])
 

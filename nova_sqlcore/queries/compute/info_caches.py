@@ -56,7 +56,7 @@ def instance_info_cache_update(
         row = _write_live(transaction, instance_uuid, given)
     if row is None:
         refuse_unknown(t, given)
-        row = transaction.insert_absent(t, given | {"instance_uuid": instance_uuid})
+        row = transaction.last().insert_absent(t, given | {"instance_uuid": instance_uuid})
     if row is None:
         row = row_by(transaction, t, "yes", instance_uuid=instance_uuid)
         if row is None or (row["deleted"] and context.read_deleted != "no"):
@@ -72,9 +72,9 @@ def _write_live(transaction: Transaction, instance_uuid: str, given: Row) -> row
     """
     written = changes(t, given, transaction)
     if not written:
-        return row_by(transaction, t, "no", instance_uuid=instance_uuid)
+        return row_by(transaction.last(), t, "no", instance_uuid=instance_uuid)
     if "instance_uuid" not in written:
-        return update_by(transaction, t, "no", written, instance_uuid=instance_uuid)
+        return update_by(transaction.last(), t, "no", written, instance_uuid=instance_uuid)
     try:
         with transaction.savepoint():
             return update_by(transaction, t, "no", written, instance_uuid=instance_uuid)

@@ -149,9 +149,9 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
     refuse_alike(transaction, t.c.tag, words)
     known = _lock_tags(context, instance_uuid)
     for chunk in chunks([word for word in known if word not in words]):
-        transaction.execute(_DELETE_LIST_STATEMENT, uuid=instance_uuid, tags=chunk)
+        transaction.later.execute(_DELETE_LIST_STATEMENT, uuid=instance_uuid, tags=chunk)
     with clash_named(t.c.tag, words):
-        transaction.execute_many(
+        transaction.last().execute_many(
             _insert_statement(transaction.dialect), [row for row in wanted if row["tag"] not in known]
         )
     return wanted
@@ -188,11 +188,15 @@ def _lock_tags(context: Context, instance_uuid: str) -> list[str]:
     hold_in_cluster(transaction, t.name, instance_uuid)
     dialect = transaction.dialect
     owned, params = _named(context, instance_uuid)
-    found = transaction.scalars(_lock_statement(owned, dialect), **params)
-    if not found:
-        _check_instance_exists_in_project(context, instance_uuid)
-    if not found or (dialect.locks_rows and not dialect.locking_reads_are_fresh):
+    locked = transaction.later.rows(_lock_statement(owned, dialect), **params)
+    found = None
+    if dialect.locks_rows and not dialect.locking_reads_are_fresh:
         found = transaction.scalars(_TAGS_STATEMENT, uuid=instance_uuid)
+    if not locked.get():
+        _check_instance_exists_in_project(context, instance_uuid)
+        found = found or transaction.scalars(_TAGS_STATEMENT, uuid=instance_uuid)
+    if found is None:
+        found = [row["tag"] for row in locked.get()]
     return [tag for tag in found if tag is not None]
 
 

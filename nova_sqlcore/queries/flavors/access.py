@@ -56,7 +56,7 @@ def flavor_access_add(context: Context, flavor_id: str, project_id: str) -> rows
     Raises: FlavorNotFound(flavor_id); FlavorAccessExists(flavor_id, project_id).
     """
     given = {"instance_type_id": _flavor_get_id_from_flavor(context, flavor_id), "project_id": project_id}
-    row = current(context).insert_absent(t, given)
+    row = current(context).last().insert_absent(t, given)
     if row is None:
         raise exceptions.FlavorAccessExists(flavor_id=flavor_id, project_id=project_id)
     return row

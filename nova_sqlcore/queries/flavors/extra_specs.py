@@ -96,7 +96,7 @@ def _write(context: Context, flavor_id: str, specs: Mapping[str, str]) -> None:
     rows = [complete(t, {"instance_type_id": number, "key": key, "value": specs[key]}, dialect) for key in specs]
     refuse_alike(transaction, t.c.key, specs)
     with clash_named(t.c.key, specs):
-        transaction.execute_many(_upsert_statement(dialect), sorted(rows, key=_key))
+        transaction.last().execute_many(_upsert_statement(dialect), sorted(rows, key=_key))
 
 
 def _key(row: Mapping[str, Any]) -> str:

@@ -318,11 +318,13 @@ def flavor_create(
     refuse_alike(transaction, instance_type_extra_specs.c.key, specs)
     refuse_alike(transaction, instance_type_projects.c.project_id, projects)
     with _plain_errors():
-        flavor = _insert(transaction, values)
+        flavor = _insert(transaction if specs or projects else transaction.last(), values)
         new = [{"instance_type_id": flavor["id"], "key": key, "value": value} for key, value in specs.items()]
+        if not projects:
+            transaction.last()
         stored = transaction.insert_many(instance_type_extra_specs, new)
     granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
-    transaction.insert_many(instance_type_projects, granted)
+    transaction.later.insert_many(instance_type_projects, granted)
     shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored}}
     return cast("rows.FlavorWithSpecs", shown)
 
@@ -363,7 +365,7 @@ def flavor_destroy(context: Context, name: str) -> None:
     if number is None:
         raise exceptions.FlavorNotFoundByName(flavor_name=name)
     for statement in _DESTROY_CHILDREN:
-        transaction.execute(statement, by_flavor=number, **stamp)
+        transaction.later.execute(statement, by_flavor=number, **stamp)
 
 
 def _destroy(transaction: Transaction, name: str, stamp: Row) -> int | None:
@@ -374,5 +376,5 @@ def _destroy(transaction: Transaction, name: str, stamp: Row) -> int | None:
         return number
     number = transaction.scalar(_locked_by_name_statement(transaction.dialect), by_name=name)
     if number is not None:
-        transaction.execute(_DESTROY_BY_ID_STATEMENT, by_id=number, **stamp)
+        transaction.later.execute(_DESTROY_BY_ID_STATEMENT, by_id=number, **stamp)
     return number

@@ -32,7 +32,7 @@ from nova_sqlcore.queries.common.clauses import (
     visible,
 )
 from nova_sqlcore.queries.common.ids import as_id
-from nova_sqlcore.queries.common.lookups import count_updated_by_id, row_by_id, soft_delete_by, soft_delete_by_id
+from nova_sqlcore.queries.common.lookups import row_by_id, soft_delete_by_id, soft_delete_later_by, update_later_by_id
 from nova_sqlcore.queries.common.only_one import hold, hold_in_cluster, insert_only
 from nova_sqlcore.tables import aggregate_hosts as hosts, aggregate_metadata as items, aggregates as t
 from nova_sqlcore.tx import current
@@ -208,13 +208,15 @@ def aggregate_create(
     transaction = current(context)
     name = values["name"]
     refuse_alike(transaction, items.c.key, metadata or ())
+    if not metadata:
+        transaction.last()
     if name is None:  # the name of as many as like
         row: rows.Aggregate | None = transaction.insert(t, values)
     else:
         row = insert_only(transaction, t, values, ("name",), read_deleted="no")
     if row is None:
         raise exceptions.AggregateNameExists(aggregate_name=name)
-    stored = _write_items(transaction, row["id"], metadata or {})
+    stored = _write_items(transaction.last(), row["id"], metadata) if metadata else {}
     return _with_children(row, [], stored)
 
 
@@ -242,13 +244,13 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     row = _lock_for_update(context, aggregate_id, given)
     new = different(row, given)
     if new:
-        count_updated_by_id(transaction, t, "yes", row["id"], new)
-    if values.get("metadata") is not None:
-        zone = {_ZONE: values[_ZONE]} if _ZONE in values else {}
-        _write_items(transaction, row["id"], {**metadata, **zone}, set_delete=True)
-    elif _ZONE in values:
-        _write_items(transaction, row["id"], {_ZONE: values[_ZONE]})
-    found = _get(transaction, "yes", given.get("id", row["id"]))
+        update_later_by_id(transaction, t, row["id"], new)
+    is_all = values.get("metadata") is not None
+    written = {**metadata, **({_ZONE: values[_ZONE]} if _ZONE in values else {})}
+    with clash_named(items.c.key, written):
+        if is_all or written:
+            _write_items_later(transaction, row["id"], written, set_delete=is_all)
+        found = _get(transaction, "yes", given.get("id", row["id"]))
     return cast("rows.AggregateWithChildren", found)
 
 
@@ -280,7 +282,7 @@ def aggregate_delete(context: Context, aggregate_id: int) -> None:
     if not soft_delete_by_id(transaction, t, context.read_deleted, aggregate_id):
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
     for child in (items, hosts):
-        soft_delete_by(transaction, child, context.read_deleted, aggregate_id=as_id(aggregate_id))
+        soft_delete_later_by(transaction, child, context.read_deleted, aggregate_id=as_id(aggregate_id))
 
 
 # -- hosts ------------------------------------------------------------------------------------------------------------
@@ -433,18 +435,27 @@ def _write_items(
     """Set these keys of an aggregate that is locked, and return them in stored form.
 
     With ``set_delete`` no other key stays.
-    Cost: 1 statement, if there is a key; 1 more with ``set_delete``.
+    Cost: 1 statement, if there is a key; 1 more with ``set_delete``; they travel together.
     Raises: DBKeyClash.
     """
+    with clash_named(items.c.key, metadata):
+        stored = _write_items_later(transaction, number, metadata, set_delete=set_delete)
+        transaction.send_waiting()
+    return stored
+
+
+def _write_items_later(
+    transaction: Transaction, number: int, metadata: Mapping[str, Any], *, set_delete: bool = False
+) -> dict[str, str]:
+    """As ``_write_items``, together with the next statement."""
     refuse_alike(transaction, items.c.key, metadata)
     given = [{"aggregate_id": number, "key": key, "value": value} for key, value in metadata.items()]
     stored = [complete(items, item, transaction.dialect) for item in given]
     if set_delete:
-        transaction.execute(
+        transaction.later.execute(
             _DROP_OTHERS_STATEMENT, by_id=number, keys=[item["key"] for item in stored], **deleted_now()
         )
-    with clash_named(items.c.key, metadata):
-        transaction.execute_many(_upsert_item_statement(transaction.dialect), stored)
+    transaction.later.execute_many(_upsert_item_statement(transaction.dialect), stored)
     return {item["key"]: item["value"] for item in stored}
 
 
@@ -490,7 +501,7 @@ def aggregate_metadata_add(
     statement = _lock_statement(context.read_deleted, False, transaction.dialect)
     if number is None or transaction.row(statement, by_id=number) is None:
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
-    _write_items(transaction, number, metadata, set_delete=set_delete)
+    _write_items(transaction.last(), number, metadata, set_delete=set_delete)
     return metadata
 
 

@@ -101,9 +101,9 @@ def pci_device_update(context: Context, node_id: int, address: str, values: Mapp
         raise exceptions.PciDeviceNotFound(node_id=node_id, address=address)
     written = {"updated_at": clock.utcnow(), **given}
     row = (
-        update_by(transaction, t, "no", written, **place)
-        or transaction.insert_absent(t, place | given)
-        or update_by(transaction, t, "no", written, **place)  # somebody else has just stored it
+        update_by(transaction.last(), t, "no", written, **place)
+        or transaction.last().insert_absent(t, place | given)
+        or update_by(transaction.last(), t, "no", written, **place)  # somebody else has just stored it
         or transaction.insert(t, place | given)  # the id is taken: this raises
     )
     return row

@@ -106,7 +106,7 @@ def task_log_end_task(
     if message:
         given["message"] = message
     key = _key(task_name, period_beginning, period_ending, host=host)
-    if not count_updated_by(transaction, t, context.read_deleted, bulk_changes(transaction, t, given), **key):
+    if not count_updated_by(transaction.last(), t, context.read_deleted, bulk_changes(transaction, t, given), **key):
         raise exceptions.TaskNotRunning(task_name=task_name, host=host)
 
 

@@ -19,7 +19,7 @@ from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries.common.clauses import arg, arg_list, assigned, changes, rows_in, select_statement
 from nova_sqlcore.queries.common.conversions import convert_objects_related_datetimes
-from nova_sqlcore.queries.common.lookups import BY, Shape, count_updated_by_id, equal, row_by, shape_of
+from nova_sqlcore.queries.common.lookups import BY, Shape, equal, row_by, shape_of, update_later_by_id
 from nova_sqlcore.queries.common.only_one import change_or_insert, insert_only, lock_first
 from nova_sqlcore.tables import bw_usage_cache, volume_usage_cache
 from nova_sqlcore.tx import current
@@ -144,8 +144,8 @@ def bw_usage_update(
     shape, params = shape_of({name: given[name] for name in _BANDWIDTH_KEY}, BY)
     update, again = _update_bandwidth_statement(shape, tuple(written)), _bandwidth_statement(shape)
     return change_or_insert(
-        lambda: transaction.update_row(update, again, params, written),
-        lambda: insert_only(transaction, bw_usage_cache, given, _BANDWIDTH_KEY),
+        lambda: transaction.last().update_row(update, again, params, written),
+        lambda: insert_only(transaction.last(), bw_usage_cache, given, _BANDWIDTH_KEY),
     )
 
 
@@ -202,11 +202,11 @@ def vol_usage_update(
             return None
         numbers = _counted(row, [counts[f"{kind}_{name}"] or 0 for name in _COUNTERS], update_totals)
         written = changes(t, {"updated_at": now, **about, **numbers}, transaction)
-        count_updated_by_id(transaction, t, "yes", row["id"], written)
+        update_later_by_id(transaction, t, row["id"], written)
         return cast("rows.VolumeUsage", row | written)
 
     row = change_or_insert(
-        update, lambda: insert_only(transaction, t, {"volume_id": id, **about, **counts}, ("volume_id",))
+        update, lambda: insert_only(transaction.last(), t, {"volume_id": id, **about, **counts}, ("volume_id",))
     )
     return row
 

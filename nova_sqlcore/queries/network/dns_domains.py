@@ -86,7 +86,7 @@ def _store(context: Context, domain: str, scope: str, owner: str, owned_by: str)
     transaction = current(context)
     row = complete(t, {"domain": domain, "scope": scope, owner: owned_by}, transaction.dialect)
     with clash_named(t.c.domain, [row["domain"]]):
-        transaction.execute(_register_statement(transaction.dialect, owner), **row, now=clock.utcnow())
+        transaction.last().execute(_register_statement(transaction.dialect, owner), **row, now=clock.utcnow())
 
 
 @tx.main.writer

@@ -412,7 +412,7 @@ def fixed_ip_associate(
     at_once = transaction.dialect.update_returning and address is not None
     row = None
     if is_network and addresses.is_inet(address):
-        taken = transaction.row(_associate_at_once_statement(*form), **key, **given) if at_once else None
+        taken = transaction.last().row(_associate_at_once_statement(*form), **key, **given) if at_once else None
         if taken is not None:
             return taken
         row = transaction.row(_candidate_statement(bool(network), shape), **key)
@@ -420,7 +420,7 @@ def fixed_ip_associate(
         raise exceptions.FixedIpNotFoundForNetwork(address=address, network_uuid=network_id)
     if row["instance_uuid"] is not None:
         raise exceptions.FixedIpAlreadyInUse(address=address, instance_uuid=instance_uuid)
-    if at_once or not transaction.execute(_associate_by_id_statement(*form), by_id=row["id"], **key, **given):
+    if at_once or not transaction.last().execute(_associate_by_id_statement(*form), by_id=row["id"], **key, **given):
         raise exceptions.RetryRequest(exceptions.FixedIpAssociateFailed(net=network_id))
     return _with_network(cast("rows.FixedIP", row | given), network)
 

@@ -442,7 +442,7 @@ def floating_ip_fixed_ip_associate(
     shape, key = shape_of({"address": floating_address, "project_id": context.project_id}, "by_")
     given = {"by_fixed": fixed["id"], "fixed_ip_id": fixed["id"], "host": host}
     known = addresses.is_inet(floating_address)
-    if not known or not transaction.execute(_bind_statement(context.read_deleted, shape), **key, **given):
+    if not known or not transaction.last().execute(_bind_statement(context.read_deleted, shape), **key, **given):
         raise exceptions.FloatingIpAssociateFailed(address=floating_address)
     return cast("rows.FixedIPWithRelations", fixed)
 
@@ -466,7 +466,7 @@ def floating_ip_disassociate(context: Context, address: str) -> rows.FixedIPWith
     network, fixed = split(row, _NETWORK), split(row, _FIXED)
     if row["fixed_ip_id"] is not None or row["host"] is not None:
         shape, key = shape_of({"id": row["id"], "fixed_ip_id": row["fixed_ip_id"]}, "by_")
-        if not transaction.execute(_unbind_statement(shape), **key):
+        if not transaction.last().execute(_unbind_statement(shape), **key):
             raise exceptions.RetryRequest(exceptions.FloatingIpAssociateFailed(address=address))
     return None if fixed is None else cast("rows.FixedIPWithRelations", fixed | {"network": network})
 
@@ -513,7 +513,7 @@ def floating_ip_update(context: Context, address: str, values: Mapping[str, Any]
     if given:
         given = changes(t, {"updated_at": clock.utcnow(), **given}, transaction)
         try:
-            found = count_updated_by_id(transaction, t, "yes", row["id"], given)
+            found = count_updated_by_id(transaction.last(), t, "yes", row["id"], given)
         except exceptions.DBDuplicateEntry as error:
             raise exceptions.FloatingIpExists(address=values.get("address")) from error
         if not found:
@@ -553,7 +553,7 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     # before the rows go: if the usage has to be counted anew, they must count, for the commit takes them off
     reservations = _reserve(context, collections.Counter(held))
     for block in chunks([row["id"] for row in doomed], _BLOCK):
-        transaction.execute(_DESTROY_STATEMENT, ids=block, **deleted_now())
+        transaction.later.execute(_DESTROY_STATEMENT, ids=block, **deleted_now())
     _commit(context, reservations)
 
 

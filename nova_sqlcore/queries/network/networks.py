@@ -427,7 +427,7 @@ def network_associate(
     Raises: NoMoreNetworks().
     """
     if not force:
-        owned = row_by(current(context), t, "no", project_id=project_id)
+        owned = row_by(current(context).last(), t, "no", project_id=project_id)
         return owned or _take_first(context, project_id, network_id)
     row = _take(context, project_id, network_id, only_first=False)
     if row is None:
@@ -467,7 +467,7 @@ def project_get_networks(context: Context, project_id: str, associate: bool = Tr
     Lock: none if the project has networks; else as ``network_associate``.
     Raises: NoMoreNetworks().
     """
-    found = rows_by(current(context), t, "no", project_id=project_id)
+    found = rows_by(current(context).last(), t, "no", project_id=project_id)
     if not found and associate:
         found = [_take_first(context, project_id)]
     return found
@@ -513,7 +513,7 @@ def network_delete_safe(context: Context, network_id: int) -> None:
         raise exceptions.NetworkInUse(network_id=network_id)
     if state is None or not state["there"]:
         raise exceptions.NetworkNotFound(network_id=network_id)
-    transaction.execute(_DELETE_ADDRESSES_STATEMENT, by_network=number, **deleted_now())
+    transaction.later.execute(_DELETE_ADDRESSES_STATEMENT, by_network=number, **deleted_now())
     # an address that was allocated in between is still live, and keeps its network
     if not transaction.execute(_DELETE_STATEMENT, by_id=number):
         raise exceptions.RetryRequest(exceptions.NetworkInUse(network_id=network_id))

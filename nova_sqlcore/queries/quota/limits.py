@@ -15,7 +15,15 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.queries.common.clauses import assigned, visible
-from nova_sqlcore.queries.common.lookups import BY, Shape, equal, row_by, rows_by, shape_of, soft_delete_by
+from nova_sqlcore.queries.common.lookups import (
+    BY,
+    Shape,
+    equal,
+    row_by,
+    rows_by,
+    shape_of,
+    soft_delete_later_by,
+)
 from nova_sqlcore.queries.quota.usages import PER_PROJECT_QUOTAS
 from nova_sqlcore.tables import project_user_quotas, quota_classes, quota_usages, quotas, reservations
 from nova_sqlcore.tx import current
@@ -160,7 +168,7 @@ def quota_destroy_all_by_project(context: Context, project_id: str) -> None:
     Cost: 4 statements.
     """
     for table in (quotas, project_user_quotas, quota_usages, reservations):
-        soft_delete_by(current(context), table, "no", project_id=project_id)
+        soft_delete_later_by(current(context), table, "no", project_id=project_id)
 
 
 @tx.main.writer
@@ -171,7 +179,7 @@ def quota_destroy_all_by_project_and_user(context: Context, project_id: str, use
     Cost: 3 statements.
     """
     for table in (project_user_quotas, quota_usages, reservations):
-        soft_delete_by(current(context), table, "no", project_id=project_id, user_id=user_id)
+        soft_delete_later_by(current(context), table, "no", project_id=project_id, user_id=user_id)
 
 
 # -- limits of quota classes ------------------------------------------------------------------------------------------

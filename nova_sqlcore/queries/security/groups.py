@@ -192,6 +192,8 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
     warn_if_hidden(context, "a security group", values.get("project_id"))
     instances = list_in(values, "instances") if "instances" in values else []
     uuids = [_uuid_of(one) for one in instances]
+    if not uuids:
+        transaction.last()
     row = transaction.insert_absent(t, values, ignore=("instances",))
     if row is None:
         raise exceptions.SecurityGroupExists(
@@ -201,7 +203,7 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
     group["rules"] = []
     if "instances" in values:
         group["instances"] = instances
-        transaction.insert_many(
+        transaction.later.insert_many(
             memberships, [{"security_group_id": row["id"], "instance_uuid": uuid} for uuid in uuids]
         )
     return group
@@ -247,7 +249,7 @@ def _write(
     """Write ``given`` to the group and return it as it is now, or None if it has gone meanwhile."""
     after = cast("rows.SecurityGroupWithChildren", row | given)
     try:
-        return after if count_updated_by_id(transaction, t, read_deleted, row["id"], given) else None
+        return after if count_updated_by_id(transaction.last(), t, read_deleted, row["id"], given) else None
     except exceptions.DBDuplicateEntry as error:
         raise exceptions.SecurityGroupExists(
             project_id=after["project_id"], security_group_name=after["name"]
@@ -265,7 +267,7 @@ def security_group_destroy(context: Context, security_group_id: int) -> None:
     number = as_id(security_group_id)
     if number is not None:
         for statement in _destroy_statements(context.read_deleted):
-            current(context).execute(statement, by_group_id=number, **deleted_now())
+            current(context).later.execute(statement, by_group_id=number, **deleted_now())
 
 
 # -- the default group ------------------------------------------------------------------------------------------------

@@ -35,13 +35,13 @@ from nova_sqlcore.queries.common.lookups import (
     BY,
     Shape,
     bulk_changes,
-    count_updated_by_id,
     equal,
     rows_by,
     shape_of,
     soft_delete_by,
     soft_delete_by_id,
     update_by_id,
+    update_later_by_id,
 )
 from nova_sqlcore.queries.common.only_one import hold
 from nova_sqlcore.queries.compute import rows as instance_rows
@@ -217,11 +217,13 @@ def block_device_mapping_update_or_create(
     if given["device_name"]:
         shape, params = shape_of({name: given[name] for name in ("instance_uuid", "device_name")})
         row = transaction.row(_locked_device_statement(context.read_deleted, shape, transaction.dialect), **params)
+    if not is_swap:
+        transaction.last()
     row = _insert(transaction, given) if row is None else _write(transaction, row, given)
     if is_swap:
         shape, params = shape_of({"instance_uuid": given["instance_uuid"]}, BY)
         statement = _destroy_other_swap_statement(context.read_deleted, shape)
-        transaction.execute(statement, kept_id=row["id"], **params, **deleted_now())
+        transaction.later.execute(statement, kept_id=row["id"], **params, **deleted_now())
     return row
 
 
@@ -238,7 +240,7 @@ def _write(transaction: Transaction, row: rows.BlockDeviceMapping, given: Mappin
     if not new:
         return row
     written = changes(t, {"updated_at": clock.utcnow(), **new}, transaction)
-    count_updated_by_id(transaction, t, "yes", row["id"], written)
+    update_later_by_id(transaction, t, row["id"], written)
     return cast("rows.BlockDeviceMapping", row | written)
 
 

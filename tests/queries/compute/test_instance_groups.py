@@ -252,7 +252,7 @@ class TestUpdate:
         row = group(policies=POLICIES, members=MEMBERS)
         given = {"name": "n", "members": ["m2", "new"], "policies": []}
         with sql_count(
-            postgresql=7, default=5
+            postgresql=6, default=5
         ):  # lock and read, PostgreSQL once more per list; drop, add, drop; update
             instance_groups.instance_group_update(ctxt, row["uuid"], given)
         after = get(row["uuid"])
