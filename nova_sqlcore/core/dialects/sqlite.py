@@ -285,10 +285,6 @@ class _Connection(sqlite3.Connection):
     opener: _Opener
     file: tuple[int, int] | None = None
 
-    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        """Return a cursor, a patient one among green threads."""
-        return super().cursor(factory if self.opener.patience is None else _GreenCursor)
-
     def note_file(self) -> None:
         """Remember which file was opened."""
         path = self.opener.path
@@ -303,6 +299,14 @@ class _Connection(sqlite3.Connection):
         """Refuse to go on with a file that has been removed, or replaced by another one: writes would be lost."""
         if not self.has_file():
             raise sa.exc.DisconnectionError(f"the database file {self.opener.path} has been removed or replaced")
+
+
+class _GreenConnection(_Connection):
+    """A connection whose cursors wait for a lock as green threads must."""
+
+    def cursor(self, factory: Any = None) -> Any:
+        """Return a patient cursor."""
+        return super().cursor(_GreenCursor)
 
 
 class _GreenCursor(sqlite3.Cursor):
@@ -336,7 +340,8 @@ class _Opener:
     def __call__(self, *args: Any, **kwargs: Any) -> _Connection:
         if self.was_there and self.path is not None and not self.path.exists():
             raise sqlite3.OperationalError(f"{_REMOVED}: {self.path}")
-        connection = _Connection(*args, **kwargs)
+        kind = _Connection if self.patience is None else _GreenConnection
+        connection = kind(*args, **kwargs)
         connection.opener = self
         return connection
 
