@@ -267,6 +267,9 @@ class Connections:
         if not link.usable or link.pool is not link.engine.pool:  # nobody would close what goes back to a former pool
             link.discard()
             return
+        if self.shared_lock is None and link.dialect.in_transaction(link.raw):
+            link.discard()  # a signal came between the answer to BEGIN and the note that it has begun
+            return
         kept = self._kept.setdefault(link.role, [])
         if not keep or self._options.pool_pre_ping or link.engine is not self._engines.get(link.role):
             link.close()
