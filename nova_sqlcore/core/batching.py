@@ -179,7 +179,8 @@ class Batching:
     def _perform_together(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation with what waits before it, and with COMMIT after it if it is the last."""
         part = Part(operation, statement, params)
-        self._pack(link, part)
+        if not link.alone:
+            self._pack(link, part)
         self._send((part,))
         self.writes -= _changes(part)  # whoever runs an operation counts it
         return part.result
