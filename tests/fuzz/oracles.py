@@ -66,8 +66,11 @@ class Outcome:
 
 
 def _is_given(name: Any, value: Any) -> bool:
-    """Tell whether a value is the id of a row that is not in the world from the start."""
-    return isinstance(name, str) and name.endswith("id") and isinstance(value, int) and value > NUMBERS[-1]
+    """Tell whether a value is the id of a row that is not in the world from the start; sqlite gives the last one again.
+
+    Row 4 is soft-deleted, and may be erased.
+    """
+    return isinstance(name, str) and name.endswith("id") and isinstance(value, int) and value >= NUMBERS[-1]
 
 
 def outline(value: Any, depth: int = 6) -> str:
@@ -79,7 +82,7 @@ def outline(value: Any, depth: int = 6) -> str:
             shown = (
                 (name, "an id" if _is_given(name, one) else outline(one, depth - 1)) for name, one in value.items()
             )
-            return "{" + ", ".join(f"{outline(name, depth - 1)}: {text}" for name, text in shown) + "}"
+            return "{" + ", ".join(sorted(f"{outline(name, depth - 1)}: {text}" for name, text in shown)) + "}"
         case list() | tuple():
             return "[" + ", ".join(outline(one, depth - 1) for one in value) + "]"
         case set() | frozenset():
