@@ -93,6 +93,8 @@ class Batching:
 
         def _failure(self, link: Link, error: Exception) -> Exception: ...
 
+        def _of_commit(self, failure: exceptions.DBConnectionError) -> exceptions.DBConnectionError: ...
+
         def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any: ...
 
         def _may_replace(self, failure: BaseException) -> bool: ...
@@ -323,6 +325,8 @@ class Batching:
         """
         failed = left[0] if left else Part("command", "COMMIT", None)
         failure = self._failure(link, error)
+        if not left and type(failure) is exceptions.DBConnectionError:
+            failure = self._of_commit(failure)
         failure = values.placed(self.database.outgrown(failure, failed.params), failed.statement)
         held = self._held(link, failed.statement, failed.params, failure)
         try:

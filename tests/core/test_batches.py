@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -389,6 +391,13 @@ class TestTrips:
         assert trips(read) == 2
 
 
+def _ended(backend: Backend) -> Exception:
+    """Return what a session says that an administrator ends."""
+    if backend.family == "mysql":
+        return pymysql.OperationalError(1927, "Connection was killed")
+    return psycopg.errors.AdminShutdown("terminating connection due to administrator command")
+
+
 class TestLostConnections:
     @servers_only
     def test_one_that_died_in_the_pool_is_replaced(self, ctxt: RequestContext, backend: Backend, wire: Wire) -> None:
@@ -423,6 +432,26 @@ class TestLostConnections:
         wire.cut_at = None
         assert len(runs) == 1
         assert names() == ["a"]
+
+    @batches_only
+    def test_one_that_is_ended_with_commit_done_leaves_it_open(
+        self, ctxt: RequestContext, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A session that an administrator ends at this moment answers COMMIT with an error, though it has committed."""
+        store(ctxt, "a")
+        carrier = tx.main._kept["writer"][-1].carrier
+        assert carrier is not None
+        carry, ended = type(carrier).carry, _ended(backend)
+
+        def carry_and_fail(self: Any, link: Any, packed: Any, commit: bool, answers: list[Any]) -> None:
+            carry(self, link, packed, commit, answers)
+            raise ended
+
+        with monkeypatch.context() as late:
+            late.setattr(type(carrier), "carry", carry_and_fail)
+            with pytest.raises(exceptions.DBCommitUncertain):
+                store_three(ctxt)
+        assert names() == ["1", "2", "3", "a"]
 
     @servers_only
     def test_one_that_dies_at_the_first_batch_without_commit_is_replaced_once(
