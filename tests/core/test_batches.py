@@ -451,7 +451,7 @@ class TestLostConnections:
             late.setattr(type(carrier), "carry", carry_and_fail)
             with pytest.raises(exceptions.DBCommitUncertain):
                 store_three(ctxt)
-        assert names() == ["1", "2", "3", "a"]
+        assert names() == ["a", "1", "2", "3"]
 
     @servers_only
     def test_one_that_dies_at_the_first_batch_without_commit_is_replaced_once(
