@@ -501,10 +501,10 @@ def instance_update_and_get_original(
     transaction = current(context)
     joined = instance_rows.METADATA if columns_to_join is None else columns_to_join
     replaced = [kind for kind in _METADATA if values.get(kind) is not None]
+    form = instance_rows.form_of_one([*joined, *replaced])
     if replaced:
         instance_metadata.hold_instance(transaction, instance_uuid)
     instance_metadata.lock_instance(transaction, instance_uuid)
-    form = instance_rows.form_of_one([*joined, *replaced])
     old = instance_rows.get(context, transaction, "uuid", instance_uuid, form)
     if old is None:
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)

@@ -803,6 +803,11 @@ class TestUpdateAndGetOriginal:
         with pytest.raises(ValueError, match="flavour"):
             self.call(ctxt, uuid, ["flavour"], host="x")
 
+    def test_an_unknown_join_is_told_before_anything_else(self, ctxt: RequestContext, sql_count: SqlCount) -> None:
+        wrong: Any = datetime.timedelta(1)
+        with sql_count(0), pytest.raises(ValueError, match="flavour"):
+            self.call(ctxt, wrong, ["flavour"], host="x")
+
     @pytest.mark.parametrize(
         ("template", "before", "after"),
         [("on-%(host)s", "on-h1", "on-h2"), ("x-%(name)s", None, None), ("x-%(metadata)s", None, None)],
