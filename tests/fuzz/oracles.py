@@ -89,8 +89,10 @@ def outline(value: Any, depth: int = 6) -> str:
             return "{" + ", ".join(sorted(outline(one, depth - 1) for one in value)) + "}"
         case float():
             return f"{value:.5g}"
-        case bool() | None | datetime.datetime():
+        case bool() | None:
             return str(value)
+        case datetime.datetime():
+            return str(value.replace(microsecond=0))  # the MySQL family keeps whole seconds
         case int():
             return str(value) if abs(value) < FIRST_ID else "an id"
         case str():
