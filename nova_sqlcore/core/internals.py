@@ -20,6 +20,7 @@ TRIED: Final = ("2.1.9",)
 
 #: The events at which SQLAlchemy shows a statement or its failure; those of transactions need no road of their own.
 _OF_CONNECTIONS: Final = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
+_OF_TRANSACTIONS: Final = ("begin", "commit", "rollback", "savepoint", "release_savepoint", "rollback_savepoint")
 _OF_DIALECTS: Final = ("do_execute", "do_execute_no_params", "do_executemany", "do_setinputsizes", "handle_error")
 
 
@@ -58,15 +59,16 @@ class Ears:
                     break
             else:
                 return False
-        return self._ask(connection)
+        return self._ask(connection, _OF_CONNECTIONS)
 
     def are_open(self, connection: sa.Connection) -> bool:
-        """Tell whether somebody may listen to anything, the end of transactions among it, or it shall be logged."""
-        return connection._echo or connection._has_events or any(one._has_events for one in self._marked)
+        """Tell whether somebody listens to anything, the end of transactions among it, or it shall be logged."""
+        is_marked = connection._has_events or any(one._has_events for one in self._marked)
+        return connection._echo or (is_marked and self._ask(connection, (*_OF_CONNECTIONS, *_OF_TRANSACTIONS)))
 
-    def _ask(self, connection: sa.Connection) -> bool:
+    def _ask(self, connection: sa.Connection, events: tuple[str, ...]) -> bool:
         dispatch, of_dialect = connection.dispatch, connection.dialect.dispatch
-        heard = any(getattr(dispatch, name) for name in _OF_CONNECTIONS)
+        heard = any(getattr(dispatch, name) for name in events)
         heard = heard or any(getattr(of_dialect, name) for name in _OF_DIALECTS)
         if heard:  # without the mark SQLAlchemy calls nobody, and perhaps only another engine bears it
             for one in self._marked:

@@ -398,6 +398,27 @@ def _ended(backend: Backend) -> Exception:
     return psycopg.errors.AdminShutdown("terminating connection due to administrator command")
 
 
+class TestListeners:
+    @pytest.mark.parametrize("event", ["commit", "before_cursor_execute"])
+    @batches_only
+    def test_one_that_has_gone_costs_no_trip(
+        self, ctxt: RequestContext, backend: Backend, trips: Trips, event: str
+    ) -> None:
+        def listen(*_: Any) -> None:
+            """Hear nothing."""
+
+        def change_two() -> None:
+            with tx.writer(ctxt) as t:
+                t.later.execute(_CHANGE, name="a", project="p")
+                t.last().execute(_CHANGE, name="b", project="p")
+
+        engine = tx.main.engine
+        sa.event.listen(engine, event, listen)
+        assert trips(change_two) > 1
+        sa.event.remove(engine, event, listen)
+        assert trips(change_two) == 1
+
+
 class TestLostConnections:
     @servers_only
     def test_one_that_died_in_the_pool_is_replaced(self, ctxt: RequestContext, backend: Backend, wire: Wire) -> None:
