@@ -128,11 +128,16 @@ def _told(outcome: Outcome) -> str:
     return outcome.kind if outcome.error is None else f"{outcome.kind} {str(outcome.error)[:120]!r}"
 
 
+def _is_servers_own(error: BaseException | None) -> bool:
+    """Tell whether only some servers mind, whatever the function makes of it."""
+    return any(isinstance(one, oracles.SERVERS_OWN) for one in (error, getattr(error, "__cause__", None)))
+
+
 def may_differ(call: Call, outcomes: list[Outcome]) -> bool:
     """Tell whether back-ends may differ here: by errors that only servers have, or because of odd values."""
     if any(parameter.name.startswith("sort_") for parameter in parameters(call.function)) and _are_one(outcomes):
         return True
-    if any(isinstance(outcome.error, oracles.SERVERS_OWN) for outcome in outcomes) or oracles.odd_texts(call):
+    if any(_is_servers_own(outcome.error) for outcome in outcomes) or oracles.odd_texts(call):
         families: dict[str, set[str]] = {}
         for outcome in outcomes:
             families.setdefault(outcome.world.partition("/")[0], set()).add(outcome.kind)

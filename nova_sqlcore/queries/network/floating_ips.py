@@ -185,11 +185,12 @@ def floating_ip_get_by_address(context: Context, address: str) -> rows.FloatingI
 @require_context
 @tx.main.reader
 def floating_ip_get_pools(context: Context) -> list[rows.FloatingIPPool]:
-    """Return the pools of the floating IPs that the context may see: a list of ``{'name': pool}``.
+    """Return the pools of the floating IPs that the context may see: a list of ``{'name': pool}``, by name, None first.
 
     Cost: 1 statement.
     """
-    return cast("list[rows.FloatingIPPool]", current(context).rows(_pools_statement(context.read_deleted)))
+    found = current(context).rows(_pools_statement(context.read_deleted))
+    return cast("list[rows.FloatingIPPool]", sorted(found, key=lambda pool: pool["name"] or ""))
 
 
 @tx.main.reader

@@ -326,6 +326,11 @@ class TestLists:
         forget("floating_ips", rows[0])
         assert calls(admin, 5) == rows[1:]
 
+    def test_pools_come_by_name(self, admin: RequestContext) -> None:
+        for place, pool in enumerate(["b", "B", None, "a"]):
+            floating_ips.floating_ip_create(admin, {"address": f"10.0.0.{place + 1}", "pool": pool})
+        assert [pool["name"] for pool in floating_ips.floating_ip_get_pools(admin)] == [None, "B", "a", "b"]
+
     def test_pools(self, admin: RequestContext, ctxt: RequestContext, sql_count: SqlCount) -> None:
         assert floating_ips.floating_ip_get_pools(admin) == []
         for address, pool in ((A, "p"), (B, "p"), (C, None)):
