@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.fuzz.world import World
 
 #: Episodes on all back-ends of the run, one call of every function in all, and on both roads of the first of them.
-EVERYWHERE, MORE = 16, 20
+EVERYWHERE, MORE = 16, 6
 #: Two roads of each server take half as long again; the family of MySQL has one of each in two servers.
 SHORT = {"mariadb": ("driver",), "mysql": ("core",), "postgresql": ("driver",)}
 

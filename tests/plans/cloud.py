@@ -168,7 +168,7 @@ def _contents() -> Iterator[tuple[sa.Table, int, dict[str, Any]]]:
     )
     card = {"address": sa.literal("fa:16:") + _digits(n), "network_id": n % NETWORKS + 1, "uuid": _uuid(n, "33333333")}
     yield tables.virtual_interfaces, HALF, {**of_instance, **card}
-    yield tables.tags, SMALL, {"resource_id": _uuid(n // 2), "tag": _named("tag", n % 50)}
+    yield tables.tags, HALF, {"resource_id": _uuid(n // 2), "tag": _named("tag", n % 125)}
     yield (
         tables.migrations,
         SIZE,

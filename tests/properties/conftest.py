@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 settings.register_profile(
     "local",
-    max_examples=100,
+    max_examples=60,
     stateful_step_count=40,
     # a failure is told before pytest's time is up: to make it small takes minutes on a server; "thorough" does so
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -39,7 +39,7 @@ settings.register_profile("thorough", settings.get_profile("local"), max_example
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 #: On servers, of how many examples one is run.
-SHARE = 8
+SHARE = 6
 
 
 @pytest.fixture
