@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.plugins.backend import Backend
+    from tests.plugins.counting import SqlCount
 
 MANY = 200_000
 ABSENT = [str(uuid.UUID(int=number)) for number in range(MANY)]
@@ -99,6 +100,23 @@ def test_networks(admin: RequestContext) -> None:
 def test_floating_ips(admin: RequestContext) -> None:
     api.floating_ip_bulk_destroy(admin, [{"address": one} for one in [*ADDRESSES, "10.0.0.1"]])
     assert [row["address"] for row in api.floating_ip_get_all(admin)] == ["10.0.0.2"]
+
+
+CHUNKED: dict[str, Callable[[RequestContext, list[str]], object]] = {
+    "faults": api.instance_fault_get_by_instance_uuids,
+    "block devices": api.block_device_mapping_get_all_by_instance_uuids,
+    "bandwidth": lambda admin, uuids: api.bw_usage_get_by_uuids(admin, uuids, datetime.datetime(2016, 1, 1)),
+    "instances": lambda admin, uuids: api.instance_get_many(admin, uuids, []),
+}
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("call", CHUNKED)
+def test_a_statement_takes_five_hundred(admin: RequestContext, sql_count: SqlCount, call: str) -> None:
+    """More begin another statement: no text grows with the list of its caller."""
+    for size, statements in ((500, 1), (501, 2), (1_001, 3)):
+        with sql_count(statements):
+            CHUNKED[call](admin, ABSENT[:size])
 
 
 @pytest.mark.usefixtures("cloud")
