@@ -14,98 +14,51 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, values
 from nova_sqlcore.core.batches import Later, Part, Pending
+from nova_sqlcore.core.connected import Connected
 from nova_sqlcore.core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import sqlalchemy as sa
-
-    from nova_sqlcore.core.connections import Connections
-    from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.core.link import Link
-    from nova_sqlcore.core.reports import Mode
 
 T = TypeVar("T")
 
 
-class Batching:
+class Batching(Connected):
     """The part of a transaction by which its statements travel together."""
 
     __slots__ = (
-        "_commits",
         "_committed",
         "_ends",
-        "_exposed",
-        "_host",
         "_inside",
-        "_link",
         "_open_ones",
         "_together",
         "_waiting",
         "calling",
-        "database",
-        "mode",
-        "state",
-        "statements",
         "writes",
     )
 
     if TYPE_CHECKING:  # what a transaction has
-        database: Connections
-        mode: Mode
-        name: str
         calling: str
-        engine: sa.Engine | None
         opened: float
         attempt: int
-        waited: float
-        state: State
-        statements: int
         writes: int
-        _link: Link | None
-        _host: Any
-        _exposed: bool
         _inside: int
         _open_ones: Sequence[Any]
         _waiting: list[Part]
         _ends: bool
         _together: bool
-        _commits: bool
         _committed: bool
 
-        @property
-        def dialect(self) -> Dialect:
-            """The traits of the server."""
-
-        @property
-        def round_trips(self) -> int:
-            """How often it has waited for the server's answer."""
-
-        @property
-        def changed(self) -> bool:
-            """Whether it may have changed anything."""
-
-        def _ready(self, alone: bool = False) -> Link: ...
-
         def _perform_one(self, operation: str, statement: Any, params: Any) -> Any: ...
-
-        def _failure(self, link: Link, error: Exception) -> Exception: ...
 
         def _of_commit(self, failure: exceptions.DBConnectionError) -> exceptions.DBConnectionError: ...
 
         def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any: ...
 
-        def _may_replace(self, failure: BaseException) -> bool: ...
-
-        def _replace(self, link: Link) -> None: ...
-
-        def _let_go(self, link: Link | None) -> None: ...
-
         def _commit(self, link: Link) -> None: ...
-
-        def _move(self, state: State) -> None: ...
 
         def refuse_in_reader(self) -> None:
             """Raise TypeError in a reader."""
@@ -230,6 +183,11 @@ class Batching:
         """Forget what waits."""
         del self._waiting[start:]
         self._together = self._ends or bool(self._waiting)
+
+    def _let_go(self, link: Link | None) -> None:
+        """Be as if nothing had begun, and nothing of a beginning waited."""
+        self._waiting = [part for part in self._waiting if not part.is_begin]
+        super()._let_go(link)
 
     def _groups(self, link: Link, parts: Sequence[Part]) -> list[list[Part]]:
         """Return what may travel together; what no one takes along goes by itself."""

@@ -3,7 +3,8 @@
 """An open transaction, and the funnel through which every statement runs.
 
 A transaction is always in one of the states of ``State``, and goes from one to another as ``FOLLOWING`` says. How a
-statement runs on the connection is the business of ``roads``, how several travel together that of ``batching``.
+statement runs on the connection is the business of ``roads``, how several travel together that of ``batching``, and
+how it comes to its connection that of ``connected``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import reports, roads, types, values
+from nova_sqlcore.core import reports, roads, values
 from nova_sqlcore.core.batches import Part
 from nova_sqlcore.core.batching import Batching, raise_in_place_of
 from nova_sqlcore.core.comments import CALLING
+from nova_sqlcore.core.connected import UNDOES_ALL
 from nova_sqlcore.core.states import State
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from nova_sqlcore.core import dialects
     from nova_sqlcore.core.connections import Connections
     from nova_sqlcore.core.handles import Row, Select, Statement, Table
     from nova_sqlcore.core.link import Link
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
-
-
-#: Errors with which the server has undone the whole transaction, savepoints and all.
-_UNDOES_ALL = (exceptions.DBConnectionError, exceptions.DBDeadlock, exceptions.DBTransactionTooLarge)
 
 #: What callers of the reference may look for in ``context.session``.
 _OF_SESSIONS = frozenset(
@@ -60,19 +57,11 @@ class Transaction(Batching):
     __slots__ = (
         "__weakref__",
         "_hooks",
-        "_replaced",
         "_savepoints",
         "_snapshot",
-        "_trips",
-        "_turn",
         "attempt",
-        "engine",
-        "name",
-        "not_before",
         "opened",
-        "outer",
         "task",
-        "waited",
     )
 
     #: whether the calls that join it have to note their names, though nobody watches
@@ -98,7 +87,7 @@ class Transaction(Batching):
         self.database = database
         self.mode = mode
         self.name = name
-        self.outer = outer
+        self.outer: Transaction | None = outer
         self.task = task
         self.not_before = not_before
         self.state = State.NEW
@@ -342,16 +331,6 @@ class Transaction(Batching):
     # -- what the caller can do -----------------------------------------------------------------------------------
 
     @property
-    def dialect(self) -> dialects.Dialect:
-        """The traits of the server."""
-        return self.database.dialect
-
-    @property
-    def begun(self) -> bool:
-        """Whether it has a connection: its first statement has been sent, or the caller has taken the connection."""
-        return self._link is not None
-
-    @property
     def connection(self) -> sa.Connection:
         """The SQLAlchemy connection, for the caller's own Core statements inside this transaction."""
         return self._expose().connection
@@ -389,18 +368,6 @@ class Transaction(Batching):
     def has_kept(self) -> bool:
         """Whether work of it is committed already, with its last statement: it must not run again."""
         return self._committed and self.writes > 0
-
-    @property
-    def changed(self) -> bool:
-        """Whether it may have changed anything: it has run statements, or the caller has had the connection."""
-        return bool(self.statements) or self._exposed
-
-    @property
-    def round_trips(self) -> int:
-        """How often it has waited for the server's answer, those of its beginning and its end included."""
-        if not self.database.family.is_server:
-            return 0
-        return self._trips + (0 if self._link is None else self._link.trips)
 
     # -- beginning and ending -------------------------------------------------------------------------------------
 
@@ -527,53 +494,6 @@ class Transaction(Batching):
             link.unsure = True
         return error
 
-    @property
-    def _savepoint_name(self) -> str:
-        return f"nova_{id(self):x}"
-
-    def _end(self, clean: bool) -> None:
-        """Give the connection back, or throw it away if it is of no use to others.
-
-        It is ``clean`` if the transaction has been ended on the server, or never begun.
-        """
-        link = self._part_from_link()
-        try:
-            self._move(State.ENDED)
-            if link is not None and not clean:
-                link.unsure = True
-            if link is None or self._host is not None:
-                return
-            self.database.take_back(link, keep=not self._exposed)
-        finally:
-            self._pass_turn()
-
-    def _part_from_link(self) -> Link | None:
-        """Return the connection, which is its own no longer; the trips on it stay counted."""
-        link, self._link = self._link, None
-        if link is not None and self._host is None:
-            self._trips += link.trips
-            link.trips = 0
-        return link
-
-    def _move(self, state: State) -> None:
-        assert state is self.state or state in self.state.following, f"{self.name} {self.state.value}"
-        self.state = state
-
-    def _take_turn(self) -> None:
-        lock = self.database.shared_lock
-        if lock is not None and self._turn is None:
-            began = time.perf_counter()
-            lock.acquire()
-            self.waited += time.perf_counter() - began
-            self._turn = lock
-
-    def _pass_turn(self) -> None:
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            if self.database.shared_owner is self:
-                self.database.shared_owner = None
-            turn.release()
-
     def _start(self, alone: bool) -> Link:
         """Connect and begin; a connection that turns out dead is replaced once."""
         self._take_turn()
@@ -598,36 +518,6 @@ class Transaction(Batching):
                 del failure
             self._replaced = True
         return self._link or self._start(alone)
-
-    def _let_go(self, link: Link | None) -> None:
-        """Be as if nothing had begun."""
-        self._part_from_link()
-        self._waiting = [part for part in self._waiting if not part.is_begin]
-        self._move(State.NEW)
-        if link is not None and self._host is None:
-            link.discard()
-        self._pass_turn()
-
-    def _find_host(self) -> Transaction | None:
-        """Return the transaction whose connection is shared: sqlite has one writer, and in memory one connection."""
-        owner: Transaction | None = self.database.shared_owner
-        if owner is not None and owner._link is not None:
-            return owner
-        outer = self.outer
-        if outer is None or self.mode != "writer" or outer.mode != "writer" or outer._link is None:
-            return None
-        return outer if self.database.family.single_writer else None
-
-    def _connect(self) -> Link:
-        if self._host is not None:
-            return self._host._ready()
-        began = time.perf_counter()
-        try:
-            if self.mode == "writer":
-                return self.database.link_writer()
-            return self.database.link_reader(self.mode == "async", self.not_before)
-        finally:
-            self.waited += time.perf_counter() - began
 
     def _begin(self, link: Link, alone: bool = False) -> None:
         """Begin; the next statement of a writer stands ``alone`` if it is its only one."""
@@ -773,19 +663,6 @@ class Transaction(Batching):
             return exceptions.DBError(f"{self.name} was begun by the parent process: a forked child can't go on")
         return exceptions.DBError(f"{self.name}: a statement has failed, the transaction can only be rolled back")
 
-    def _give_up(self, link: Link) -> None:
-        """Note that the connection is of no use any more; a reader without a snapshot takes another one."""
-        if self.state is State.SINGLE and self._host is None and not link.inherited:
-            self._let_go(link)
-        else:
-            self._move(State.LOST)
-
-    def _may_replace(self, failure: BaseException) -> bool:
-        """Tell whether a connection was dead before its first statement, so that a new one will do."""
-        is_fresh = not self.changed and not self._replaced and self._host is None
-        is_known = not isinstance(failure, exceptions.DBCommitUncertain)
-        return isinstance(failure, exceptions.DBConnectionError) and is_known and is_fresh
-
     def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any:
         """Return ``params`` without text that no row can have, if the server has refused a comparison with it.
 
@@ -799,37 +676,6 @@ class Transaction(Batching):
         if held is not None and self.state is State.FAILED:
             self._move(State.OPEN)
         return held
-
-    def _replace(self, link: Link) -> None:
-        """Give up a connection that was dead before its first statement; the next one is made new."""
-        self._replaced = True
-        self._let_go(link)
-
-    def _failure(self, link: Link, error: Exception) -> Exception:
-        """Return the library's error for a driver's and note what it means; other errors come back as they are."""
-        origin: BaseException = error
-        if isinstance(error, sa.exc.StatementError) and error.orig is not None:
-            origin = error.orig
-        if isinstance(origin, types.UnstorableValue | OverflowError | UnicodeEncodeError):
-            link.unsure = False  # parameters are converted before anything is sent
-            return exceptions.DBDataError(origin)
-        if not isinstance(origin, link.errors):
-            if isinstance(error, sa.exc.SQLAlchemyError):
-                link.unsure = False  # nor has SQLAlchemy sent anything that it refuses
-            if isinstance(origin, UnicodeDecodeError):
-                return exceptions.DBDataError(origin)
-            return error if isinstance(origin, sa.exc.SQLAlchemyError) or not isinstance(origin, Exception) else origin
-        link.unsure = False
-        failure = self.dialect.translate(origin, link.engine.url)
-        if self.state is State.OPEN:
-            self._move(State.FAILED)
-        if self.state is State.FAILED and isinstance(failure, _UNDOES_ALL):
-            self._move(State.LOST)
-        if isinstance(failure, exceptions.DBConnectionError):
-            self.database.lost(link)
-            if self._commits and not self.dialect.is_answer(origin):
-                return exceptions.DBCommitUncertain(failure.inner_exception)
-        return failure
 
     def refuse_in_reader(self) -> None:
         """Refuse to write in a reader.
@@ -898,7 +744,7 @@ class Savepoint:
         if error is None and transaction._waiting:
             self._flush()
         transaction._drop()
-        if isinstance(error, _UNDOES_ALL):
+        if isinstance(error, UNDOES_ALL):
             transaction._move(State.LOST)  # the server has undone the whole transaction
         if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
             self._release()
@@ -915,7 +761,7 @@ class Savepoint:
         try:
             self._transaction.send_waiting()
         except BaseException as error:
-            if isinstance(error, _UNDOES_ALL):
+            if isinstance(error, UNDOES_ALL):
                 self._transaction._move(State.LOST)
             del self._transaction._hooks[self._hooks :]
             self._undo()
