@@ -54,8 +54,6 @@ class Batching(Connected):
 
         def _perform_one(self, operation: str, statement: Any, params: Any) -> Any: ...
 
-        def _of_commit(self, failure: exceptions.DBConnectionError) -> exceptions.DBConnectionError: ...
-
         def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any: ...
 
         def _commit(self, link: Link) -> None: ...
@@ -282,9 +280,7 @@ class Batching(Connected):
         The first of ``left`` is the statement that has failed; if there is none it was COMMIT.
         """
         failed = left[0] if left else Part("command", "COMMIT", None)
-        failure = self._failure(link, error)
-        if not left and type(failure) is exceptions.DBConnectionError:
-            failure = self._of_commit(failure)
+        failure = self._failure(link, error, at_commit=self._commits and not left)
         failure = values.placed(self.database.outgrown(failure, failed.params), failed.statement)
         held = self._held(link, failed.statement, failed.params, failure)
         try:

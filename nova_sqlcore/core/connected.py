@@ -188,8 +188,11 @@ class Connected:
         self._replaced = True
         self._let_go(link)
 
-    def _failure(self, link: Link, error: Exception) -> Exception:
-        """Return the library's error for a driver's and note what it means; other errors come back as they are."""
+    def _failure(self, link: Link, error: Exception, *, at_commit: bool = False) -> Exception:
+        """Return the library's error for a driver's and note what it means; other errors come back as they are.
+
+        It came ``at_commit`` if every statement has been answered, and COMMIT not.
+        """
         origin: BaseException = error
         if isinstance(error, sa.exc.StatementError) and error.orig is not None:
             origin = error.orig
@@ -210,6 +213,16 @@ class Connected:
             self._move(State.LOST)
         if isinstance(failure, exceptions.DBConnectionError):
             self.database.lost(link)
-            if self._commits and not self.dialect.is_answer(origin):
-                return exceptions.DBCommitUncertain(failure.inner_exception)
+        if type(failure) is exceptions.DBConnectionError and self._leaves_open(origin, at_commit):
+            return exceptions.DBCommitUncertain(origin)
         return failure
+
+    def _leaves_open(self, error: BaseException, at_commit: bool) -> bool:
+        """Tell whether nobody knows if COMMIT was carried out: the connection is lost, with this error of the driver.
+
+        An answer to a statement says that the COMMIT behind it has not begun. To COMMIT itself a session that is being
+        ended may answer with an error although it has committed; only a refusal says that it has not.
+        """
+        if at_commit:
+            return not self.dialect.refuses_commit(error)
+        return self._commits and not self.dialect.is_answer(error)

@@ -398,20 +398,11 @@ class Transaction(Batching):
             else:
                 link.commit()
         except Exception as error:
-            failure = self._failure(link, error)
-            if type(failure) is exceptions.DBConnectionError and self._host is None:
-                failure = self._of_commit(failure)
+            failure = self._failure(link, error, at_commit=self._host is None)
             try:
                 raise_in_place_of(error, failure)
             finally:
                 del failure
-
-    def _of_commit(self, failure: exceptions.DBConnectionError) -> exceptions.DBConnectionError:
-        """Return what the loss of the connection at COMMIT stands for."""
-        origin = failure.inner_exception
-        if isinstance(origin, BaseException) and self.dialect.refuses_commit(origin):
-            return failure
-        return exceptions.DBCommitUncertain(origin)
 
     def rollback(self) -> None:
         """Roll back whatever has been done; errors of a broken connection are of no interest any more."""
