@@ -39,6 +39,7 @@ from nova_sqlcore.core.types import (
 from nova_sqlcore.schema.ddl import (
     MYSQL,
     NO_PART_OF_ROWS,
+    LateMetaData,
     Reference,
     added_index,
     columns,
@@ -59,9 +60,12 @@ if TYPE_CHECKING:
     from nova_sqlcore import rows
     from nova_sqlcore.core.handles import Table
 
+    #: The shadow tables by the name of the main table.
+    shadows: dict[str, sa.Table]
+
 SHADOW_PREFIX = "shadow_"
 
-metadata = sa.MetaData()
+metadata = LateMetaData()
 
 
 def _table(name: str, *items: Any, collation: str = "utf8mb3_general_ci") -> Table[Any]:
@@ -1083,14 +1087,25 @@ _SHADOW_COLUMNS: dict[str, dict[str, dict[str, Any]]] = {
     "volume_usage_cache": {"user_id": {"type_": String(36)}},
 }
 
-#: The shadow tables by the name of the main table.
-shadows: dict[str, sa.Table] = {
-    name: shadow(table, SHADOW_PREFIX + name, _SHADOW_COLUMNS.get(name, {}))
-    for name, table in tuple(metadata.tables.items())
-    if table not in _WITHOUT_SHADOW
-}
+_shadows: dict[str, sa.Table] = {}
 
-Index("shadow_instance_extra_idx", shadows["instance_extra"].c.instance_uuid)
+
+def _make_shadows() -> None:
+    """Make the shadow tables; ``metadata`` calls this when somebody first asks for its tables."""
+    for name, table in tuple(metadata.tables.items()):
+        if table not in _WITHOUT_SHADOW:
+            _shadows[name] = shadow(table, SHADOW_PREFIX + name, _SHADOW_COLUMNS.get(name, {}))
+    Index("shadow_instance_extra_idx", _shadows["instance_extra"].c.instance_uuid)
+    added_index(_shadows["instances"].c.uuid)  # by which purging finds what archived rows have hung on
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> dict[str, sa.Table]:
+        """Give ``shadows`` with all its tables."""
+        if name != "shadows":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _shadows if metadata.tables else {}
 
 
 # -- indexes of this library: the reference has none of them; it works without them, but slower --
@@ -1109,7 +1124,6 @@ added_index(services.c.topic, services.c.deleted, services.c.disabled)
 added_index(snapshot_id_mappings.c.uuid)
 added_index(volume_id_mappings.c.uuid)
 added_index(volume_usage_cache.c.volume_id)
-added_index(shadows["instances"].c.uuid)  # by which purging finds what archived rows have hung on
 
 # All live instances, newest first: there NULL is the greatest value, and the reference's index has it at the wrong end.
 only_on(
@@ -1158,11 +1172,12 @@ for _grown in (
     dead_index(_grown)
 
 
-# Errors about a value name its column: a column shares its type object with its shadow alone, and that knows its place.
+# Errors about a value name its column; its shadow shares the type object.
 for _named in metadata.tables.values():
-    if not _named.name.startswith(SHADOW_PREFIX):
-        for _column in _named.columns:
-            _column.type.place = f"{_named.name}.{_column.name}"  # type: ignore[attr-defined]  # all are of core.types
+    for _column in _named.columns:
+        _column.type.place = f"{_named.name}.{_column.name}"  # type: ignore[attr-defined]  # all are of core.types
+
+metadata.late = _make_shadows
 
 
 @functools.cache

@@ -7,6 +7,7 @@ One declaration must create on every server what years of migrations of the refe
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -16,7 +17,9 @@ from nova_sqlcore import clock
 from nova_sqlcore.core.types import DateTime, Integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sqlalchemy.util import FacadeDict
 
 Item = TypeVar("Item", sa.Index, sa.CheckConstraint, sa.UniqueConstraint)
 
@@ -147,6 +150,51 @@ def _create_reference(constraint: Reference, compiler: Any, **options: Any) -> s
 
 
 # -- shadow tables ----------------------------------------------------------------------------------------------------
+
+
+class LateMetaData(sa.MetaData):
+    """Tables, of which some are made when somebody first asks for all.
+
+    Shadow tables are half of ours and a tenth of the time of an import, and what doesn't archive has no use for them.
+    """
+
+    #: makes the tables that are not there yet; None if all are
+    late: Callable[[], None] | None = None
+
+    def __init__(self) -> None:
+        """Begin without tables."""
+        self._making = threading.RLock()
+        self._is_at_work = False
+        super().__init__()
+
+    @property
+    def tables(self) -> FacadeDict[str, sa.Table]:
+        """All tables by name."""
+        if self.late is not None:
+            self._complete()
+        return self._tables
+
+    @tables.setter
+    def tables(self, tables: FacadeDict[str, sa.Table]) -> None:
+        self._tables = tables
+
+    def _complete(self) -> None:
+        """Make the late tables while other threads wait; who makes them finds those that are there."""
+        with self._making:
+            if self.late is None or self._is_at_work:
+                return
+            self._is_at_work, before = True, set(self._tables)
+            try:
+                self.late()
+                self.late = None
+            finally:
+                self._is_at_work = False
+                if self.late is not None:  # interrupted: the next caller begins anew
+                    self._remove_all(self._tables.keys() - before)
+
+    def _remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(self._tables[name])
 
 
 def shadow(table: sa.Table, name: str, changes: Mapping[str, Mapping[str, Any]]) -> sa.Table:
