@@ -129,6 +129,62 @@ class TestCreate:
                 api.instances_create(USER, [self.given(hostname=name) for name in names])
         assert count("instances") == 4
 
+    @pytest.mark.parametrize(
+        ("names", "taken"),
+        [
+            (["c", "B", "a"], "b"),
+            ([None, "c", "A", None, "B"], "a"),
+            ([*(f"n{number}" for number in range(30)), "A"], "a"),
+            (["c", "D", "A", "d"], "d"),
+            (["A'", 'a"', "a\\", "%s", "B"], "b"),
+        ],
+    )
+    def test_the_first_host_name_that_is_taken_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, names: list[str | None], taken: str
+    ) -> None:
+        monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "project")
+        api.instances_create(USER, [self.given(hostname=name) for name in ("B", "a")])
+        with pytest.raises(exceptions.InstanceExists) as raised:
+            api.instances_create(USER, [self.given(hostname=name) for name in names])
+        assert raised.value.kwargs["name"] == taken
+        assert count("instances") == 2
+
+    @pytest.mark.parametrize(("scope", "project"), [("project", "project"), ("global", "other")])
+    def test_one_statement_asks_for_all_host_names(
+        self, monkeypatch: pytest.MonkeyPatch, sql_count: SqlCount, scope: str, project: str
+    ) -> None:
+        """Besides what holds them: one of them on PostgreSQL, two on the MySQL family, for each name."""
+        monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", scope)
+        context = RequestContext("user", project)
+        api.security_group_ensure_default(context)
+        names = [f"n{number}" for number in range(12)]
+
+        def create(*names: str | None) -> list[Row]:
+            return [*api.instances_create(context, [{"project_id": project, "hostname": name} for name in names])]
+
+        with sql_count(sqlite=6, postgresql=6 + 12, mysql=6 + 2 * 12):
+            rows = create(*names, None)
+        api.instance_destroy(context, rows[7]["uuid"])
+        with pytest.raises(exceptions.InstanceExists), sql_count(sqlite=2, postgresql=2 + 2, mysql=2 + 2 * 2):
+            create("n7", "N8")
+        create("n7", "new")
+        assert count("instances") == 15
+
+    def test_host_names_of_another_project(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        api.instances_create(USER, [self.given(hostname="a")])
+        monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "project")
+        other = RequestContext("user", "other")
+        api.instances_create(other, [{"project_id": "other", "hostname": "a"}, {"project_id": "other"}])
+        monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "global")
+        with pytest.raises(exceptions.InstanceExists):
+            api.instances_create(other, [{"project_id": "other", "hostname": name} for name in ("b", "A")])
+
+    def test_a_bad_time_is_told_before_a_host_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "project")
+        api.instances_create(USER, [self.given(hostname="a")])
+        with pytest.raises(ValueError, match="yesterday"):
+            api.instances_create(USER, [self.given(hostname="a"), self.given(launched_at="yesterday")])
+
     def test_a_missing_default_group_is_made(self) -> None:
         other = RequestContext("user", "other")
         rows = api.instances_create(other, [{"project_id": "other"}] * 2)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from nova_sqlcore import RequestContext, api, tx
+from nova_sqlcore import RequestContext, api, tables, tx
 from nova_sqlcore.queries.quota.counts import QUOTA_SYNC_FUNCTIONS
+from nova_sqlcore.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,13 @@ def service() -> int:
     return int(api.service_create(C, {"host": f"h{next(_numbers)}", "binary": "b", "topic": "t"})["id"])
 
 
-def node() -> int:
+def node_values(name: str) -> dict[str, Any]:
     numbers = ("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used", "hypervisor_version")
-    values = {"hypervisor_type": "Q", "cpu_info": "", **dict.fromkeys(numbers, 1)}
-    return int(api.compute_node_create(C, {"hypervisor_hostname": f"n{next(_numbers)}", **values})["id"])
+    return {"hypervisor_hostname": name, "hypervisor_type": "Q", "cpu_info": "", **dict.fromkeys(numbers, 1)}
+
+
+def node() -> int:
+    return int(api.compute_node_create(C, node_values(f"n{next(_numbers)}"))["id"])
 
 
 def fixed_ip() -> int:
@@ -143,6 +147,42 @@ def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.M
     finally:
         end()
     assert sum(told) == getattr(case, backend.family), "reports tell another number than the wire"
+
+
+@pytest.mark.only_on(
+    "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
+)
+@pytest.mark.usefixtures("together")
+def test_more_than_one_statement_takes_travel_together(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bulk call of more than 500 takes the trips of one of three; one more asks for host names."""
+    many = 501
+    monkeypatch.setattr(settings, "osapi_compute_unique_server_name_scope", "project")
+    instance()
+    with tx.writer(C) as t:
+        services = t.insert_many(tables.services, [{"host": f"h{number}"} for number in range(many)])
+        nodes = t.insert_many(tables.compute_nodes, [node_values(f"n{number}") for number in range(many)])
+    made: list[str] = []
+
+    def create() -> None:
+        given: list[Any] = [{"project_id": "p", "hostname": f"n{number}"} for number in range(many)]
+        made.extend(row["uuid"] for row in api.instances_create(C, given))
+
+    calls: dict[Callable[[], object], int] = {
+        create: 3,
+        lambda: api.instance_get_many(C, made): 2,
+        lambda: api.instance_update_many(C, made, {"host": "h"}): 2,
+        lambda: api.services_heartbeat(C, [row["id"] for row in services]): 2,
+        lambda: api.compute_nodes_update(C, [{"id": row["id"], "vcpus": 3} for row in nodes]): 2,
+    }
+    told: list[int] = []
+    end = tx.observe(lambda report: told.append(report.round_trips))
+    try:
+        for call, budget in calls.items():
+            told.clear()
+            call()
+            assert sum(told) == budget
+    finally:
+        end()
 
 
 def test_the_readme_shows_the_same() -> None:
