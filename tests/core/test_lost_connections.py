@@ -60,11 +60,9 @@ def road(request: pytest.FixtureRequest, backend: Backend) -> Iterator[str]:
     def listen(*_: Any) -> None:
         return None
 
-    before = sa.Engine._has_events
     sa.event.listen(sa.Engine, "before_cursor_execute", listen)
     yield request.param
     sa.event.remove(sa.Engine, "before_cursor_execute", listen)
-    sa.Engine._has_events = before
 
 
 def store(name: str) -> None:

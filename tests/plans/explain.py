@@ -67,14 +67,11 @@ def plans_of_block() -> Iterator[list[Plan]]:
         if statement.lstrip("( ").upper().startswith(_EXPLAINED) and not many:
             found.append(_explain(connection, statement, parameters))
 
-    before = sa.Engine._has_events
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         yield found
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
-        # SQLAlchemy never takes this mark back, and the library goes by it: later tests would miss the driver's road
-        sa.Engine._has_events = before
 
 
 def _explain(connection: sa.Connection, statement: str, parameters: Any) -> Plan:

@@ -31,14 +31,11 @@ def statements_sent() -> Iterator[list[str]]:
         if not statement.lstrip().upper().startswith(NOT_COUNTED):
             seen.append(statement)
 
-    before = sa.Engine._has_events
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
-        # SQLAlchemy never takes this mark back, and the library goes by it: later tests would miss the driver's road
-        sa.Engine._has_events = before
 
 
 @pytest.fixture

@@ -72,7 +72,6 @@ class Recorder:
         """Hear what is sent; the values travel on SQLAlchemy's road only."""
         remove = tx.observe_statements(self._note)
         remove_too = tx.observe(lambda report: self._reported.append(report.round_trips))
-        before = sa.Engine._has_events
         if self._with_values:
             sa.event.listen(sa.Engine, "before_cursor_execute", self._note_values)
         try:
@@ -82,7 +81,6 @@ class Recorder:
             remove_too()
             if self._with_values:
                 sa.event.remove(sa.Engine, "before_cursor_execute", self._note_values)
-                sa.Engine._has_events = before  # SQLAlchemy never takes this mark back, and the library goes by it
 
     def _note(self, report: tx.StatementReport) -> None:
         if report.text.startswith(_BEGINNINGS):  # told where it travels with the first statement

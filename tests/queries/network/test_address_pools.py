@@ -87,7 +87,6 @@ def explain(backend: Backend, call: Callable[[], Any]) -> list[str]:
         call()
     finally:
         sa.event.remove(engine, "before_cursor_execute", note)
-        vars(engine).pop("_has_events")  # as ``statements_sent``; left there it would hide a later mark of the class
     words = {"sqlite": "EXPLAIN QUERY PLAN", "mysql": "EXPLAIN FORMAT=TRADITIONAL"}.get(backend.family, "EXPLAIN")
     lines = []
     with engine.connect() as connection:

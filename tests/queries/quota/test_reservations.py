@@ -941,13 +941,11 @@ def faults() -> Iterator[collections.Counter[str]]:
     def at_commit(connection: Any) -> None:
         fail("COMMIT")
 
-    has_events = sa.Engine._has_events
     sa.event.listen(sa.Engine, "before_cursor_execute", before)
     sa.event.listen(sa.Engine, "commit", at_commit)
     yield due
     sa.event.remove(sa.Engine, "before_cursor_execute", before)
     sa.event.remove(sa.Engine, "commit", at_commit)
-    sa.Engine._has_events = has_events
 
 
 class TestConflicts:
