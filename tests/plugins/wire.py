@@ -27,11 +27,94 @@ if TYPE_CHECKING:
 WARM = 4
 
 
-class Wire:
-    """Hands bytes over between clients and a server; a trip begins when a client speaks after the server has."""
+class Talk:
+    """What a client says, cut into the messages of the protocol."""
 
-    def __init__(self, host: str, port: int) -> None:
+    #: bytes of a message before which its length is not known
+    head = 4
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._ends = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the client may wait for an answer: it is not in the midst of what it has to say."""
+        return self._ends and not self._rest
+
+    def asks(self, data: bytes) -> bool:
+        """Tell whether what the client begins to say may be a request; nothing at all is a good-bye."""
+        return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """Take what the client says next."""
+        self._rest += data
+        while len(self._rest) >= self.head:
+            size = self.size(self._rest)
+            if len(self._rest) < size:
+                return
+            self._ends = self.ends(self._rest)
+            del self._rest[:size]
+
+    def size(self, message: bytearray) -> int:
+        raise NotImplementedError
+
+    def ends(self, message: bytearray) -> bool:
+        """Tell whether an answer may be due after this message."""
+        raise NotImplementedError
+
+
+class Commands(Talk):
+    """MySQL: every packet may be the last."""
+
+    def size(self, message: bytearray) -> int:
+        return 4 + int.from_bytes(message[:3], "little")
+
+    def ends(self, message: bytearray) -> bool:
+        return True
+
+
+class Requests(Talk):
+    """PostgreSQL: the server owes an answer at Sync, after Flush, a simple query, and the messages of a login."""
+
+    head = 5
+    #: Parse, Bind, Describe, Execute, Close, and rows of COPY
+    MORE = frozenset(b"PBDECd")
+    #: what a client may ask before it begins; no letter stands before these, nor before what begins
+    BEFORE = frozenset((80877102, 80877103, 80877104))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_begun = False
+
+    def asks(self, data: bytes) -> bool:
+        """After Sync, which has asked for all, psycopg's own pipeline says Flush, perhaps when the answer is there."""
+        return bool(data) and not (self._has_begun and data.startswith(b"H"))
+
+    def size(self, message: bytearray) -> int:
+        start = int(self._has_begun)
+        return start + int.from_bytes(message[start : start + 4], "big")
+
+    def ends(self, message: bytearray) -> bool:
+        if self._has_begun:
+            return message[0] not in self.MORE
+        self._has_begun = int.from_bytes(message[4:8], "big") not in self.BEFORE
+        return True
+
+
+_TALKS = {"mysql": Commands, "mariadb": Commands, "postgresql": Requests}
+
+
+class Wire:
+    """Hands bytes over between clients and a server.
+
+    A trip begins when a client speaks after the server has; unless it was still in the midst of a request when the
+    server began to answer.
+    """
+
+    def __init__(self, host: str, port: int, talk: type[Talk]) -> None:
         self._server = (host, port)
+        self._talk = talk
         self.trips = 0
         #: closes the connection of whoever sends these bytes, before they reach the server
         self.cut_at: bytes | None = None
@@ -40,7 +123,7 @@ class Wire:
         self._waker, self._wake = socket.socketpair()
         self.port: int = self._listener.getsockname()[1]
         self._others: dict[socket.socket, socket.socket] = {}
-        self._clients: set[socket.socket] = set()
+        self._clients: dict[socket.socket, Talk] = {}
         self._speaking: set[socket.socket] = set()
         for one in (self._listener, self._waker):
             self._selector.register(one, selectors.EVENT_READ)
@@ -68,7 +151,7 @@ class Wire:
 
     def _accept(self) -> None:
         client, server = self._listener.accept()[0], socket.create_connection(self._server)
-        self._clients.add(client)
+        self._clients[client] = self._talk()
         for one, other in ((client, server), (server, client)):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._others[one] = other
@@ -80,9 +163,11 @@ class Wire:
         with contextlib.suppress(OSError):
             data = one.recv(1 << 16)
         if one in self._clients:
-            if data and one not in self._speaking:
+            talk = self._clients[one]
+            if talk.asks(data) or not talk.is_over:
+                self.trips += talk.is_over and one not in self._speaking
                 self._speaking.add(one)
-                self.trips += 1
+            talk.take(data)
             if self.cut_at is not None and self.cut_at in data:
                 data = b""
         else:
@@ -132,7 +217,7 @@ def led_by(url: sa.URL, kind: type[Wire] = Wire) -> Iterator[tuple[Wire, sa.URL]
     """Put a proxy before the server of ``url``, and give it with the address that leads by way of it."""
     assert url.host is not None
     assert url.port is not None
-    proxy = kind(url.host, url.port)
+    proxy = kind(url.host, url.port, _TALKS[url.get_backend_name()])
     try:
         yield proxy, url.set(host="127.0.0.1", port=proxy.port)
     finally:
