@@ -9,6 +9,8 @@ does COMMIT with the last one. How several statements go to the server in one tr
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from nova_sqlcore.core import values
@@ -171,5 +173,37 @@ class Later:
         self._transaction.refuse_in_reader()
         return Pending(self._transaction, self._transaction.queue_many(statement, rows), lambda results: None)
 
+    def update_row(
+        self,
+        update: sa.Update,
+        again: sa.Select[Any],
+        key: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        key_after: Mapping[str, Any] | None = None,
+    ) -> Pending[Row | None]:
+        """As ``Transaction.update_row``."""
+        transaction = self._transaction
+        transaction.refuse_in_reader()
+        if transaction.dialect.update_returning:
+            part = transaction.queue("fetch", updated_statement(update, again), {**key, **changes})
+            return Pending(transaction, [part], lambda results: first_updated(results[0]))
+        changed = transaction.queue("change", update, {**key, **changes})
+        if changed.is_done and not changed.result:
+            return Pending(transaction, [], lambda _: None)
+        read = transaction.queue("fetch", again, {**(key_after or key)})
+        return Pending(transaction, [changed, read], lambda results: first_updated(results[1]) if results[0] else None)
+
     def _queued(self, operation: str, statement: Any, params: Any) -> Pending[Any]:
         return Pending(self._transaction, [self._transaction.queue(operation, statement, params)], _only)
+
+
+@functools.lru_cache(maxsize=512)
+def updated_statement(update: sa.Update, again: sa.Select[Any]) -> sa.sql.expression.Executable:
+    """Return the UPDATE that gives the columns of ``again``, of each row that it has changed."""
+    return update.returning(*again.selected_columns)
+
+
+def first_updated(rows: Sequence[Row]) -> Row | None:
+    """Return the first row by id, or None."""
+    return min(rows, key=operator.itemgetter("id")) if len(rows) > 1 else next(iter(rows), None)

@@ -9,9 +9,7 @@ how it comes to its connection that of ``connected``.
 
 from __future__ import annotations
 
-import functools
 import logging
-import operator
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
@@ -19,7 +17,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, values
-from nova_sqlcore.core.batches import Part
+from nova_sqlcore.core.batches import Part, first_updated, updated_statement
 from nova_sqlcore.core.batching import Batching, raise_in_place_of
 from nova_sqlcore.core.comments import CALLING
 from nova_sqlcore.core.connected import UNDOES_ALL
@@ -320,8 +318,7 @@ class Transaction(Batching):
         """
         self.refuse_in_reader()
         if self.dialect.update_returning:
-            rows = self.rows(_returning(update, again), **key, **changes)
-            return min(rows, key=operator.itemgetter("id")) if len(rows) > 1 else next(iter(rows), None)
+            return first_updated(self.rows(updated_statement(update, again), **key, **changes))
         count = self.later.execute(update, **key, **changes)
         if count.is_known and not count.get():
             return None
@@ -356,6 +353,10 @@ class Transaction(Batching):
     def savepoint(self) -> Savepoint:
         """Return a block whose failure undoes just the block: ``with t.savepoint(): ...``."""
         return Savepoint(self)
+
+    def savepoint_later(self) -> Savepoint:
+        """Return the same, for a function whose own statements alone run in it: it is set together with the first."""
+        return Savepoint(self, waits=True)
 
     def after_commit(self, hook: Callable[[], Any]) -> None:
         """Call ``hook`` after the outermost transaction has been committed.
@@ -706,21 +707,29 @@ def _driver_errors(link: Link | None) -> tuple[type[Exception], ...]:
 class Savepoint:
     """A block inside a transaction whose failure undoes just the block."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        """Belong to ``transaction``; the savepoint is set at the block's start."""
+    def __init__(self, transaction: Transaction, *, waits: bool = False) -> None:
+        """Belong to ``transaction``; the savepoint is set at the block's start, or waits for its first statement."""
         self._transaction = transaction
+        self._waits = waits
         self._name = ""
         self._hooks = 0
+        #: what sets it
+        self._setting: Part | None = None
 
     def __enter__(self) -> Transaction:
-        """Set the savepoint."""
+        """Set the savepoint, now if there is something whose errors shall come before the block.
+
+        And if the caller has the connection, by which statements come that nothing waits for.
+        """
         transaction = self._transaction
         transaction._ends = False
         transaction._inside += 1
         transaction._savepoints += 1
         self._name = f"nova_{id(transaction):x}_{transaction._savepoints}"
         self._hooks = len(transaction._hooks)
-        self._command("SAVEPOINT")
+        self._setting = transaction.queue("command", f"SAVEPOINT {self._name}", None)
+        if not self._waits or transaction._exposed or not all(part.is_begin for part in transaction._waiting[:-1]):
+            transaction.send_waiting()
         return transaction
 
     def __exit__(
@@ -732,6 +741,8 @@ class Savepoint:
         """
         transaction = self._transaction
         transaction._inside -= 1
+        if self._forget(error):
+            return
         if error is None and transaction._waiting:
             self._flush()
         transaction._drop()
@@ -746,6 +757,19 @@ class Savepoint:
             raise exceptions.DBError(
                 f"{transaction.name} went on after a failed statement in a savepoint: nothing of that block is kept"
             )
+
+    def _forget(self, error: BaseException | None) -> bool:
+        """Drop a savepoint that still waits if the block is empty or has failed; tell whether that was all to do."""
+        waiting, hooks = self._transaction._waiting, self._transaction._hooks
+        if self._setting not in waiting or isinstance(error, UNDOES_ALL):
+            return False
+        start = waiting.index(self._setting)
+        if error is None and waiting[start + 1 :]:
+            return False
+        if error is not None:
+            del hooks[self._hooks :]
+        self._transaction._drop(start)
+        return True
 
     def _flush(self) -> None:
         """Send what waits; if it fails, the block has failed."""
@@ -776,8 +800,3 @@ class Savepoint:
 
 def _is_unsure(transaction: Transaction) -> bool:
     return transaction._link is None or transaction._link.unsure
-
-
-@functools.lru_cache(maxsize=512)
-def _returning(update: sa.Update, again: sa.Select[Any]) -> sa.sql.expression.Executable:
-    return update.returning(*again.selected_columns)

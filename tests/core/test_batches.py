@@ -295,6 +295,63 @@ class TestWaiting:
             t.insert(T, row("d"))
         assert names() == ["a", "d"]
 
+    def test_a_savepoint_may_wait_for_its_first_statement(self, ctxt: RequestContext, backend: Backend) -> None:
+        taken = store(ctxt, "a")["id"]
+        with tx.writer(ctxt) as t:
+            with t.savepoint_later():
+                pass
+            with pytest.raises(ZeroDivisionError), t.savepoint_later():
+                t.later.insert(T, row("b"))
+                raise ZeroDivisionError
+            with t.savepoint_later():
+                t.later.insert(T, row("c"))
+            with pytest.raises(exceptions.DBDuplicateEntry), t.savepoint_later():
+                t.insert(T, row("d"))
+                t.insert(T, row("e", id=taken))
+            with t.savepoint_later(), pytest.raises(exceptions.DBDataError):
+                t.later.insert(T, row(object()))  # type: ignore[arg-type]  # what no text is
+            with pytest.raises(exceptions.DBDuplicateEntry), t.savepoint_later():
+                t.insert(T, row("f", id=taken))
+            with t.savepoint_later(), t.savepoint_later():
+                t.insert(T, row("g"))
+        assert names() == ["a", "c", "g"]
+
+    def test_hooks_of_a_savepoint_that_still_waits_go_with_it(self, ctxt: RequestContext, backend: Backend) -> None:
+        called: list[str] = []
+        with tx.writer(ctxt) as t:
+            with pytest.raises(ZeroDivisionError), t.savepoint_later():
+                t.after_commit(lambda: called.append("undone"))
+                raise ZeroDivisionError
+            with t.savepoint_later():
+                t.after_commit(lambda: called.append("kept"))
+        assert called == ["kept"]
+
+    def test_a_savepoint_does_not_wait_on_the_callers_connection(self, ctxt: RequestContext, backend: Backend) -> None:
+        with tx.writer(ctxt) as t:
+            connection = t.connection
+            with pytest.raises(ZeroDivisionError), t.savepoint_later():
+                connection.execute(sa.insert(T).values(file_name="a"))
+                raise ZeroDivisionError
+            connection.execute(sa.insert(T).values(file_name="b"))
+        assert names() == ["b"]
+
+    @batches_only
+    def test_it_travels_with_that_statement(self, ctxt: RequestContext, backend: Backend, trips: Trips) -> None:
+        def call() -> None:
+            with tx.writer(ctxt) as t, t.savepoint_later():
+                t.insert(T, row("a"))
+
+        assert trips(call) == 2
+
+    @batches_only
+    def test_an_error_of_what_waited_comes_before_the_block(self, ctxt: RequestContext, backend: Backend) -> None:
+        taken, reached = store(ctxt, "a")["id"], False
+        with pytest.raises(exceptions.DBDuplicateEntry), tx.writer(ctxt) as t:
+            t.later.insert(T, row("b", id=taken))
+            with t.savepoint_later():
+                reached = True
+        assert not reached
+
     @batches_only
     def test_a_joined_call_sends_it_at_its_end(self, ctxt: RequestContext, backend: Backend) -> None:
         taken = store(ctxt, "a")["id"]
