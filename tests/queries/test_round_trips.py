@@ -127,13 +127,58 @@ CASES = {
 }
 
 
+def fixed_ips() -> list[dict[str, Any]]:
+    return [{"address": f"10.1.{next(_numbers)}.{last}"} for last in (1, 2)]
+
+
+def flavor(_: object = None) -> object:
+    name = f"flavor {next(_numbers)}"
+    values = {"name": name, "flavorid": name, "memory_mb": 1, "vcpus": 1, "extra_specs": {"a": "b"}}
+    return api.flavor_create(C, values, projects=["p", "q"])
+
+
+def swap(uuid: str) -> object:
+    device = {"instance_uuid": uuid, "device_name": f"/dev/vd{next(_numbers)}", "source_type": "blank"}
+    return api.block_device_mapping_update_or_create(C, {**device, "guest_format": "swap"}, legacy=False)
+
+
+def first_of_project(_: object) -> object:
+    project = f"project {next(_numbers)}"
+    return api.instance_create(RequestContext("u", project, is_admin=True), {"project_id": project})
+
+
+def default_of_project(_: object) -> object:
+    return api.security_group_ensure_default(RequestContext("u", f"project {next(_numbers)}", is_admin=True))
+
+
+#: Calls that are rarer, or those of the table with other arguments.
+RARER = {
+    "metadata of an instance": Case(lambda key: api.instance_update(C, key, {"metadata": {"a": "b"}}), instance, 2, 2),
+    "both kinds": Case(
+        lambda key: api.instance_update_and_get_original(C, key, {"metadata": {"0": "w"}, "system_metadata": PAIRS}),
+        instance,
+        2,
+        2,
+    ),
+    "metadata as they are": Case(lambda key: api.instance_update(C, key, {"metadata": PAIRS}), instance, 2, 2),
+    "first instance of a project": Case(first_of_project, service, 5, 5),
+    "default group of a project": Case(default_of_project, service, 4, 4),
+    "fixed IPs": Case(lambda given: api.fixed_ip_bulk_create(C, given), fixed_ips, 2, 2),
+    "floating IPs": Case(lambda given: api.floating_ip_bulk_create(C, given), fixed_ips, 2, 2),
+    "flavor with specs and projects": Case(flavor, service, 2, 2),
+    "swap space": Case(swap, instance, 2, 2),
+    "nothing expires": Case(lambda _: api.reservation_expire(C), service, 1, 1),
+    "instances of a node": Case(lambda _: api.instance_get_all_by_host_and_node(C, "h", None), instance_on_host, 2, 2),
+}
+
+
 @pytest.mark.only_on(
     "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
 )
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *RARER])
 def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
-    case = CASES[name]
+    case = (CASES | RARER)[name]
     instance(), reserve()
     told: list[int] = []
 

@@ -32,6 +32,7 @@ from nova_sqlcore.queries.common.ids import as_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from nova_sqlcore.core.batches import Pending
     from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
 
@@ -95,6 +96,13 @@ def rows_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **k
     """Return the visible rows with this key, by id."""
     shape, params = shape_of(key)
     return transaction.rows(_select_statement(table, read_deleted, shape, first=False), **params)
+
+
+def ask_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> Pending[list[R]]:
+    """Ask for what ``rows_by`` returns, together with the next statement."""
+    shape, params = shape_of(key)
+    pending: Pending[Any] = transaction.later.rows(_select_statement(table, read_deleted, shape, first=False), **params)
+    return pending
 
 
 def row_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> R | None:

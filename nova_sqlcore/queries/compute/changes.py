@@ -74,7 +74,11 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.batches import Pending
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
+    from nova_sqlcore.queries.compute.metadata import Pair
     from nova_sqlcore.tx import Transaction
+
+    #: rows of metadata by kind
+    _Known = Mapping[str, Sequence[Pair]]
 
 logger = logging.getLogger(__name__)
 
@@ -453,35 +457,61 @@ def instance_update(
     change = _change_of(context, values, expected)
     if change.metadata:
         instance_metadata.hold_instance(transaction, instance_uuid)
-    row = _compare_and_swap(context, instance_uuid, change)
-    for kind, pairs in change.metadata.items():
-        row[kind] = instance_metadata.replace(transaction, _METADATA[kind], row, pairs)
-    return cast("rows.InstanceWithChildren", row)
+    row, known = _compare_and_swap(context, instance_uuid, change)
+    return cast("rows.InstanceWithChildren", row | _replace_metadata(transaction, row, change, known))
 
 
-def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> Row:
-    """Write the columns if those that are expected are so, and return the instance."""
+def _compare_and_swap(context: Context, instance_uuid: str, change: _Change) -> tuple[Row, _Known]:
+    """Write the columns if those that are expected are so; return the instance, and the metadata that it has so far."""
+    transaction = current(context)
     seen, key = _key_of_instance(context, instance_uuid)
-    row = None
+    row: Row | None = None
+    known: _Known = {}
     if all(change.expected.values()):  # no value is among none
         wanted = {name: constraints.equal_any(*values) for name, values in change.expected.items()}
         shape, params = constraints.terms_of(wanted)
-        transaction = current(context) if change.metadata else current(context).last()
-        row = transaction.update_row(
-            _update_statement(seen, tuple(change.given), shape),
-            _BY_UUID_STATEMENT,
-            key | params,
-            change.given,
-            key_after={"by_uuid": change.given.get("uuid", instance_uuid)},
-        )
+        statement = _update_statement(seen, tuple(change.given), shape)
+        row, known = _write(transaction, statement, key | params, change, change.given.get("uuid", instance_uuid))
     if row is None:
-        actual = current(context).row(_read_statement(seen, tuple(change.expected)), **key) if change.expected else None
+        names = tuple(change.expected)
+        actual = transaction.last().row(_read_statement(seen, names), **key) if names else None
         if actual is None:
             raise exceptions.InstanceNotFound(instance_id=instance_uuid)
         raise _conflict(context, instance_uuid, change, actual) or exceptions.UnknownInstanceUpdateConflict(
             instance_uuid=instance_uuid, expected={}, actual={}
         )
-    return instance_rows.named(row)
+    return instance_rows.named(row), known
+
+
+def _write(
+    transaction: Transaction, statement: sa.Update, params: Row, change: _Change, uuid_after: str
+) -> tuple[Row | None, _Known]:
+    """Run the UPDATE and return the instance as it is now, or None, and the metadata that it has so far.
+
+    COMMIT travels with it, unless there are metadata to write. What there is of them is read together with it, after it
+    has locked the instance.
+    """
+    given = (statement, _BY_UUID_STATEMENT, params, change.given)
+    after = {"by_uuid": uuid_after}
+    if not change.metadata:
+        return transaction.last().update_row(*given, key_after=after), {}
+    updated = transaction.later.update_row(*given, key_after=after)
+    if updated.is_known and updated.get() is None:
+        return None, {}
+    asked = {kind: instance_metadata.ask(transaction, _METADATA[kind], uuid_after) for kind in change.metadata}
+    return updated.get(), {kind: known.get() for kind, known in asked.items()}
+
+
+def _replace_metadata(transaction: Transaction, row: Row, change: _Change, known: _Known) -> dict[str, list[Pair]]:
+    """Write the metadata of an instance, whose row is locked, and return its rows by kind."""
+    if not change.metadata:
+        return {}
+    transaction.last()
+    written = {
+        kind: instance_metadata.replace(transaction, _METADATA[kind], row, given, known[kind])
+        for kind, given in change.metadata.items()
+    }
+    return {kind: rows() for kind, rows in written.items()}
 
 
 def _key_of_instance(context: Context, instance_uuid: str) -> tuple[_Seen, Row]:
@@ -548,10 +578,9 @@ def instance_update_and_get_original(
         raise conflict
     transaction.later.execute(_update_by_id_statement(tuple(change.given)), by_id=old["id"], **change.given)
     new = instance_rows.named(_copy(old) | change.given)
-    for kind in replaced:
-        known, table = old[kind], _METADATA[kind]
-        new[kind] = instance_metadata.replace(transaction, table, new, change.metadata[kind], known)
-        old[kind] = known if kind in joined else []
+    known = {kind: old[kind] for kind in replaced}
+    new |= _replace_metadata(transaction, new, change, known)
+    old |= {kind: known[kind] if kind in joined else [] for kind in replaced}
     return cast("tuple[rows.InstanceWithChildren, rows.InstanceWithChildren]", (old, new))
 
 
@@ -671,7 +700,7 @@ def instance_destroy(
         key_after={"by_uuid": instance_uuid},
     )
     if row is None:
-        if shape and transaction.row(_read_statement(seen, ("id",)), **key) is not None:
+        if shape and transaction.last().row(_read_statement(seen, ("id",)), **key) is not None:
             raise exceptions.ConstraintNotMet
         raise exceptions.InstanceNotFound(instance_id=instance_uuid)
     for statement in _destroy_children_statements(context.read_deleted, transaction.dialect):

@@ -81,9 +81,9 @@ def add_default(context: Context) -> rows.SecurityGroupWithChildren | None:
     group = transaction.insert_absent(t, given, only_if=is_absent)
     if group is None:
         return None
-    _add_usage(transaction, whose)
     copied = {"parent_group_id": group["id"], "created_at": clock.utcnow()}
-    transaction.execute(_copy_default_rules_statement(context.read_deleted), **copied)
+    transaction.later.execute(_copy_default_rules_statement(context.read_deleted), **copied)
+    _add_usage(transaction, whose)
     return cast("rows.SecurityGroupWithChildren", group | {"rules": []})
 
 
@@ -105,7 +105,7 @@ def _add_usage(transaction: Transaction, whose: Mapping[str, str | None]) -> Non
     shape, params = shape_of(whose, BY)
     if not transaction.execute(_increment_statement(shape), **params):
         first = {"resource": _RESOURCE, "in_use": 1, "reserved": 0, "until_refresh": settings.until_refresh}
-        transaction.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
+        transaction.later.insert(quota_usages, {**whose, **first, "updated_at": clock.utcnow()})
 
 
 @functools.cache

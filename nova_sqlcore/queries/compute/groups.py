@@ -377,7 +377,7 @@ def instance_group_member_delete(context: Context, group_uuid: str, instance_id:
     statement = _drop_member_statement(context.read_deleted)
     if transaction.last().execute(statement, by_uuid=group_uuid, by_instance=instance_id, **deleted_now()):
         return
-    if row_by(transaction, t, context.read_deleted, uuid=group_uuid) is None:
+    if row_by(transaction.last(), t, context.read_deleted, uuid=group_uuid) is None:
         raise exceptions.InstanceGroupNotFound(group_uuid=group_uuid)
     raise exceptions.InstanceGroupMemberNotFound(group_uuid=group_uuid, instance_id=instance_id)
 

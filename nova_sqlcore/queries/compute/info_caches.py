@@ -76,7 +76,7 @@ def _write_live(transaction: Transaction, instance_uuid: str, given: Row) -> row
     if "instance_uuid" not in written:
         return update_by(transaction.last(), t, "no", written, instance_uuid=instance_uuid)
     try:
-        with transaction.savepoint():
+        with transaction.savepoint_later():
             return update_by(transaction, t, "no", written, instance_uuid=instance_uuid)
     except exceptions.DBDuplicateEntry:
         return row_by(transaction, t, "no", instance_uuid=instance_uuid)

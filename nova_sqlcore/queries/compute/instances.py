@@ -306,7 +306,8 @@ def instance_get_all_by_host_and_node(
     metadata = [name for name in joins if name in instance_rows.METADATA]
     if columns is not None:
         return _read(context, _visible(context, host=host, node=node), instance_rows.form(others, columns), metadata)
-    fetched = _instance_get_all_query(context, joins=None if columns_to_join is None else others, host=host, node=node)
+    wanted = None if columns_to_join is None else others
+    fetched = _instance_get_all_query(context, joins=wanted, is_last=not metadata, host=host, node=node)
     filled = _instances_fill_metadata(context, fetched, manual_joins=metadata)
     return cast("list[rows.InstanceWithChildren]", filled)
 
@@ -496,18 +497,29 @@ def _manual_join_columns(columns_to_join: Sequence[str]) -> tuple[list[str], lis
 
 
 def _instance_get_all_query(
-    context: Context, project_only: bool = False, joins: Sequence[str] | None = None, **values: Any
+    context: Context,
+    project_only: bool = False,
+    joins: Sequence[str] | None = None,
+    *,
+    is_last: bool = False,
+    **values: Any,
 ) -> list[Row]:
     """Return the visible instances with these values in their columns, by id, without their metadata.
 
     Without ``joins`` they have their info cache and security groups. ``project_only`` confines a user to their project.
+    ``is_last`` says that nothing else is read.
     """
     form = instance_rows.form(("info_cache", "security_groups") if joins is None else joins)
     if project_only and own_project(context) is not None:
         values["project_id"] = context.project_id
     found = _visible(context, **values)
+    if is_last and not form.children:
+        current(context).last()
     fetched = instance_filters.fetch(current(context), form, found)
-    instance_rows.attach(fetched, instance_rows.ask(current(context), fetched, form))
+    asked = instance_rows.ask(current(context), fetched, form)
+    if is_last:
+        current(context).last()
+    instance_rows.attach(fetched, asked)
     return fetched
 
 

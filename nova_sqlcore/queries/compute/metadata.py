@@ -27,15 +27,16 @@ from nova_sqlcore.queries.common.clauses import (
     soft_delete_statement,
     visible,
 )
-from nova_sqlcore.queries.common.lookups import rows_by, soft_delete_by
+from nova_sqlcore.queries.common.lookups import ask_by, rows_by, soft_delete_by
 from nova_sqlcore.queries.common.only_one import hold_in_cluster
 from nova_sqlcore.tables import instance_metadata, instance_system_metadata, instances
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.batches import Pending
     from nova_sqlcore.core.handles import Row, Select, Table
     from nova_sqlcore.tx import Transaction
 
@@ -178,32 +179,26 @@ def lock_instance(transaction: Transaction, instance_uuid: str) -> None:
         transaction.later.rows(_LOCK_STATEMENT, uuid=instance_uuid)
 
 
-def insert(transaction: Transaction, table: Table[R], instance_uuid: str, given: Mapping[str, Any]) -> list[R]:
-    """Insert pairs and return their rows, by id."""
-    return transaction.insert_many(table, pairs(instance_uuid, given))
-
-
 def pairs(instance_uuid: str, given: Mapping[str, Any]) -> list[Row]:
     """Return the rows to insert for pairs of an instance."""
     return [{"instance_uuid": instance_uuid, "key": key, "value": value} for key, value in given.items()]
 
 
-def replace(
-    transaction: Transaction,
-    table: Table[Pair],
-    instance: Row,
-    given: Mapping[str, Any],
-    known: Sequence[Pair] | None = None,
-) -> list[Pair]:
-    """Make ``given`` the metadata or system metadata of the instance, whose row is locked; return its rows, by id.
+def ask(transaction: Transaction, table: Table[Pair], instance_uuid: str) -> Pending[list[Pair]]:
+    """Ask for the rows that ``replace`` takes, by id, together with the next statement."""
+    seen = "yes" if table is instance_system_metadata else "no"
+    return ask_by(transaction, table, seen, instance_uuid=instance_uuid)
 
-    ``known`` are the rows so far, if they have been read under the lock. User metadata that goes is soft-deleted.
+
+def replace(
+    transaction: Transaction, table: Table[Pair], instance: Row, given: Mapping[str, Any], known: Sequence[Pair]
+) -> Callable[[], list[Pair]]:
+    """Make ``given`` the metadata or system metadata of the instance; return what gives its rows, by id.
+
+    ``known`` are the rows so far, read while the instance's row is locked. User metadata that goes is soft-deleted.
     System metadata is erased, for it would still be seen; that of a deleted instance takes values in soft-deleted rows.
     """
-    is_system = table is instance_system_metadata
-    if known is None:
-        known = rows_by(transaction, table, "yes" if is_system else "no", instance_uuid=instance["uuid"])
-    into_deleted = bool(instance["deleted"])
+    is_system, into_deleted = table is instance_system_metadata, bool(instance["deleted"])
     return _merge(
         transaction, table, instance["uuid"], known, given, delete=True, erase=is_system, into_deleted=into_deleted
     )
@@ -220,7 +215,7 @@ def _write_pairs(
     transaction = current(context)
     hold_instance(transaction, instance_uuid)
     known = _read_locked(transaction, table, read_deleted, instance_uuid)
-    _merge(transaction.last(), table, instance_uuid, known, given, delete=delete)
+    _merge(transaction.last(), table, instance_uuid, known, given, delete=delete)()
 
 
 def _read_locked(transaction: Transaction, table: Table[Pair], read_deleted: str, instance_uuid: str) -> list[Pair]:
@@ -243,8 +238,8 @@ def _merge(
     delete: bool,
     erase: bool = False,
     into_deleted: bool = True,
-) -> list[Pair]:
-    """Write ``given`` to the ``known`` rows and to new ones, and return those, by id.
+) -> Callable[[], list[Pair]]:
+    """Write ``given`` to the ``known`` rows and to new ones, and return what gives those, by id.
 
     Of several rows with a key one stays. With ``delete`` rows with other keys go too.
     """
@@ -256,7 +251,8 @@ def _merge(
     _remove(transaction, table, gone, erase)
     changed = _change(transaction, table, chosen, wanted)
     new = {key: value for key, value in wanted.items() if key not in chosen}
-    return changed + insert(transaction, table, instance_uuid, new)
+    inserted = transaction.later.insert_many(table, pairs(instance_uuid, new))
+    return lambda: changed + inserted.get()
 
 
 def _chosen(known: Sequence[Pair], wanted: Mapping[str, Any], into_deleted: bool) -> dict[str, Pair]:

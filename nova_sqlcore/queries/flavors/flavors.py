@@ -320,12 +320,12 @@ def flavor_create(
     with _plain_errors():
         flavor = _insert(transaction if specs or projects else transaction.last(), values)
         new = [{"instance_type_id": flavor["id"], "key": key, "value": value} for key, value in specs.items()]
-        if not projects:
-            transaction.last()
-        stored = transaction.insert_many(instance_type_extra_specs, new)
-    granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
-    transaction.later.insert_many(instance_type_projects, granted)
-    shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored}}
+        granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
+        stored = transaction.later.insert_many(instance_type_extra_specs, new)
+        transaction.later.insert_many(instance_type_projects, granted)
+        if specs or projects:
+            transaction.last().send_waiting()
+    shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored.get()}}
     return cast("rows.FlavorWithSpecs", shown)
 
 
@@ -335,7 +335,7 @@ def _insert(transaction: Transaction, values: Mapping[str, Any]) -> rows.Flavor:
     if row is not None:
         return row
     flavor_id = values.get("flavorid")
-    if flavor_id is not None and transaction.row(_SAME_FLAVOR_ID_STATEMENT, flavorid=flavor_id) is not None:
+    if flavor_id is not None and transaction.last().row(_SAME_FLAVOR_ID_STATEMENT, flavorid=flavor_id):
         raise exceptions.FlavorIdExists(flavor_id=flavor_id)
     raise exceptions.FlavorExists(name=values.get("name"))
 

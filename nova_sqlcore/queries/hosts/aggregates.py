@@ -343,7 +343,7 @@ def _require(context: Context, aggregate_id: Any) -> None:
 
     Raises: AggregateNotFound(aggregate_id).
     """
-    if row_by_id(current(context), t, context.read_deleted, aggregate_id) is None:
+    if row_by_id(current(context).last(), t, context.read_deleted, aggregate_id) is None:
         raise exceptions.AggregateNotFound(aggregate_id=aggregate_id)
 
 

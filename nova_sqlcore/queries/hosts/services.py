@@ -195,7 +195,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
     if row is not None:
         return row
     host, binary = values.get("host"), values.get("binary")
-    if binary is not None and transaction.row(_SAME_BINARY_STATEMENT, host=host, binary=binary) is not None:
+    if binary is not None and transaction.last().row(_SAME_BINARY_STATEMENT, host=host, binary=binary) is not None:
         raise exceptions.ServiceBinaryExists(host=host, binary=binary)
     raise exceptions.ServiceTopicExists(host=host, topic=values.get("topic"))
 

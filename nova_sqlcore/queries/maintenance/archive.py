@@ -333,7 +333,7 @@ def _archive_batch_singly(context: Context, which: _Which, wanted: _Wanted, **bo
 def _moved_singly(transaction: Transaction, table: sa.Table, key: Any) -> Counts | str:
     """Move a tree and return its rows, or the name of the table that refuses it."""
     try:
-        with transaction.savepoint():
+        with transaction.savepoint_later():
             return moving.move_tree_anew(transaction, table, key)
     except exceptions.DBReferenceError as error:
         logger.warning("IntegrityError detected when archiving table %s: %s", table.name, error)

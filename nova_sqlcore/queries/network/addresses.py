@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Rows per statement of a bulk insert, which the drivers cut further as their servers need it.
 _BATCH: Final = 5000
+#: Rows that travel together with their savepoint. With psycopg 100 rows then take 10 ms of the processor in place of 3,
+#: which is more than a trip is worth.
+_FEW: Final = 20
 
 
 def is_inet(address: Any) -> bool:
@@ -86,7 +89,9 @@ def insert_all(
         return
     counted = [{name: row[name] for name in default} for row in rows if row.get("id") is None]
     try:
-        with transaction.savepoint():
+        with transaction.savepoint_later():
+            if len(rows) > _FEW:
+                transaction.send_waiting()
             for group in (counted, [row for row in rows if row.get("id") is not None]):
                 _insert_group(transaction, table, group)
     except exceptions.DBDuplicateEntry as error:

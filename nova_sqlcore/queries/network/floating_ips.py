@@ -25,13 +25,13 @@ from nova_sqlcore.queries.common import claims
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
+    ask_in,
     assigned,
     changes,
     chunks,
     columns,
     deleted_now,
     own_project,
-    rows_in,
     select_statement,
     soft_delete_statement,
     split,
@@ -300,7 +300,9 @@ def floating_ip_bulk_create(
     if not want_result:
         return None
     wanted = [ip["address"] for ip in given if ip.get("address") is not None]
-    found = rows_in(transaction, _created_statement(context.read_deleted), "addresses", wanted)
+    asked = ask_in(transaction, _created_statement(context.read_deleted), "addresses", wanted)
+    transaction.last()
+    found = cast("list[rows.FloatingIP]", asked())
     places: dict[str | None, int] = {address_text(str(address)): place for place, address in enumerate(wanted)}
     # a row of an adopted database may spell its address in another way
     return sorted(found, key=lambda row: (places.get(row["address"], -1), row["id"]))

@@ -375,7 +375,7 @@ def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     number = as_id(network_id)
     if number is not None and transaction.last().execute(_SET_HOST_STATEMENT, by_id=number, host=host_id):
         return
-    row = None if number is None else transaction.row(_one_statement("no", "all"), by_id=number)
+    row = None if number is None else transaction.last().row(_one_statement("no", "all"), by_id=number)
     if row is None:
         raise exceptions.NetworkNotFound(network_id=network_id)
     if row["host"] is None:
@@ -514,6 +514,6 @@ def network_delete_safe(context: Context, network_id: int) -> None:
     if state is None or not state["there"]:
         raise exceptions.NetworkNotFound(network_id=network_id)
     transaction.later.execute(_DELETE_ADDRESSES_STATEMENT, by_network=number, **deleted_now())
-    # an address that was allocated in between is still live, and keeps its network
+    # an address that was allocated in between is still live, and keeps its network: COMMIT has to wait for the answer
     if not transaction.execute(_DELETE_STATEMENT, by_id=number):
         raise exceptions.RetryRequest(exceptions.NetworkInUse(network_id=network_id))

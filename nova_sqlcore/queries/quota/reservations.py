@@ -25,6 +25,7 @@ from nova_sqlcore.core.values import complete, insert_statement
 from nova_sqlcore.queries.common.arguments import also_named, check_all_whole
 from nova_sqlcore.queries.common.clauses import (
     arg_list,
+    ask_in,
     chunks,
     deleted_now,
     rows_in,
@@ -625,12 +626,12 @@ def reservation_expire(context: Context) -> None:
 def _expire(context: Context) -> int:
     """Let some reservations expire and return how many had been found."""
     transaction = current(context)
-    found = transaction.rows(_EXPIRED_STATEMENT, now=clock.utcnow())
+    found = transaction.last().rows(_EXPIRED_STATEMENT, now=clock.utcnow())  # most often nothing
     if found:
         ids = sorted({row["usage_id"] for row in found})
-        locked = rows_in(transaction, _by_ids_statement(transaction.dialect), "ids", ids)
-        live = {row["id"]: row for row in locked if row["deleted"] == 0}
+        locked = ask_in(transaction, _by_ids_statement(transaction.dialect), "ids", ids)
         claimed = _close(transaction, "id", [row["id"] for row in found])
+        live = {row["id"]: row for row in locked() if row["deleted"] == 0}
         _apply(transaction, [row for row in claimed if row["usage_id"] in live], live, used=False)
     return len(found)
 

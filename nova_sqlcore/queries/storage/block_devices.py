@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.texts import quoted
+from nova_sqlcore.core.values import complete
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.tx import Transaction
 
 _INSTANCE: Final = "instance_of_"
+#: The id of no row.
+_NO_ID: Final = 0
 
 
 @functools.cache
@@ -217,21 +220,31 @@ def block_device_mapping_update_or_create(
     if given["device_name"]:
         shape, params = shape_of({name: given[name] for name in ("instance_uuid", "device_name")})
         row = transaction.row(_locked_device_statement(context.read_deleted, shape, transaction.dialect), **params)
-    if not is_swap:
-        transaction.last()
-    row = _insert(transaction, given) if row is None else _write(transaction, row, given)
+    if row is None:
+        return _insert(context, given, is_swap)
+    row = _write(transaction, row, given)
     if is_swap:
-        shape, params = shape_of({"instance_uuid": given["instance_uuid"]}, BY)
-        statement = _destroy_other_swap_statement(context.read_deleted, shape)
-        transaction.later.execute(statement, kept_id=row["id"], **params, **deleted_now())
+        _destroy_swap(context, given["instance_uuid"], but=row["id"])
     return row
 
 
-def _insert(transaction: Transaction, given: Mapping[str, Any]) -> rows.BlockDeviceMapping:
+def _insert(context: Context, given: Row, is_swap: bool) -> rows.BlockDeviceMapping:
+    """Store a new mapping; other swap space goes before it comes, so that COMMIT can travel with the INSERT."""
     unknown = [str(name) for name in given if name not in t.c]
     if unknown:
         raise TypeError(f"{t.name} has no column {', '.join(unknown)}")
-    return transaction.insert(t, given)
+    transaction = current(context)
+    if is_swap:
+        given = complete(t, given, transaction.dialect)  # a bad value is refused before anything goes
+        _destroy_swap(context, given["instance_uuid"], but=_NO_ID)
+    return transaction.last().insert(t, given)
+
+
+def _destroy_swap(context: Context, instance_uuid: str, but: int) -> None:
+    """Soft-delete the swap space of the instance but for this one."""
+    shape, params = shape_of({"instance_uuid": instance_uuid}, BY)
+    statement = _destroy_other_swap_statement(context.read_deleted, shape)
+    current(context).later.execute(statement, kept_id=but, **params, **deleted_now())
 
 
 def _write(transaction: Transaction, row: rows.BlockDeviceMapping, given: Mapping[str, Any]) -> rows.BlockDeviceMapping:

@@ -170,7 +170,7 @@ class TestCreate:
 
         unkept = pytest.raises(exceptions.DBError, match="nothing of it has been kept")
         with unkept, tx.writer(admin) as transaction:
-            monkeypatch.setattr(type(transaction), "insert_many", fails)
+            monkeypatch.setattr(type(transaction.later), "insert_many", fails)
             with pytest.raises(error):
                 flavor_in(admin)
 
