@@ -578,9 +578,8 @@ def instance_update_and_get_original(
         raise conflict
     transaction.later.execute(_update_by_id_statement(tuple(change.given)), by_id=old["id"], **change.given)
     new = instance_rows.named(_copy(old) | change.given)
-    known = {kind: old[kind] for kind in replaced}
-    new |= _replace_metadata(transaction, new, change, known)
-    old |= {kind: known[kind] if kind in joined else [] for kind in replaced}
+    new |= _replace_metadata(transaction, new, change, {kind: new[kind] for kind in replaced})
+    old |= {kind: [] for kind in replaced if kind not in joined}
     return cast("tuple[rows.InstanceWithChildren, rows.InstanceWithChildren]", (old, new))
 
 

@@ -21,6 +21,7 @@ from nova_sqlcore import (
     tables,
     tx,
 )
+from nova_sqlcore.core.batches import Later, Pending
 from nova_sqlcore.queries.common.constraints import constraint, equal_any, not_equal
 from nova_sqlcore.queries.common.only_one import hold_project
 from nova_sqlcore.queries.compute import (
@@ -622,7 +623,7 @@ class TestUnknownConflict:
     @pytest.fixture
     def flicker(self, monkeypatch: pytest.MonkeyPatch, uuid: str) -> Any:
         """Let so many updates find nothing."""
-        original = tx.Transaction.update_row
+        original, original_later = tx.Transaction.update_row, Later.update_row
 
         def flicker(times: int) -> list[int]:
             left = [times]
@@ -631,7 +632,14 @@ class TestUnknownConflict:
                 left[0] -= 1
                 return None if left[0] >= 0 else original(*args, **kwargs)
 
+            def update_row_later(later: Later, *args: Any, **kwargs: Any) -> Any:
+                left[0] -= 1
+                if left[0] >= 0:
+                    return Pending(later._transaction, [], lambda _: None)
+                return original_later(later, *args, **kwargs)
+
             monkeypatch.setattr(tx.Transaction, "update_row", update_row)
+            monkeypatch.setattr(Later, "update_row", update_row_later)
             return left
 
         return flicker
@@ -641,10 +649,17 @@ class TestUnknownConflict:
         self, uuid: str, ctxt: RequestContext, flicker: Any, times: int
     ) -> None:
         flicker(times)
+        row = update(ctxt, uuid, expected_task_state="scheduling", task_state="spawning")
+        assert row["task_state"] == "spawning"
+
+    @pytest.mark.parametrize("times", [1, 5])
+    def test_metadata_belong_to_it(self, uuid: str, ctxt: RequestContext, flicker: Any, times: int) -> None:
+        left = flicker(times)
         row = update(
             ctxt, uuid, expected_task_state="scheduling", task_state="spawning", metadata={"a": "1"}, system_metadata={}
         )
         assert (row["task_state"], values_of(row["metadata"])) == ("spawning", {"a": "1"})
+        assert left == [-1]
 
     @pytest.mark.usefixtures("six_attempts")
     def test_after_six_attempts_it_is_raised(self, uuid: str, ctxt: RequestContext, flicker: Any) -> None:
@@ -764,6 +779,13 @@ class TestUpdateAndGetOriginal:
         assert (values_of(old["metadata"]), values_of(new["metadata"])) == ({"a": "1", "b": "2"}, {"a": "9", "d": "4"})
         assert old["system_metadata"] == new["system_metadata"] != []
         assert new == instances.instance_get_by_uuid(ctxt, uuid)
+
+    def test_the_two_share_no_pair_that_stays_as_it_is(self, ctxt: RequestContext) -> None:
+        uuid = str(instance({"a": "1"}, {"c": "3"})["uuid"])
+        old, new = self.call(ctxt, uuid, metadata={"a": "1"}, system_metadata={"c": "3"})
+        for kind in ("metadata", "system_metadata"):
+            assert old[kind] == new[kind]
+            assert old[kind][0] is not new[kind][0]
 
     @pytest.mark.parametrize(
         ("joins", "more"),
