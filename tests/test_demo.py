@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,16 @@ def test_the_exit_status_is_1_if_something_is_broken(database: str, monkeypatch:
     assert outcome.exit_code == 1
     assert "broken: two became one" in outcome.stderr
     assert "instance_get" in outcome.stdout
+
+
+def test_the_result_for_programs_and_for_nobody(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run.Result([cloud.Tally(booted=3)], {"instance_get": Measure(3, 1, [0.1, 0.2])}, [], 1.0)
+    monkeypatch.setattr(run, "run", lambda *args: result)
+    outcome = CliRunner().invoke(demo.command, ["--url", database, "--servers", "3", "--format", "json"])
+    told = json.loads(outcome.stdout)
+    assert (told["servers"], told["booted"], told["broken"]) == (12, 3, [])
+    assert told["functions"]["instance_get"]["calls"] == 2
+    assert CliRunner().invoke(demo.command, ["--url", database, "-q"]).output == ""
 
 
 def test_the_command_without_a_url() -> None:

@@ -17,6 +17,8 @@ import click
 
 import nova_sqlcore
 from nova_sqlcore import exceptions
+from nova_sqlcore.cli.interrupts import Interrupted, interruptible
+from nova_sqlcore.cli.options import global_options
 
 #: The commands of ``db``, which serve without that word too, and the modules that hold them.
 DB_COMMANDS: Final = {
@@ -44,7 +46,10 @@ ALIASES: Final = {"archive": "archive-deleted-rows", "sync": "migrate"}
 
 
 class Command(click.Command):
-    """A command whose errors of the database or the library end it with one line and the exit code ``unexpected``."""
+    """A command that errors of the database or the library end with one line and the exit code ``unexpected``.
+
+    So do signals, with the exit code that shells expect; a command that has more to say of them catches Interrupted.
+    """
 
     def __init__(self, *args: Any, unexpected: int = 1, **kwargs: Any) -> None:
         """Take what ``click.Command`` takes."""
@@ -54,7 +59,10 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a number that it returns is its exit code."""
         try:
-            code = super().invoke(ctx)
+            with interruptible():
+                code = super().invoke(ctx)
+        except Interrupted as error:
+            raise coded(click.ClickException, error.code)(f"interrupted by {error}") from error
         except (exceptions.DBError, exceptions.NovaException) as error:
             raise coded(click.ClickException, self.unexpected)(one_line(error)) from error
         if code:
@@ -109,11 +117,12 @@ def dashed(name: str) -> str:
         "token_normalize_func": dashed,
     },
 )
+@global_options
 @click.version_option(nova_sqlcore.__version__, prog_name="nova-sqlcore")
 def app() -> None:
     """Look after the database of OpenStack's compute service.
 
-    Every option can stand in an environment variable too: NOVA_SQLCORE_URL, or NOVA_SQLCORE_PURGE_BEFORE for an
-    option of one command. For completion in the shell:
+    The options below may stand before the command or behind it. Every option can stand in an environment variable too:
+    NOVA_SQLCORE_URL, or NOVA_SQLCORE_PURGE_BEFORE for an option of one command. For completion in the shell:
     eval "$(_NOVA_SQLCORE_COMPLETE=bash_source nova-sqlcore)", or zsh_source, or fish_source.
     """

@@ -14,18 +14,18 @@ import click
 from nova_sqlcore import get_admin_context
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Count, Moment
-from nova_sqlcore.cli.interrupts import Interrupted, interruptible
+from nova_sqlcore.cli.interrupts import Interrupted
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.cli.others import noticing_others
 from nova_sqlcore.core.types import MAX_INT
 from nova_sqlcore.queries.maintenance.archive import archive_blocked_rows, archive_dead_rows, archive_deleted_rows
-from nova_sqlcore.queries.maintenance.purge import purge_archived_rows
+from nova_sqlcore.queries.maintenance.purge import count_archived_rows, purge_archived_rows
 
 if TYPE_CHECKING:
     import datetime
 
     from nova_sqlcore.cli.options import Setup
-    from nova_sqlcore.cli.output import Output
+    from nova_sqlcore.cli.output import Output, Progress
     from nova_sqlcore.queries.maintenance.archive import Blocked
 
 #: Rows per round where no number is given, as nova-manage has it.
@@ -44,6 +44,7 @@ class Job:
     max_rows: int
     before: datetime.datetime | None
     sleep: float
+    until_complete: bool = False
     task_log: bool = False
     live_children: bool = False
     moved: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -53,16 +54,14 @@ class Job:
 
     def __post_init__(self) -> None:
         """Begin to count."""
-        #: soft-deleted rows that have not moved yet, by table
+        #: soft-deleted rows that have not moved yet, by table; empty until they are counted
         self._expected: collections.Counter[str] = collections.Counter()
-        self._archiving = self.output.progress("rows archived")
-        self._purging = self.output.progress("rows purged")
+        self._archiving = self.output.progress("rows archived", self._count_dead if self.until_complete else None)
+        self._purging: Progress | None = None
 
-    def look_ahead(self) -> None:
-        """Count what is to move, if anybody sees how far it has come."""
-        if self._archiving.is_shown:
-            self._expected = collections.Counter(archive_dead_rows(get_admin_context(), before=self.before))
-            self._archiving.total = self._expected.total()
+    def _count_dead(self) -> int:
+        self._expected.update(archive_dead_rows(get_admin_context(), before=self.before))
+        return self._expected.total()
 
     def archive(self) -> int:
         """Move at most ``max_rows`` rows and return how many have moved."""
@@ -80,12 +79,13 @@ class Job:
 
     def purge(self) -> None:
         """Delete what has been archived, of the same age as what was to move."""
+        self._archiving.end()
+        self._purging = self.output.progress("rows purged", lambda: sum(count_archived_rows(self.before).values()))
         purge_archived_rows(self.before, pause=self.sleep, progress=self._note_purged)
 
     def end_progress(self) -> None:
         """Leave the lines that show how far it has come."""
-        self._archiving.end()
-        self._purging.end()
+        (self._purging or self._archiving).end()
 
     def show(self) -> None:
         """Print what has moved, gone and stayed."""
@@ -104,7 +104,8 @@ class Job:
 
     def _note_purged(self, table: str, count: int) -> None:
         self.purged[table] += count
-        self._purging.add(count)
+        if self._purging is not None:
+            self._purging.add(count)
 
 
 def show_blocked(output: Output, blocked: dict[str, Blocked]) -> None:
@@ -153,7 +154,7 @@ def _refuse_all_cells(ctx: click.Context, param: click.Parameter, value: bool) -
 )
 @click.option("--show-blocked", is_flag=True, help="Move nothing; show which soft-deleted rows can't go, and why.")
 @click.option("--all-cells", is_flag=True, expose_value=False, callback=_refuse_all_cells, help=ALL_CELLS)
-def command(setup: Setup, until_complete: bool, purge: bool, show_blocked: bool, **options: Any) -> int:
+def command(setup: Setup, purge: bool, show_blocked: bool, **options: Any) -> int:
     """Move soft-deleted rows to the shadow tables.
 
     A row goes with all that hangs on it, or stays with it; what stays is named, with the tables that keep it, in the
@@ -168,7 +169,7 @@ def command(setup: Setup, until_complete: bool, purge: bool, show_blocked: bool,
         if show_blocked:
             return _look(job)
         with noticing_others(setup, "archive_deleted_rows"):
-            return _work(job, until_complete=until_complete, purge=purge)
+            return _work(job, purge=purge)
 
 
 def _look(job: Job) -> int:
@@ -181,23 +182,21 @@ def _look(job: Job) -> int:
     return 0
 
 
-def _work(job: Job, *, until_complete: bool, purge: bool) -> int:
+def _work(job: Job, *, purge: bool) -> int:
     """Move and purge, print what has become of it, and return the exit code."""
+    signal: Interrupted | None = None
     try:
-        with interruptible():
-            if until_complete:
-                job.look_ahead()
-            while job.archive() and until_complete:
-                time.sleep(job.sleep)
-            if purge:
-                job.purge()
+        while job.archive() and job.until_complete:
+            time.sleep(job.sleep)
+        if purge:
+            job.purge()
     except Interrupted as error:
-        job.end_progress()
-        job.show()
-        job.output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
-        return error.code
+        signal = error
     job.end_progress()
-    if job.output.is_verbose:
+    if job.output.is_verbose or signal:
         job.show()
     job.output.document({"archived": dict(job.moved), "purged": dict(job.purged), "blocked": _told(job.blocked)})
+    if signal:
+        job.output.remark(f"Interrupted by {signal}; nothing is half done. To go on, run it again.")
+        return signal.code
     return SOME_MOVED if job.moved else 0

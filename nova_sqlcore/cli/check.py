@@ -148,7 +148,7 @@ def _look(*, fix_quotas: bool) -> Iterator[Finding]:
     context = get_admin_context()
     with tx.reader(context) as transaction:
         if not check.present(transaction.connection):
-            raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
+            raise exceptions.DBMigrationError(migrations.NO_TABLES)
         found = [one for name, look in _OF_SERVER.items() for one in _findings(name, look, transaction.connection)]
     yield from found
     is_sound = all(one.severity < Severity.ERROR for one in found)

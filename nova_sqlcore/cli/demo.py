@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from nova_sqlcore.demo.run import Result
 
 
+#: What is counted by the workers, and its words.
+_SUMS: Final = {
+    "booted": "booted",
+    "failed": "failed on purpose",
+    "resized": "resized",
+    "deleted": "deleted",
+    "refused_over_quota": "refused over quota",
+    "refused_swaps": "refused for a wrong state",
+    "lost_races": "races for the shared counter lost and run again",
+}
+
+
 @click.command(cls=Command)
 @common_options
 @click.option("--servers", default=50, show_default=True, type=click.IntRange(min=1), help="Servers per worker.")
@@ -37,10 +49,11 @@ def command(setup: Setup, servers: int, workers: int) -> int:
     mistakes on purpose: the library must refuse them. The database is migrated first; without one, an sqlite file
     serves that goes with the demo. Ends with 1 if something was lost, 2 if the database holds rows of others.
     """
-    console = Console(highlight=False)
+    output = setup.output
+    console = Console(highlight=False, quiet=output.is_json or output.is_quiet)
     with _database(setup) as address:
         shown = connections.shown(connections.parse_url(address))
-        console.print(f"{workers} workers with {servers} servers each on {shown}")
+        console.print(f"{workers} workers with {servers} servers each on {shown}", soft_wrap=True)
         strangers = run.count_strangers(address)
         if strangers:
             click.echo(f"the database holds {strangers} rows of others; the demo wants a database of its own", err=True)
@@ -49,6 +62,7 @@ def command(setup: Setup, servers: int, workers: int) -> int:
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("servers", total=servers * workers)
             result = run.run(address, servers, workers, lambda count: progress.advance(task, count))
+    output.document(_told(result, servers * workers))
     _show(console, result, servers * workers)
     for sentence in result.broken:
         click.echo(f"broken: {sentence}", err=True)
@@ -79,13 +93,25 @@ def _show(console: Console, result: Result, servers: int) -> None:
         table.add_row(name, *numbers)
     console.print(table)
     console.print(f"{servers} servers in {result.seconds:.1f} s: {servers / result.seconds:.1f} per second.")
-    sums = {
-        "booted": sum(tally.booted for tally in result.tallies),
-        "failed on purpose": sum(tally.failed for tally in result.tallies),
-        "resized": sum(tally.resized for tally in result.tallies),
-        "deleted": sum(tally.deleted for tally in result.tallies),
-        "refused over quota": sum(tally.refused_over_quota for tally in result.tallies),
-        "refused for a wrong state": sum(tally.refused_swaps for tally in result.tallies),
-        "races for the shared counter lost and run again": sum(tally.lost_races for tally in result.tallies),
+    sums = ", ".join(f"{_sum(result, name)} {what}" for name, what in _SUMS.items())
+    console.print(f"{sums}.", soft_wrap=True)
+
+
+def _sum(result: Result, name: str) -> int:
+    return sum(getattr(tally, name) for tally in result.tallies)
+
+
+def _told(result: Result, servers: int) -> dict[str, Any]:
+    """Return what came of it for programs."""
+    functions = {
+        name: {
+            "calls": one.calls,
+            "statements": one.statements,
+            "conflicts": one.conflicts,
+            "median_ms": 1000 * one.median,
+            "p95_ms": 1000 * one.p95,
+        }
+        for name, one in result.measures.items()
     }
-    console.print(", ".join(f"{count} {what}" for what, count in sums.items()) + ".", soft_wrap=True)
+    sums = {name: _sum(result, name) for name in _SUMS}
+    return {"servers": servers, "seconds": result.seconds, "broken": result.broken, **sums, "functions": functions}

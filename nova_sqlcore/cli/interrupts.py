@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ class Interrupted(BaseException):
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise Interrupted inside the block; the library undoes the transaction that is open."""
+    if threading.current_thread() is not threading.main_thread():  # the only one that signals reach
+        yield
+        return
 
     def stop(number: int, frame: Any) -> None:
         raise Interrupted(number)

@@ -14,6 +14,7 @@ import click
 from nova_sqlcore import get_admin_context
 from nova_sqlcore.cli.app import Command, one_line
 from nova_sqlcore.cli.arguments import Count
+from nova_sqlcore.cli.interrupts import Interrupted
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.core.types import MAX_INT
 from nova_sqlcore.queries.maintenance import online_migrations
@@ -65,15 +66,23 @@ def command(setup: Setup, max_count: int | None) -> int:
     only errors at last, 127 for a bad --max-count.
     """
     output, tally = setup.output, Tally()
+    code: int | None = None
     with setup.database():
-        if max_count is not None:
-            run_pass(tally, output, max_count)
-        else:
-            _run_all(tally, output)
+        try:
+            if max_count is not None:
+                run_pass(tally, output, max_count)
+            else:
+                _run_all(tally, output)
+        except Interrupted as error:
+            output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")
+            code = error.code
     rows = [(name, tally.found[name], tally.done[name]) for name in sorted(tally.found)]
     if rows:
         output.table(("Migration", "Rows Found", "Rows Migrated"), rows)
-    output.document({"migrations": [dict(zip(("name", "found", "done"), row, strict=True)) for row in rows]})
+    migrations = [dict(zip(("name", "found", "done"), row, strict=True)) for row in rows]
+    output.document({"migrations": migrations, "errors": tally.errors})
+    if code is not None:
+        return code
     if tally.errors and (max_count is None or not tally.changed):
         output.remark("Some migrations failed; their errors are above.")
         return ONLY_ERRORS

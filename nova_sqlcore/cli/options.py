@@ -15,6 +15,8 @@ import click
 from nova_sqlcore import tx
 from nova_sqlcore.cli import config
 from nova_sqlcore.cli.output import Output
+from nova_sqlcore.core import dialects
+from nova_sqlcore.core.connections import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,14 +32,14 @@ class Setup:
 
     url: str | None = None
     config: config.Config | None = None
-    format: str = "text"
+    format: str | None = None
     verbosity: int = 0
     log_level: str | None = None
 
     @property
     def output(self) -> Output:
         """How the command prints."""
-        return Output(self.format, self.verbosity)
+        return Output(self.format or "text", self.verbosity)
 
     @property
     def has_database(self) -> bool:
@@ -59,8 +61,10 @@ class Setup:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[None]:
-        """Configure the main database, and close it at the block's end."""
+        """Configure the main database, which must be there, and close it at the block's end."""
         tx.close()
+        url = parse_url(self.address)
+        dialects.family(url).require_file(url)
         if self.config is not None:
             self.config.apply(self.address)
         else:
@@ -100,17 +104,19 @@ class _EachWarningOnce(logging.Filter):
 _setup = click.make_pass_decorator(Setup, ensure=True)
 
 
-def _stores(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        if value is not None:
-            setattr(ctx.ensure_object(Setup), name, value)
+def _stores(name: str, read: Callable[[str], Any] = str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return what keeps an option's value, as ``read`` gives it, in the attribute ``name`` of the ``Setup``.
+
+    The option may stand before the command and behind it. The latter goes first, and an environment variable last.
+    """
+
+    def store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        setup = ctx.ensure_object(Setup)
+        is_typed = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+        if value is not None and (is_typed or getattr(setup, name) is None):
+            setattr(setup, name, read(value))
 
     return store
-
-
-def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.ensure_object(Setup).config = config.read(value)
 
 
 def _more(ctx: click.Context, param: click.Parameter, value: int) -> None:
@@ -131,12 +137,13 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--config",
+        "--config-file",
         envvar="NOVA_SQLCORE_CONFIG",
         show_envvar=True,
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
-        callback=_read_config,
+        callback=_stores("config", config.read),
         help="A nova.conf: the address and options of its [database], and the knobs of quotas and names.",
     ),
     click.option(
@@ -167,6 +174,13 @@ _OPTIONS: Final = (
 )
 
 
+def global_options(function: Function) -> Function:
+    """Let the common options stand before the command too."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the common options; its function gets them as a ``Setup``, its first argument."""
 
@@ -177,6 +191,4 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = _setup(run)
     decorated.__doc__, decorated.__name__ = function.__doc__, function.__name__
     decorated.__click_params__ = list(getattr(function, "__click_params__", []))  # type: ignore[attr-defined]  # where click.option leaves them
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return global_options(decorated)

@@ -28,8 +28,9 @@ def noticing_others(setup: Setup, work: str) -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as open_:
-        with translated(family):
-            connection = open_.enter_context(tool_engine(url).connect())
+        engine = tool_engine(url)
+        with translated(family, engine):
+            connection = open_.enter_context(engine.connect())
             is_alone = family.hold(connection, f"nova_sqlcore.{work}", 0)
         if not is_alone:
             setup.output.remark(f"Another run of {work} is at work on this database; they share the rows.")

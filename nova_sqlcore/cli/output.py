@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
+    from collections.abc import Callable, Iterable, Sequence
 
 #: Seconds between two lines of progress.
 ON_TERMINAL: Final = 0.1
@@ -37,9 +37,12 @@ class Output:
         if not self.is_json and not self.is_quiet:
             click.echo(text)
 
-    def progress(self, what: str, total: int | None = None) -> Progress:
-        """Return what shows how far long work has come, in ``what`` such as "rows"; ``total`` is all of them."""
-        return Progress(what, total, is_shown=not self.is_quiet and not self.is_json)
+    def progress(self, what: str, count_left: Callable[[], int] | None = None) -> Progress:
+        """Return what shows how far long work has come, in ``what`` such as "rows".
+
+        ``count_left`` is called once, if anything is shown at all: short work need not wait for it.
+        """
+        return Progress(what, count_left, is_shown=not self.is_quiet and not self.is_json)
 
     def remark(self, text: str) -> None:
         """Print what is not part of the result."""
@@ -64,39 +67,45 @@ class Output:
 class Progress:
     """How far long work has come: one line that is written over on a terminal, and now and then a line elsewhere."""
 
-    def __init__(self, what: str, total: int | None, *, is_shown: bool) -> None:
+    def __init__(self, what: str, count_left: Callable[[], int] | None, *, is_shown: bool) -> None:
         """Begin to count ``what``."""
         self.done = 0
-        self.total = total
-        #: how much of ``total`` is done: less than ``done`` where more comes along than was counted before
-        self._towards = 0
         self._what = what
-        self.is_shown = is_shown
+        self._count_left = count_left
+        #: what was left when it was counted, and when that was
+        self._left: int | None = None
+        self._counted = 0.0
+        #: how much of that is done: less than what is done since, where more comes along than was counted
+        self._towards = 0
+        self._is_shown = is_shown
         self._on_terminal = sys.stderr.isatty()
         self._began = self._told = time.monotonic()
 
     def add(self, count: int, towards: int | None = None) -> None:
-        """Count what has been done, and show it if it is time; ``towards`` is what of it is a part of ``total``."""
+        """Count what has been done, and show it if it is time; ``towards`` is what of it had been counted as left."""
         self.done += count
         self._towards += count if towards is None else towards
         now = time.monotonic()
-        if not self.is_shown or now - self._told < (ON_TERMINAL if self._on_terminal else ELSEWHERE):
+        if not self._is_shown or now - self._told < (ON_TERMINAL if self._on_terminal else ELSEWHERE):
             return
         self._told = now
-        text = self._text(max(now - self._began, 0.001))
-        click.echo(f"\r{text:<70}" if self._on_terminal else text, err=True, nl=not self._on_terminal)
+        text = self._text(now)
+        width = min(70, shutil.get_terminal_size().columns - 1)  # a line that is broken can't be written over
+        click.echo(f"\r{text[:width]:<{width}}" if self._on_terminal else text, err=True, nl=not self._on_terminal)
+        if self._left is None and self._count_left is not None:
+            self._left, self._towards, self._counted = self._count_left(), 0, time.monotonic()
 
     def end(self) -> None:
         """Leave the line."""
-        if self.is_shown and self._on_terminal and self._told != self._began:
+        if self._is_shown and self._on_terminal and self._told != self._began:
             click.echo(err=True)
 
-    def _text(self, seconds: float) -> str:
-        speed = self.done / seconds
-        text = f"{self.done:,} {self._what}, {speed:,.0f} per second"
-        if self.total is None or not self._towards:
+    def _text(self, now: float) -> str:
+        seconds = max(now - self._began, 0.001)
+        text = f"{self.done:,} {self._what}, {self.done / seconds:,.0f} per second"
+        if self._left is None or not self._towards:
             return text
-        left = max(0, self.total - self._towards) * seconds / self._towards
+        left = max(0, self._left - self._towards) * (now - self._counted) / self._towards
         return f"{text}, {spoken(left)} left of {spoken(seconds + left)}"
 
 

@@ -11,7 +11,7 @@ import click
 
 from nova_sqlcore.cli.app import Command
 from nova_sqlcore.cli.arguments import Moment
-from nova_sqlcore.cli.interrupts import Interrupted, interruptible
+from nova_sqlcore.cli.interrupts import Interrupted
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.cli.others import noticing_others
 from nova_sqlcore.queries.maintenance.purge import count_archived_rows, purge_archived_rows
@@ -59,15 +59,14 @@ def command(setup: Setup, everything: bool, before: datetime.datetime | None, sl
 def _purge(setup: Setup, before: datetime.datetime | None, sleep: float, counts: collections.Counter[str]) -> int:
     """Delete the rows, count them by table, and return the exit code."""
     output = setup.output
-    is_shown = not output.is_json and not output.is_quiet
-    progress = output.progress("rows purged", sum(count_archived_rows(before).values()) if is_shown else None)
+    progress = output.progress("rows purged", lambda: sum(count_archived_rows(before).values()))
 
     def note(table: str, count: int) -> None:
         counts[table] += count
         progress.add(count)
 
     try:
-        with interruptible(), noticing_others(setup, "purge"):
+        with noticing_others(setup, "purge"):
             purge_archived_rows(before, pause=sleep, progress=note)
     except Interrupted as error:
         output.remark(f"Interrupted by {error}; nothing is half done. To go on, run it again.")

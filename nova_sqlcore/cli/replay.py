@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from nova_sqlcore.cli.app import Command
-from nova_sqlcore.cli.interrupts import Interrupted, interruptible
+from nova_sqlcore.cli.interrupts import Interrupted
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.demo import logs
 from nova_sqlcore.demo.replaying import Replay
@@ -58,8 +58,7 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None, threads: 
     code = 0
     with setup.database():
         try:
-            with interruptible():
-                replay.run(logs.merged(paths), lambda lines: progress.add(lines - progress.done))
+            replay.run(logs.merged(paths), lambda lines: progress.add(lines - progress.done))
         except Interrupted as error:
             output.remark(f"Interrupted by {error} after {replay.tally.lines} lines.")
             code = error.code

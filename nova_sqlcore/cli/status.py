@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from nova_sqlcore import get_admin_context, tx
-from nova_sqlcore.cli.app import Command
+from nova_sqlcore import exceptions, get_admin_context, tx
+from nova_sqlcore.cli.app import Command, one_line
 from nova_sqlcore.cli.options import common_options
 from nova_sqlcore.queries.maintenance.null_uuids import null_instance_uuid_scan
 from nova_sqlcore.queries.maintenance.online_migrations import pending_online_data_migrations
@@ -63,6 +63,13 @@ CHECKS: Final[dict[str, Callable[[Setup], Finding]]] = {
 }
 
 
+def _finding(look: Callable[[Setup], Finding], setup: Setup) -> Finding:
+    try:
+        return look(setup)
+    except exceptions.DatabaseNotMigrated as error:
+        return Finding(FAILURE, f"can't be checked: {one_line(error)}")
+
+
 @click.group("status")
 def command() -> None:
     """Look whether the database is ready for this release."""
@@ -81,7 +88,7 @@ def check(setup: Setup) -> int:
     Ends with 0 if all is well, 1 with warnings, 2 with failures, 255 if it can't be checked.
     """
     with setup.database():
-        found = {name: look(setup) for name, look in CHECKS.items()}
+        found = {name: _finding(look, setup) for name, look in CHECKS.items()}
     rows = [(name, _WORDS[one.code], one.details) for name, one in found.items()]
     setup.output.table(("Check", "Result", "Details"), rows)
     setup.output.document([dict(zip(("check", "result", "details"), row, strict=True)) for row in rows])

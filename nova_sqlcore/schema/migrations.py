@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 #: Seconds to wait for another run; nobody migrates often enough for a knob.
 LOCK_SECONDS = 10.0
 
+#: Why there is nothing to adopt, or to check.
+NO_TABLES = "the database has none of Nova's tables; to make them: nova-sqlcore migrate"
+
 #: The ids that the flavors of a new database have.
 _SEEDED = 5
 
@@ -89,9 +92,11 @@ def pending_sql(url: str | sa.URL) -> dict[str, str]:
 
 
 def remedy(connection: sa.Connection) -> str:
-    """Return the command that brings a database with Nova's tables up to date: one without marks is adopted first."""
+    """Return the command that brings a database up to date: one with Nova's tables and no marks is adopted first."""
     is_marked = sa.inspect(connection).has_table(_MARKS.name) and connection.execute(sa.select(_MARKS)).first()
-    return "nova-sqlcore db sync" if is_marked else "nova-sqlcore migrate --adopt, then nova-sqlcore db sync"
+    if is_marked or not schema_check.present(connection):
+        return "nova-sqlcore db sync"
+    return "nova-sqlcore migrate --adopt, then nova-sqlcore db sync"
 
 
 def rollback(url: str | sa.URL, count: int = 1) -> list[str]:
@@ -122,7 +127,7 @@ def adopt(url: str | sa.URL) -> list[str]:
     with _database(url) as database:
         with _ended(database.connection):
             if not schema_check.present(database.connection):
-                raise exceptions.DBMigrationError("the database has none of Nova's tables; to make them, migrate it")
+                raise exceptions.DBMigrationError(NO_TABLES)
             comparison = schema_check.compare(database.connection, ignored=BOOKKEEPING)
         if comparison.differences:
             raise schema_check.refusal("the database is not what the reference makes", comparison)
@@ -235,11 +240,11 @@ def _database(url: str | sa.URL, *, may_be_new: bool = False) -> Iterator[_Datab
         raise exceptions.DBMigrationError("a database in memory ends with its connection and can't be migrated")
     if not parsed.database:
         raise exceptions.DBMigrationError("the URL names no database; its name comes last, after the host and a slash")
-    is_file = parsed.get_backend_name() == "sqlite" and not str(parsed.database).startswith("file:")
-    if is_file and not may_be_new and not Path(str(parsed.database)).exists():
-        raise exceptions.DBConnectionError(f"there is no file {parsed.database}")
+    family = dialects.family(parsed)
+    if not may_be_new:
+        family.require_file(parsed)
     engine = tool_engine(parsed)
-    with translated(dialects.family(parsed)), engine.connect() as connection:
+    with translated(family, engine), engine.connect() as connection:
         yield _Database(parsed, connection)
 
 
@@ -259,7 +264,7 @@ def _told(what: str, url: sa.URL) -> Iterator[None]:
     try:
         yield
     except driver.Error as error:
-        raise exceptions.DBMigrationError(f"{what}: {dialects.family(url).translate(error)}") from error
+        raise exceptions.DBMigrationError(f"{what}: {dialects.family(url).translate(error, url)}") from error
 
 
 def _directory() -> Path:

@@ -106,10 +106,14 @@ def test_the_time_left_is_told(engine: sa.Engine, monkeypatch: pytest.MonkeyPatc
     with engine.begin() as connection:  # one that hangs on a soft-deleted row, and is live
         connection.execute(tables.instances.insert(), {"uuid": "dead", "deleted": 1})
         connection.execute(tables.instance_actions.insert(), {"instance_uuid": "dead", "deleted": 0})
-    first, *others = run(engine, "archive_deleted_rows", "--until-complete", "--max-rows", "1").stderr.splitlines()
-    assert re.fullmatch(r"\d rows archived, [\d,]+ per second, \d+ s left of \d+ s", first)
-    assert "0 s left of" in others[-1]
-    assert others[-1].startswith("5 rows archived")
+        connection.execute(SHADOW.insert(), [{"id": number, "uuid": "u"} for number in range(5000, 8000)])
+    told = run(engine, "archive_deleted_rows", "--until-complete", "--max-rows", "1", "--purge").stderr.splitlines()
+    archived, purged = ([line for line in told if what in line] for what in ("rows archived", "rows purged"))
+    assert re.fullmatch(r"\d rows archived, [\d,]+ per second, \d+ s left of \d+ s", archived[1])
+    assert archived[-1].startswith("5 rows archived")
+    for lines in (archived, purged):
+        assert "left" not in lines[0]
+        assert ", 0 s left of" in lines[-1]
     assert "left" not in run(engine, "archive_deleted_rows", "--max-rows", "1").stderr
 
 
@@ -244,12 +248,13 @@ class TestPurge:
 
 
 @pytest.mark.only_on("sqlite", why="Ctrl-C is tried on every server, by the operator of tests/personas")
-def test_sigterm_ends_it_between_batches_and_tells_what_has_moved(engine: sa.Engine) -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_sigterm_ends_it_between_batches_and_tells_what_has_moved(engine: sa.Engine, form: str) -> None:
     fill(engine, *range(4, 1000))
     arguments = [sys.executable, "-m", "nova_sqlcore", "db", "archive_deleted_rows", "--max-rows", "50"]
     url = engine.url.render_as_string(hide_password=False)
     with subprocess.Popen(
-        [*arguments, "--until-complete", "--sleep", "0.2"],
+        [*arguments, "--until-complete", "--sleep", "0.2", "--format", form],
         env=os.environ | {"NOVA_SQLCORE_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -264,7 +269,10 @@ def test_sigterm_ends_it_between_batches_and_tells_what_has_moved(engine: sa.Eng
         told, remarks = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     moved = count(engine, SHADOW)
-    assert f"| {moved} " in told
+    if form == "json":
+        assert json.loads(told)["archived"] == {"s3_images": moved}
+    else:
+        assert f"| {moved} " in told
     assert "run it again" in remarks
     assert moved + count(engine, tables.s3_images) == 1000
 

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from nova_sqlcore.cli import online_data_migrations
 from nova_sqlcore.cli.app import app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -50,7 +53,7 @@ class Script:
         return answer  # type: ignore[no-any-return]  # a pair of numbers
 
 
-def use(monkeypatch: pytest.MonkeyPatch, *scripts: Script) -> None:
+def use(monkeypatch: pytest.MonkeyPatch, *scripts: Script | Callable[[object, int], tuple[int, int]]) -> None:
     monkeypatch.setattr(online_data_migrations, "MIGRATIONS", scripts)
 
 
@@ -107,7 +110,25 @@ def test_errors_beside_work_that_is_limited(engine: sa.Engine, monkeypatch: pyte
 def test_json(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, Script("only", (50, 50), (4, 3), (1, 0)))
     document = json.loads(run(engine, "--format", "json").stdout)
-    assert document == {"migrations": [{"name": "only", "found": 54, "done": 53}]}
+    assert document == {"migrations": [{"name": "only", "found": 54, "done": 53}], "errors": {}}
+
+
+def test_json_has_the_errors_too(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Script("failing", ValueError("no")), Script("working", (0, 0)))
+    result = run(engine, "--format", "json")
+    assert (result.exit_code, json.loads(result.stdout)) == (2, {"migrations": [], "errors": {"failing": "no"}})
+
+
+def test_a_signal_ends_it_with_what_is_done(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(context: object, max_count: int) -> tuple[int, int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0, 0
+
+    use(monkeypatch, Script("first", (50, 50)), interrupted)
+    result = run(engine, "--format", "json")
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert json.loads(result.stdout)["migrations"] == [{"name": "first", "found": 50, "done": 50}]
+    assert "Interrupted by SIGTERM; nothing is half done. To go on, run it again." in result.stderr
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "x"])
@@ -117,6 +138,7 @@ def test_nonsense(engine: sa.Engine, number: str) -> None:
 
 def test_every_error_tells_its_reason(tmp_path: Path) -> None:
     tx.close()
+    (tmp_path / "empty.sqlite").touch()
     result = run(sa.create_engine(f"sqlite:///{tmp_path}/empty.sqlite"))
     assert result.exit_code == 2
     assert "no such table" in result.stderr

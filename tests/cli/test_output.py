@@ -31,27 +31,62 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_lines_now_and_then_where_there_is_no_terminal(
     later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    progress = Output("text").progress("rows", 4000)
-    for _ in range(5):
+    progress = Output("text").progress("rows", lambda: 3000)
+    for _ in range(6):
         later(5)
         progress.add(500)
     progress.end()
     assert capsys.readouterr().err.splitlines() == [
-        "1,000 rows, 100 per second, 30 s left of 40 s",
+        "1,000 rows, 100 per second",
         "2,000 rows, 100 per second, 20 s left of 40 s",
+        "3,000 rows, 100 per second, 10 s left of 40 s",
     ]
+
+
+def test_nothing_is_counted_for_short_work(later: Callable[[float], None]) -> None:
+    """On millions of rows that would take longer than the work."""
+    counted: list[str] = []
+
+    def left() -> int:
+        counted.append("rows")
+        return 100
+
+    progress = Output("text").progress("rows", left)
+    for _ in range(2):
+        progress.add(10)
+        later(4)
+    assert counted == []
+    for _ in range(3):
+        later(10)
+        progress.add(10)
+    assert counted == ["rows"]
+
+
+def test_the_time_of_counting_is_not_that_of_the_work(
+    later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def left() -> int:
+        later(100)
+        return 3000
+
+    progress = Output("text").progress("rows", left)
+    for _ in range(2):
+        later(10)
+        progress.add(1000)
+    assert capsys.readouterr().err.splitlines()[-1] == "2,000 rows, 17 per second, 20 s left of 2 min 20 s"
 
 
 def test_what_comes_along_does_not_count_towards_the_end(
     later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    progress = Output("text").progress("rows", 40)
-    for _ in range(2):
+    progress = Output("text").progress("rows", lambda: 30)
+    for _ in range(3):
         later(10)
         progress.add(100, 10)
     assert capsys.readouterr().err.splitlines() == [
-        "100 rows, 10 per second, 30 s left of 40 s",
+        "100 rows, 10 per second",
         "200 rows, 10 per second, 20 s left of 40 s",
+        "300 rows, 10 per second, 10 s left of 40 s",
     ]
 
 
@@ -69,6 +104,18 @@ def test_one_line_on_a_terminal(
     shown = capsys.readouterr().err
     assert [part.rstrip() for part in shown.split("\r")] == ["", "50 rows, 50 per second", "200 rows, 100 per second"]
     assert shown.endswith("\n")
+
+
+def test_a_narrow_terminal_does_not_break_the_line(
+    later: Callable[[float], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is broken can't be written over."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    progress = Output("text").progress("rows archived")
+    later(1)
+    progress.add(50)
+    assert capsys.readouterr().err == "\r50 rows archived, 5"
 
 
 @pytest.mark.parametrize(("form", "verbosity"), [("json", 0), ("text", -1)])

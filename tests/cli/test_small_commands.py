@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ from nova_sqlcore.schema import migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.plugins.backend import Backend
 
@@ -66,10 +69,54 @@ def test_a_missing_migration_fails_the_upgrade_check(url: sa.URL) -> None:
     assert "Failure" in result.stdout
 
 
-def test_what_cannot_be_checked(backend: Backend) -> None:
+def test_a_database_without_tables_fails_the_upgrade_check(backend: Backend) -> None:
     tx.close()
     with backend.new_database() as url:
-        assert run(url, "status", "upgrade", "check").exit_code == 255
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:  # sqlite has no file otherwise
+            connection.execute(sa.text("CREATE TABLE mine (id INTEGER)"))
+        result = run(url, "status", "upgrade", "check", "--format", "json")
+        schema, *others = json.loads(result.stdout)
+        assert (result.exit_code, schema["result"]) == (2, "Failure")
+        assert schema["details"].endswith("run nova-sqlcore db sync")
+        assert all(one["details"].startswith("can't be checked: ") for one in others)
+        assert "to make them: nova-sqlcore migrate" in run(url, "check").stderr
+        assert run(url.set(database="missing"), "status", "upgrade", "check").exit_code == 255
+
+
+@pytest.mark.only_on("sqlite", why="servers make no databases by themselves")
+@pytest.mark.parametrize("words", [("db", "archive_deleted_rows"), ("db", "purge", "--all"), ("check",), ("version",)])
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:
+    path = tmp_path / "typo" / "nova.sqlite"
+    url = sa.make_url(f"sqlite:///{path}")
+    result = run(url, *words)
+    assert result.exit_code in (1, 255)
+    assert f"there is no file {path}, which nova-sqlcore migrate would make; " in result.stderr
+    assert result.stderr.endswith(f"its folder {path.parent} does not exist\n")
+    path.parent.mkdir()
+    assert f"its folder {path.parent} exists and this user may write there" in run(url, *words).stderr
+    assert not path.exists()
+
+
+@pytest.mark.only_on("sqlite", why="the server has no part in it")
+def test_options_stand_before_the_command_or_behind_it(url: sa.URL) -> None:
+    """The latter goes first, and the environment last."""
+    address = url.render_as_string()
+    runner = CliRunner(env={"NOVA_SQLCORE_URL": "sqlite:///typo", "NOVA_SQLCORE_FORMAT": "json"})
+    document = runner.invoke(app, ["--url", address, "db", "version"]).stdout
+    assert json.loads(document) == {"version": "0002.indexes-for-hot-statements"}
+    behind = runner.invoke(app, ["-v", "--url", "nonsense", "--format", "text", "db", "version", "--url", address])
+    assert behind.stdout == "0002.indexes-for-hot-statements\n"
+
+
+@pytest.mark.only_on("sqlite", why="signals have nothing to do with the server")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_any_command_with_a_line(
+    url: sa.URL, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nova_sqlcore.cli.quota.quota_usage_refresh", lambda *args: os.kill(os.getpid(), number))
+    result = run(url, "quota", "refresh", "--all")
+    assert result.exit_code == 128 + number
+    assert result.stderr == f"Error: interrupted by {number.name}\n"
 
 
 def test_rows_without_an_instance(url: sa.URL) -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
+import re
 import secrets
 import select
 import time
@@ -280,6 +282,22 @@ def test_what_may_have_changed_something(database: Make) -> None:
     with scope(get_admin_context()) as t:
         assert t.connection is not None
         assert t.changed
+
+
+@pytest.mark.only_on("mysql", "postgresql", why="sqlite has no door; tests/core/test_files.py has its files")
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"port": 1}, r"\bport\b"), ({"password": "x"}, r"\bpassword\b"), ({"database": "missing"}, r"\bdatabase\b")],
+)
+@pytest.mark.parametrize("mode", ["reader", "writer"])
+def test_who_cannot_come_in_is_told_what_to_do(backend: Backend, wrong: dict[str, Any], words: str, mode: str) -> None:
+    made = tx.Database()
+    made.configure(backend.url.set(**wrong))
+    with pytest.raises(exceptions.DBConnectionError) as raised:
+        used(getattr(made, mode))
+    _, _, remedy = str(raised.value).partition("; ")
+    assert re.search(words, remedy)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
 
 class TestTlsArguments:

@@ -265,6 +265,18 @@ class Dialect:
         """Return the library's error for a driver's error; ``url`` is the database's, where the error needs a name."""
         return exceptions.DBError(error)
 
+    def require_file(self, url: sa.URL) -> None:
+        """See that the file of a database is there, for those who must not make one.
+
+        Raises: DBConnectionError naming the file.
+        """
+
+
+def with_remedy(failure: exceptions.DBError, remedy: str) -> exceptions.DBError:
+    """Return the error with words at its end that tell what to do."""
+    failure.args = (f"{failure}; {remedy}",)
+    return failure
+
 
 def is_green(module: str) -> bool:
     """Tell whether eventlet or gevent has patched this module of Python's, so that a wait there lets others run."""

@@ -18,7 +18,16 @@ from sqlalchemy.ext.compiler import compiles
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
-from nova_sqlcore.core.dialects.base import ID_STEP, PACKET, PROXIED, Dialect, assigned, filled, is_readable
+from nova_sqlcore.core.dialects.base import (
+    ID_STEP,
+    PACKET,
+    PROXIED,
+    Dialect,
+    assigned,
+    filled,
+    is_readable,
+    with_remedy,
+)
 from nova_sqlcore.core.equality import Exact, in_bytes, plain
 
 if TYPE_CHECKING:
@@ -72,6 +81,15 @@ _KINDS: dict[int, type[exceptions.DBError]] = {
     # the client library's own
     **dict.fromkeys((2001, 2002, 2003, 2004, 2005, 2006, 2007, 2009, 2011, 2012), exceptions.DBConnectionError),
     **dict.fromkeys((2013, 2014, 2026, 2027, 2045, 2047, 2048, 2055, 2059, 2061), exceptions.DBConnectionError),
+}
+#: What to do about errors of those that want in, by number.
+_REMEDIES: Final[dict[int, str]] = {
+    **dict.fromkeys((2002, 2003, 2005), "does a server run there, and are host and port of the URL its own?"),
+    **dict.fromkeys((1045, 1698), "are user and password of the URL right, for connections from this host?"),
+    1044: "grant the user of the URL the database",
+    1049: "make the database first (CREATE DATABASE), or name another at the end of the URL",
+    1130: "let the server take connections from this host",
+    **dict.fromkeys((1040, 1203, 1226), "use fewer connections (pool_size, max_overflow), or raise the server's limit"),
 }
 #: A Galera node has lost the others: ER_UNKNOWN_COM_ERROR, which is what it answers to everything but SET and SHOW.
 _NOT_READY: Final = 1047
@@ -363,7 +381,8 @@ class MySQL(Dialect):
             return exceptions.DBReadOnly(error)
         if isinstance(error, _interface_errors()) or text.lower().startswith(_BROKEN):
             return exceptions.DBConnectionError(error)
-        return _KINDS.get(number or 0, exceptions.DBError)(error)
+        failure = _KINDS.get(number or 0, exceptions.DBError)(error)
+        return with_remedy(failure, _REMEDIES[number]) if number in _REMEDIES else failure
 
     def _reference_error(self, error: BaseException, text: str) -> exceptions.DBReferenceError:
         found = self._FOREIGN_KEY.search(text)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_green, is_readable
+from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_green, is_readable, with_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -321,6 +321,11 @@ def _set_in_each_transaction(connection: Any, settings: Mapping[str, str]) -> No
     connection.prepare_threshold = None
 
 
+#: How psycopg begins the errors of those that want in; what follows is in the server's language.
+_REFUSED: Final = ("connection failed", "connection is bad", "connection timeout")
+_REMEDY: Final = "are host, port, user, password and database of the URL right, and may this user come from this host?"
+
+
 def _without_state(error: BaseException) -> exceptions.DBError:
     """Return the library's error for one that psycopg itself raises; the server knows nothing of it."""
     from psycopg import DataError, InterfaceError, OperationalError  # an extra; it is loaded if its error is here
@@ -330,7 +335,8 @@ def _without_state(error: BaseException) -> exceptions.DBError:
     if isinstance(error, DataError):
         return exceptions.DBDataError(error)
     if isinstance(error, OperationalError | InterfaceError):
-        return exceptions.DBConnectionError(error)
+        failure = exceptions.DBConnectionError(error)
+        return with_remedy(failure, _REMEDY) if str(error).startswith(_REFUSED) else failure
     return exceptions.DBError(error)
 
 

@@ -240,6 +240,14 @@ class Sqlite(Dialect):
             failure.args = (f"{text}: {path}; {_state_of(path)}",)
         return failure
 
+    def require_file(self, url: sa.URL) -> None:
+        """Look for it; sqlite itself makes an empty one."""
+        path = path_of(url)
+        if path is not None and not path.exists():
+            raise exceptions.DBConnectionError(
+                f"there is no file {path}, which nova-sqlcore migrate would make; {_state_of(path)}"
+            )
+
 
 def path_of(url: sa.URL) -> Path | None:
     """Return the file of an sqlite database, None for one in memory."""
