@@ -234,6 +234,17 @@ def shipped(server: str) -> dict[str, list[list[str]]]:
     }
 
 
+def reported_trips(found: Sequences) -> dict[str, list[int]]:
+    """Return the round trips of each kind of call, by function."""
+    return {name: [one["round_trips"] for one in _telling(calls).values()] for name, calls in found.items()}
+
+
+def shipped_trips(server: str) -> dict[str, list[int]]:
+    """Return the same of what the package says."""
+    functions = json.loads(gzip.decompress((DATA / f"{server}.json.gz").read_bytes()))["functions"]
+    return {name: [call["round_trips"] for call in calls] for name, calls in functions.items()}
+
+
 ROUND_TRIPS = replay.DATA / "round_trips.txt"
 
 

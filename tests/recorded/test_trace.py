@@ -33,6 +33,9 @@ def test_every_recorded_call_gives_the_recorded_answer(backend: Backend, frozen_
     sent, shipped = statements.sent(recorder.found), statements.shipped(backend.name)
     changed = sorted(name for name in shipped.keys() | sent.keys() if shipped.get(name) != sent.get(name))
     assert not changed, f"other statements than nova-sqlcore sql shows; run make statements: {', '.join(changed)}"
+    reported, told = statements.reported_trips(recorder.found), statements.shipped_trips(backend.name)
+    stale = sorted(name for name, numbers in reported.items() if numbers != told[name])
+    assert not stale, f"other round trips than nova-sqlcore sql shows; run make statements: {', '.join(stale)}"
     trips = statements.written_trips().get(backend.name, {})
     other = {
         name: (trips.get(name), taken) for name, taken in recorder.trips.items() if trips.get(name, set()) != taken

@@ -56,7 +56,7 @@ def test_every_function_has_one_entry(pages: Any) -> None:
 
 def test_costs_locks_and_errors_are_fields(pages: Any) -> None:
     text = pages.object_text("api.service_update", api.service_update)
-    assert "   :Cost: 1 statement; 2 on the MySQL family." in text
+    assert "   :Cost: 1 statement; 2 on the MySQL family; in 1 round trip." in text
     assert r"   :Raises: :py:exc:`~exceptions.ServiceNotFound`\ (service_id);" in text
     assert " -> rows.Service\n" in text
     assert "UPDATE services SET" in text

@@ -112,7 +112,7 @@ def _finish_statement(read_deleted: str, shape: Shape, names: tuple[str, ...]) -
 def actions_get(context: Context, instance_uuid: str) -> list[rows.InstanceAction]:
     """Return the actions on the instance that the context may see, newest first.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
     return current(context).rows(_newest_first_statement(t, context.read_deleted, shape), **params)
@@ -123,7 +123,7 @@ def actions_get(context: Context, instance_uuid: str) -> list[rows.InstanceActio
 def action_get_by_request_id(context: Context, instance_uuid: str, request_id: str) -> rows.InstanceAction | None:
     """Return the request's newest action on the instance that the context may see, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid, "request_id": request_id}, BY)
     return current(context).row(_by_request_statement(context.read_deleted, shape), **params)
@@ -133,7 +133,7 @@ def action_get_by_request_id(context: Context, instance_uuid: str, request_id: s
 def action_start(context: Context, values: Mapping[str, Any]) -> rows.InstanceAction:
     """Store an action, which starts now unless ``values`` says when, and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBReferenceError for an instance that doesn't exist, not on sqlite; ValueError for text that is not a time.
     """
     given = convert_objects_related_datetimes(dict(values), "start_time")
@@ -144,7 +144,7 @@ def action_start(context: Context, values: Mapping[str, Any]) -> rows.InstanceAc
 def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceAction:
     """Write the given columns to the newest action with this ``instance_uuid`` and ``request_id``, and return it.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: InstanceActionNotFound(request_id, instance_uuid) if the context sees none; DBError for an unknown column;
     KeyError without either name; ValueError for text that is not a time.
     """
@@ -167,7 +167,7 @@ def action_finish(context: Context, values: Mapping[str, Any]) -> rows.InstanceA
 def action_events_get(context: Context, action_id: int) -> list[rows.InstanceActionEvent]:
     """Return the events of the action that the context may see, newest first.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(action_id)
     if number is None:
@@ -180,7 +180,7 @@ def action_events_get(context: Context, action_id: int) -> list[rows.InstanceAct
 def action_event_get_by_id(context: Context, action_id: int, event_id: int) -> rows.InstanceActionEvent | None:
     """Return the event with this id if it is one of the action and the context may see it, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = {"id": as_id(event_id), "action_id": as_id(action_id)}
     if None in key.values():
@@ -193,7 +193,7 @@ def action_event_start(context: Context, values: Mapping[str, Any]) -> rows.Star
     """Store an event of the newest action with this ``instance_uuid`` and ``request_id``; return it with these two.
 
     Without such an action the instance's newest one serves a context that has no project.
-    Cost: 3 statements.
+    Cost: 3 statements in 2 round trips.
     Lock: the action's row.
     Raises: InstanceActionNotFound(request_id, instance_uuid); KeyError without either name; ValueError for text that is
     no time.
@@ -216,7 +216,7 @@ def action_event_finish(context: Context, values: Mapping[str, Any]) -> rows.Ins
 
     The action is found as in ``action_event_start``; of several events of the name the newest unfinished one is meant,
     and of several actions of the request the newest that has such an event.
-    Cost: 3 statements.
+    Cost: 3 statements in 2 round trips.
     Lock: the action's row, then the event's.
     Raises: InstanceActionNotFound(request_id, instance_uuid), InstanceActionEventNotFound(action_id, event); KeyError
     without ``instance_uuid``, ``request_id``, ``event`` or ``result``; ValueError for text that is not a time.

@@ -179,9 +179,9 @@ def instance_create(context: Context, values: Mapping[str, Any]) -> rows.Instanc
     from the context; a user who names another project than the context's, or none, is warned of an instance that is
     hidden from all its users. The project's default group is made if it is missing.
 
-    Cost: 5 statements; 1 more for each kind of metadata and for groups; for a host name that must be unique 1
-    more, 2 on PostgreSQL, 3 on the MySQL family; to make the default group 4 more, 5 on PostgreSQL, 6 on the MySQL
-    family.
+    Cost: 5 statements; 1 more for each kind of metadata and for groups; for a host name that must be unique 1 more, 2
+    on PostgreSQL, 3 on the MySQL family; to make the default group 4 more, 5 on PostgreSQL, 6 on the MySQL family; in 2
+    round trips, 3 for a host name that must be unique, 5 to make the default group.
     Lock: a host name that must be unique; to make the default group the name of the project's usages.
     Raises: InstanceExists(name) for a host name that is taken; SecurityGroupNotFoundForProject(project_id,
     security_group_id); DBDuplicateEntry if the uuid is taken; DBError for a ``name``; ValueError for a bad time.
@@ -248,7 +248,8 @@ def instances_create(context: Context, values: Sequence[Mapping[str, Any]]) -> l
 
     Cost: 1 statement to find the groups of all, and per 200 instances 4, or less of them where they are long; for each
     200 pairs of metadata and memberships in groups 1 more; for host names that must be unique 1 more per 500, and for
-    each of them 1 on PostgreSQL and 2 on the MySQL family; to make the default group as ``instance_create``.
+    each of them 1 on PostgreSQL and 2 on the MySQL family; to make the default group as ``instance_create``; in 2 round
+    trips, and 1 more for host names that must be unique, 3 more to make the default group.
     Lock: as ``instance_create``.
     Raises: as ``instance_create``; InstanceExists(name) also for a host name that two of them have.
     """
@@ -445,7 +446,8 @@ def instance_update(
     that goes is soft-deleted, system metadata is erased.
 
     Cost: 1 statement, 2 on the MySQL family; 1 more for a conflict; for each kind of metadata 1, and 1 more each to
-    delete, to change and to insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family.
+    delete, to change and to insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family;
+    in 1 round trip, 2 with metadata, and 1 more for a host name that must be unique.
     Lock: the instance's row, then its metadata; to replace metadata on Galera first its name, with 2 statements.
     Raises: InvalidUUID(uuid); InstanceNotFound(instance_id); InstanceExists(name); UnexpectedTaskStateError,
     UnexpectedDeletingTaskStateError, InstanceUpdateConflict or UnknownInstanceUpdateConflict(instance_uuid, expected,
@@ -558,7 +560,8 @@ def instance_update_and_get_original(
     besides.
 
     Cost: 2 statements, 3 where rows are locked; for each kind of metadata 1 more each to delete, to change and to
-    insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family.
+    insert; for a host name that must be unique 1 more, 2 on PostgreSQL, 3 on the MySQL family; in 2 round trips, 3 for
+    a host name that must be unique.
     Lock: as ``instance_update``.
     Raises: as ``instance_update``, but InstanceNotFound for what is not a uuid; ValueError for an unknown join too.
     """
@@ -600,7 +603,8 @@ def instance_update_many(
     ``values`` and ``expected`` are those of ``instance_update``, but without metadata. Returns the instances as they
     are now, each once, in the order in which they were named first.
 
-    Cost: 2 statements per 500 instances; for a host name that must be unique as ``instance_update``.
+    Cost: 2 statements per 500 instances; for a host name that must be unique as ``instance_update``; in 2 round trips,
+    3 for a host name that must be unique.
     Lock: the instances' rows, by id.
     Raises: as ``instance_update``, for the first instance that is missing or differs.
     """
@@ -643,7 +647,8 @@ def _lock_expected(context: Context, uuids: Sequence[str], change: _Change) -> l
 def instance_add_security_group(context: Context, instance_uuid: str, security_group_id: int) -> None:
     """Let the instance belong to the group, if it does not yet.
 
-    Cost: 1 statement on sqlite, 2 on PostgreSQL, 3 on the MySQL family: no unique key keeps memberships apart.
+    Cost: 1 statement on sqlite, 2 on PostgreSQL, 3 on the MySQL family: no unique key keeps memberships apart; in 1
+    round trip.
     Lock: the membership's name.
     Raises: DBReferenceError for an unknown instance or group, where the server checks that.
     """
@@ -657,7 +662,7 @@ def instance_add_security_group(context: Context, instance_uuid: str, security_g
 def instance_remove_security_group(context: Context, instance_uuid: str, security_group_id: int) -> None:
     """Let the instance no longer belong to the group.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(security_group_id)
     if number is not None:
@@ -679,7 +684,7 @@ def instance_destroy(
     mapping are soft-deleted too, and its tags are erased.
 
     Cost: 10 statements on sqlite, 11 on the MySQL family, 2 on PostgreSQL; 1 if there is no such instance, 1 more to
-    tell that from one which does not meet the constraint.
+    tell that from one which does not meet the constraint; in 2 round trips.
     Lock: the instance's row, then its children's.
     Raises: InvalidUUID(uuid); InstanceNotFound(instance_id); ConstraintNotMet(). KeyError if the constraint names no
     column. BadArgument for what is not a Constraint.

@@ -78,7 +78,7 @@ def console_pool_get_by_host_type(
     """Return the live pool of this type that the proxy ``host`` keeps for the compute host.
 
     The row has ``consoles``: all consoles of the pool, by id.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ConsolePoolNotFoundForHostType(host, console_type, compute_host).
     """
     found = _pools(context, host=host, console_type=console_type, compute_host=compute_host)
@@ -93,7 +93,7 @@ def console_pool_get_all_by_host_type(
 ) -> list[rows.ConsolePoolWithConsoles]:
     """Return the live pools of this type on the proxy ``host``, by id, each with its ``consoles``, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _pools(context, host=host, console_type=console_type)
 
@@ -102,7 +102,7 @@ def console_pool_get_all_by_host_type(
 def console_pool_create(context: Context, values: Mapping[str, Any]) -> rows.ConsolePool:
     """Store a new pool and return it, without ``consoles``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ConsolePoolExists(host, console_type, compute_host).
     """
     try:
@@ -116,7 +116,7 @@ def console_pool_create(context: Context, values: Mapping[str, Any]) -> rows.Con
 def console_get(context: Context, console_id: int, instance_uuid: str | None = None) -> rows.ConsoleWithPool:
     """Return the console with its ``pool`` (None without one); of this instance if that is given.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ConsoleNotFoundForInstance(console_id, instance_uuid) with an instance, else ConsoleNotFound(console_id).
     """
     number = as_id(console_id)
@@ -133,7 +133,7 @@ def console_get(context: Context, console_id: int, instance_uuid: str | None = N
 def console_get_by_pool_instance(context: Context, pool_id: int, instance_uuid: str) -> rows.ConsoleWithPool:
     """Return the first console of the instance in the pool, with its ``pool``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ConsoleNotFoundInPoolForInstance(pool_id, instance_uuid).
     """
     number = as_id(pool_id)
@@ -150,7 +150,7 @@ def console_get_all_by_instance(
 ) -> list[rows.Console]:
     """Return the instance's consoles, by id; each with its ``pool`` if ``columns_to_join`` names that.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for another name in ``columns_to_join``.
     """
     for name in columns_to_join or ():
@@ -165,7 +165,7 @@ def console_get_all_by_instance(
 def console_create(context: Context, values: Mapping[str, Any]) -> rows.Console:
     """Store a console and return it, without ``pool``; nothing is checked for duplicates.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBReferenceError for a pool or an instance that doesn't exist; not on sqlite.
     """
     return current(context).last().insert(t, values)
@@ -175,7 +175,7 @@ def console_create(context: Context, values: Mapping[str, Any]) -> rows.Console:
 def console_delete(context: Context, console_id: int) -> None:
     """Delete the console for good, if there is one.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(console_id)
     if number is not None:

@@ -48,7 +48,7 @@ def instance_extra_get_by_instance_uuid(
 
     ``columns`` names the texts that the row shall hold, any of ``numa_topology, pci_requests, flavor, vcpu_model,
     migration_context``; the others are not keys of it then. The short columns are always there.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for a name that is not a column.
     """
     shape, params = shape_of({"instance_uuid": instance_uuid})
@@ -70,7 +70,7 @@ def instance_extra_update_by_uuid(context: Context, instance_uuid: str, values: 
 
     If the instance has none, one is stored. A row that the context may not see, such as a soft-deleted one, stays the
     only one, and as it is: the number is 0 then.
-    Cost: 1 statement; 2 for a new row on sqlite, else 3.
+    Cost: 1 statement; 2 for a new row on sqlite, else 3; in 1 round trip, 2 for a new row.
     Raises: DBError for an unknown column; DBReferenceError for an instance that doesn't exist, not on sqlite.
     """
     transaction = current(context)

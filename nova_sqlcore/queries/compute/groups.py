@@ -120,7 +120,7 @@ def _shown(transaction: Transaction, row: Row) -> rows.InstanceGroupWithChildren
 def instance_group_get(context: Context, group_uuid: str) -> rows.InstanceGroupWithChildren:
     """Return the group with this uuid, if the context may see it; a user only one of their project.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceGroupNotFound(group_uuid).
     """
     transaction = current(context)
@@ -136,7 +136,7 @@ def instance_group_get(context: Context, group_uuid: str) -> rows.InstanceGroupW
 def instance_group_get_all(context: Context) -> list[rows.InstanceGroupWithChildren]:
     """Return the groups that the context may see, by id; for a user those of their project.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     owned, project = _scope(context)
@@ -151,7 +151,7 @@ def instance_group_get_all_by_project_id(
     """Return the groups of the project that the context may see, by id; none for a user of another project.
 
     None: the groups of no project.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     owned, project = _scope(context)
@@ -165,7 +165,7 @@ def instance_group_get_by_instance(context: Context, instance_uuid: str) -> rows
     """Return the group of the first row that makes the instance a member, if the context may see both.
 
     Whatever other groups the instance belongs to, only that one counts.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceGroupNotFound(group_uuid): the empty text for an instance that is not a member, else the group's id.
     """
     transaction = current(context)
@@ -192,7 +192,7 @@ def instance_group_create(
 ) -> rows.InstanceGroupWithChildren:
     """Store a new group with its policies and members and return it; without ``uuid`` it gets a random one.
 
-    Cost: 1 statement, and 1 each for policies and members.
+    Cost: 1 statement, and 1 each for policies and members; in 1 round trip, 2 with policies or members.
     Raises: InstanceGroupIdExists(group_uuid) if a live group has the uuid; InstanceGroupNotFound(group_uuid) if a user
     names another project than the user's.
     """
@@ -240,7 +240,7 @@ def instance_group_update(context: Context, group_uuid: str, values: Mapping[str
     """Write the given columns; ``policies`` and ``members`` in ``values`` become all that the group has.
 
     A group of any project. What is so already stays untouched, the time of the last update too.
-    Cost: 1 statement; with lists 1 more, 2 on PostgreSQL, and for each list up to 2.
+    Cost: 1 statement; with lists 1 more, 2 on PostgreSQL, and for each list up to 2; in 2 round trips, 1 without lists.
     Lock: the group.
     Raises: InstanceGroupNotFound(group_uuid); DBDuplicateEntry if another live group has the new uuid.
     """
@@ -276,7 +276,7 @@ _LAST_DELETED_STATEMENT = (
 def instance_group_delete(context: Context, group_uuid: str) -> None:
     """Soft-delete the group with its policies and members; a user only a group of their project.
 
-    Cost: 3 statements; 4 on the MySQL family.
+    Cost: 3 statements; 4 on the MySQL family; in 2 round trips.
     Lock: the group, then what it has.
     Raises: InstanceGroupNotFound(group_uuid).
     """
@@ -370,7 +370,7 @@ def _drop_member_statement(read_deleted: str) -> sa.Update:
 def instance_group_member_delete(context: Context, group_uuid: str, instance_id: str) -> None:
     """Take the instance out of the group, of whatever project.
 
-    Cost: 1 statement; 2 if it fails.
+    Cost: 1 statement; 2 if it fails; in 1 round trip.
     Raises: InstanceGroupNotFound(group_uuid); InstanceGroupMemberNotFound(group_uuid, instance_id).
     """
     transaction = current(context)
@@ -389,7 +389,8 @@ def instance_group_members_add(
     """Add those instances that are not members yet to the group, of whatever project, and return ``members``.
 
     With ``set_delete`` no other member stays.
-    Cost: 2 statements, 3 on PostgreSQL; 1 more with ``set_delete``; only the first of them without any ``members``.
+    Cost: 2 statements, 3 on PostgreSQL; 1 more with ``set_delete``; only the first of them without any ``members``; in
+    2 round trips.
     Lock: the group.
     Raises: InstanceGroupNotFound(group_uuid).
     """
@@ -418,7 +419,7 @@ def _members_statement(read_deleted: str) -> sa.Select[Any]:
 def instance_group_members_get(context: Context, group_uuid: str) -> list[str]:
     """Return the members of the group, of whatever project, in the order in which they were added.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceGroupNotFound(group_uuid).
     """
     found = current(context).rows(_members_statement(context.read_deleted), uuid=group_uuid)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def instance_info_cache_get(context: Context, instance_uuid: str) -> rows.InstanceInfoCache | None:
     """Return the info cache of the instance if the context may see it, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return row_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
 
@@ -45,7 +45,8 @@ def instance_info_cache_update(
     """Write the given columns of the instance's info cache, or store a new one, and return it.
 
     A soft-deleted cache stays as it is and is returned, and so is one that shall go to an instance which has its own.
-    Cost: 1 statement, 2 on the MySQL family; 2 for a new cache, 3 if there is a soft-deleted one.
+    Cost: 1 statement, 2 on the MySQL family; 2 for a new cache, 3 if there is a soft-deleted one; in 1 round trip, 2
+    for a new cache.
     Raises: InstanceInfoCacheNotFound(instance_uuid) if the context may see soft-deleted caches and this is one;
     DBError for an unknown column of a new cache; DBReferenceError for an instance that doesn't exist, not on sqlite.
     """
@@ -87,6 +88,6 @@ def _write_live(transaction: Transaction, instance_uuid: str, given: Row) -> row
 def instance_info_cache_delete(context: Context, instance_uuid: str) -> None:
     """Soft-delete the info cache of the instance, if there is one that the context may see.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by(current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid)

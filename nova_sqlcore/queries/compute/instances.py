@@ -80,7 +80,7 @@ def instance_get(
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
 
-    Cost: 1 statement, whatever the joins.
+    Cost: 1 statement, whatever the joins; in 1 round trip.
     Raises: InstanceNotFound(instance_id); InvalidID(id) for a number that no column holds.
     """
     number = as_id(instance_id)
@@ -106,7 +106,7 @@ def instance_get_by_uuid(
 
     It always has its info cache and its security groups with rules, and without ``columns_to_join`` its metadata.
 
-    Cost: 1 statement, whatever the joins.
+    Cost: 1 statement, whatever the joins; in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     only = {} if columns is None else {"columns": columns}
@@ -140,7 +140,8 @@ def instance_get_many(
 
     An instance that is named twice comes once, and one that the context may not see not at all.
 
-    Cost: 1 statement per 500 instances, and 1 for each joined collection: 4 without ``columns_to_join``.
+    Cost: 1 statement per 500 instances, and 1 for each joined collection: 4 without ``columns_to_join``; in 2 round
+    trips.
     Raises: ValueError for a name that is neither a join nor a column.
     """
     form = instance_rows.form_of_one(columns_to_join, columns)
@@ -158,7 +159,7 @@ def instance_get_all(
 ) -> list[rows.InstanceWithChildren]:
     """Return the instances that the context may see, by id: all for an admin, else those of the project or user.
 
-    Cost: 1 statement, and 1 for each joined collection.
+    Cost: 1 statement, and 1 for each joined collection; in 2 round trips, 1 without joined collections.
     """
     return _read(context, _within_scope(context), *_form_of_list(columns_to_join, columns))
 
@@ -186,7 +187,8 @@ def instance_get_all_by_filters_sort(
     vm_state, instance_type_id, uuid, metadata, host, task_state, system_metadata``; any other column by a pattern that
     matches anywhere. Other keys leave out nothing, and warn (UnknownFilterWarning). docs/filters.rst has the limits.
 
-    Cost: 1 statement, 1 for a marker, and 1 for each joined collection; none for a limit of 0 or an empty collection.
+    Cost: 1 statement, 1 for a marker, and 1 for each joined collection; none for a limit of 0 or an empty collection;
+    in 2 round trips, 1 without joined collections, and 1 more for a marker.
     Raises: InvalidInput(reason) for a bad limit, direction, pattern or shape of a filter, and for more than
     ``settings.max_filter_values`` in one; InvalidSortKey(key);
     MarkerNotFound(marker); InvalidParameterValue(err) for an unknown ``tag-<name>``; AttributeError for a
@@ -219,7 +221,7 @@ def instance_get_all_by_filters(
 ) -> list[rows.InstanceWithChildren]:
     """Return what ``instance_get_all_by_filters_sort`` does, with one key to sort by.
 
-    Cost: as there.
+    Cost: as there; in 2 round trips, 1 without joined collections, and 1 more for a marker.
     Raises: as there.
     """
     only = {} if columns is None else {"columns": columns}
@@ -251,7 +253,7 @@ def instance_get_active_by_window_joined(
 
     By id; of any project for everybody, unless one is named.
 
-    Cost: 1 statement, and 1 for each joined collection.
+    Cost: 1 statement, and 1 for each joined collection; in 2 round trips, 1 without joined collections.
     """
     found = Filters()
     found.add("ended after", values=[begin])
@@ -276,7 +278,7 @@ def instance_get_all_by_host(
     Without ``columns``, other names in ``columns_to_join`` than the kinds of metadata (which are the default),
     ``pci_devices``, ``extra`` and ``extra.<column>`` mean nothing; an empty ``columns_to_join`` brings no children.
 
-    Cost: 1 statement, and 1 for each joined collection.
+    Cost: 1 statement, and 1 for each joined collection; in 2 round trips, 1 without joined collections.
     """
     if columns is None and columns_to_join is None:
         columns_to_join = _DEFAULT_JOINS
@@ -299,7 +301,8 @@ def instance_get_all_by_host_and_node(
 
     Their ``pci_devices`` come in any status, not only allocated ones as in other lists.
 
-    Cost: 1 statement, and 1 for each joined collection.
+    Cost: 1 statement, and 1 for each joined collection; in 2 round trips, 1 without joined collections, 3 for groups
+    beside metadata.
     """
     joins = columns_to_join or ()
     others = [name for name in joins if name not in instance_rows.METADATA]
@@ -320,7 +323,7 @@ def instance_get_all_by_host_and_not_type(
 
     With info cache, security groups and metadata.
 
-    Cost: 4 statements; 1 with ``columns``, or if there are none.
+    Cost: 4 statements; 1 with ``columns``, or if there are none; in 2 round trips, 1 with ``columns``.
     """
     found = _visible(context, host=host)
     number = as_id(type_id)
@@ -339,7 +342,7 @@ def instance_get_all_by_grantee_security_groups(
 
     With info cache, security groups and metadata.
 
-    Cost: 4 statements; 1 with ``columns``, or if there are none; nothing without ``group_ids``.
+    Cost: 4 statements; 1 with ``columns``, or if there are none; nothing without ``group_ids``; in 2 round trips.
     """
     form, manual = _form_of_list(None, columns)
     numbers = [number for number in map(as_id, group_ids) if number is not None]
@@ -357,7 +360,7 @@ def instance_get_all_hung_in_rebooting(
 ) -> list[rows.InstanceWithChildren]:
     """Return the visible instances that have been rebooting, untouched, for so many seconds at least; by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: BadArgument if ``reboot_window`` is not a number of seconds.
     """
     found = _visible(context, task_state="rebooting")
@@ -379,7 +382,7 @@ def instance_get_all_iter(
     ``chunk`` instances are in memory at a time, each chunk from a transaction of its own: an instance that comes or
     goes meanwhile is seen or not, every other one exactly once.
 
-    Cost: per chunk 1 statement, and 1 for each joined collection.
+    Cost: per chunk 1 statement, and 1 for each joined collection; in 2 round trips, 1 without joined collections.
     Raises: InvalidInput(reason) for a chunk below 1; for filters as ``instance_get_all_by_filters``, at the first step.
     """
     size = check_limit(chunk)
@@ -419,7 +422,7 @@ def _chunk(
 def instance_floating_address_get_all(context: Context, instance_uuid: str) -> list[str]:
     """Return the addresses of the live floating IPs on the instance's live fixed IPs, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InvalidUUID(uuid).
     """
     if not is_uuid_like(instance_uuid):

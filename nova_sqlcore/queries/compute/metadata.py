@@ -97,7 +97,7 @@ def _erase_statement(table: sa.Table) -> sa.Delete:
 def instance_metadata_get(context: Context, instance_uuid: str) -> dict[str, str | None]:
     """Return the live metadata of the instance, values by key.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _as_mapping(rows_by(current(context), instance_metadata, "no", instance_uuid=instance_uuid))
 
@@ -111,7 +111,8 @@ def instance_metadata_update(
 
     Pairs that have their value already stay untouched. Returns ``metadata`` as it came.
 
-    Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert.
+    Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert; in 2
+    round trips.
     Lock: the instance's row, then its pairs; on Galera first its name, with 2 statements.
     Raises: DBReferenceError for an unknown instance, where the server checks that.
     """
@@ -124,7 +125,7 @@ def instance_metadata_update(
 def instance_metadata_delete(context: Context, instance_uuid: str, key: str) -> None:
     """Soft-delete the live metadata under this key.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by(current(context).last(), instance_metadata, "no", instance_uuid=instance_uuid, key=key)
 
@@ -137,7 +138,7 @@ def instance_metadata_delete(context: Context, instance_uuid: str, key: str) -> 
 def instance_system_metadata_get(context: Context, instance_uuid: str) -> dict[str, str | None]:
     """Return the visible system metadata of the instance, values by key.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     pairs = rows_by(current(context), instance_system_metadata, context.read_deleted, instance_uuid=instance_uuid)
     return _as_mapping(pairs)
@@ -153,7 +154,8 @@ def instance_system_metadata_update(
     Visible pairs count: under ``read_deleted="yes"`` a pair that is just soft-deleted takes the value and stays so.
     Pairs that have their value already stay untouched. Returns ``metadata`` as it came.
 
-    Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert.
+    Cost: 1 statement, 2 on PostgreSQL; 1 more each to soft-delete, to change (50 pairs at a time) and to insert; in 2
+    round trips.
     Lock: the instance's row, then its pairs; on Galera first its name, with 2 statements.
     Raises: DBReferenceError for an unknown instance, where the server checks that.
     """

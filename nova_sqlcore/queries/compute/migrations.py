@@ -103,7 +103,7 @@ def _unconfirmed_statement(shape: Shape) -> Select[rows.Migration]:
 def migration_get(context: Context, id: int) -> rows.Migration:
     """Return the migration with this id, soft-deleted or not.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: MigrationNotFound(migration_id=id).
     """
     row = row_by_id(current(context), t, "yes", id)
@@ -117,7 +117,7 @@ def migration_get(context: Context, id: int) -> rows.Migration:
 def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: str) -> rows.Migration:
     """Return the migration with this id if it is one of the instance and the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: MigrationNotFoundForInstance(migration_id=id, instance_id=instance_uuid).
     """
     number = as_id(id)
@@ -133,7 +133,7 @@ def migration_get_by_id_and_instance(context: Context, id: int, instance_uuid: s
 def migration_get_by_instance_and_status(context: Context, instance_uuid: str, status: str) -> rows.Migration:
     """Return the instance's first migration in this status, soft-deleted or not.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: MigrationNotFoundByStatus(instance_id=instance_uuid, status).
     """
     row = row_by(current(context), t, "yes", instance_uuid=instance_uuid, status=status)
@@ -148,7 +148,7 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
 
     ``status`` is a word or several of them, ``host`` is on either side, with which ``source_compute`` is ignored,
     ``migration_type`` and ``hidden`` are equal; other keys are ignored.
-    Cost: 1 statement; 1 for each 500 of the words.
+    Cost: 1 statement; 1 for each 500 of the words; in 1 round trip.
     """
     key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}
     statuses: list[str] | None = None
@@ -176,7 +176,7 @@ def migration_get_in_progress_by_instance(
 ) -> list[rows.Migration]:
     """Return the instance's migrations that are accepted, queued or running, by id; of one type if asked.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = {"instance_uuid": instance_uuid}
     if migration_type:
@@ -195,7 +195,7 @@ def migration_get_in_progress_by_host_and_node(
 
     Each has ``instance``: the live instance with its ``name`` and ``system_metadata``, soft-deleted items included, or
     None.
-    Cost: 2 statements; 1 without instances.
+    Cost: 2 statements; 1 without instances; in 2 round trips.
     """
     transaction = current(context)
     shape, params = shape_of({"host": host, "node": node})
@@ -223,7 +223,7 @@ def migration_get_unconfirmed_by_dest_compute(
     """Return the finished migrations to the host that were last changed ``confirm_window`` seconds ago or earlier.
 
     Soft-deleted ones are among them.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: BadArgument if ``confirm_window`` is not a number of seconds.
     """
     before = moment_before("confirm_window", confirm_window)
@@ -235,7 +235,7 @@ def migration_get_unconfirmed_by_dest_compute(
 def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migration:
     """Store a new migration and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBReferenceError for an instance that doesn't exist; not on sqlite.
     """
     return current(context).last().insert(t, values)
@@ -245,7 +245,7 @@ def migration_create(context: Context, values: Mapping[str, Any]) -> rows.Migrat
 def migration_update(context: Context, id: int, values: Mapping[str, Any]) -> rows.Migration:
     """Write the given columns of the migration, soft-deleted or not, and return it.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: MigrationNotFound(migration_id=id).
     """
     transaction = current(context)

@@ -90,7 +90,7 @@ def _delete_statement(owned: bool, one: bool) -> sa.Delete:
 def instance_tag_get_by_instance_uuid(context: Context, instance_uuid: str) -> list[rows.Tag]:
     """Return the tags of the instance, by word.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     transaction = current(context)
@@ -106,7 +106,7 @@ def instance_tag_get_by_instance_uuid(context: Context, instance_uuid: str) -> l
 def instance_tag_exists(context: Context, instance_uuid: str, tag: str) -> bool:
     """Tell whether the instance has the tag.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     transaction = current(context)
@@ -122,7 +122,7 @@ def instance_tag_exists(context: Context, instance_uuid: str, tag: str) -> bool:
 def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag:
     """Give the instance the tag, unless it has it, and return the tag.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id); DBDataError for None; DBKeyClash.
     """
     transaction = current(context)
@@ -139,7 +139,7 @@ def instance_tag_add(context: Context, instance_uuid: str, tag: str) -> rows.Tag
 def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) -> list[rows.Tag]:
     """Give the instance just these tags and return them, by word.
 
-    Cost: 1 statement, 2 on PostgreSQL; 1 more if tags go, and 1 if tags come.
+    Cost: 1 statement, 2 on PostgreSQL; 1 more if tags go, and 1 if tags come; in 2 round trips.
     Lock: the instance's row.
     Raises: InstanceNotFound(instance_id); DBDataError for None among the tags; DBKeyClash.
     """
@@ -161,7 +161,7 @@ def instance_tag_set(context: Context, instance_uuid: str, tags: Iterable[str]) 
 def instance_tag_delete(context: Context, instance_uuid: str, tag: str) -> None:
     """Delete the tag of the instance.
 
-    Cost: 1 statement; 2 if there is none.
+    Cost: 1 statement; 2 if there is none; in 1 round trip.
     Raises: InstanceNotFound(instance_id); InstanceTagNotFound(instance_id, tag).
     """
     owned, params = _named(context, instance_uuid)
@@ -174,7 +174,7 @@ def instance_tag_delete(context: Context, instance_uuid: str, tag: str) -> None:
 def instance_tag_delete_all(context: Context, instance_uuid: str) -> None:
     """Delete all tags of the instance.
 
-    Cost: 1 statement; 2 if there are none.
+    Cost: 1 statement; 2 if there are none; in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     owned, params = _named(context, instance_uuid)

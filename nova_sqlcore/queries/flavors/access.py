@@ -41,7 +41,7 @@ def _remove_statement(flavor: Shape, project: Shape) -> sa.Update:
 def flavor_access_get_by_flavor_id(context: Context, flavor_id: str) -> list[rows.FlavorAccess]:
     """Return who may use the flavor, by id: the order in which access was given; nobody if there is no such flavor.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     return current(context).rows(_of_flavor_statement(flavor), **params)
@@ -51,7 +51,7 @@ def flavor_access_get_by_flavor_id(context: Context, flavor_id: str) -> list[row
 def flavor_access_add(context: Context, flavor_id: str, project_id: str) -> rows.FlavorAccess:
     """Let the project use the flavor, and return the new row.
 
-    Cost: 2 statements.
+    Cost: 2 statements in 2 round trips.
     Lock: the flavor's row.
     Raises: FlavorNotFound(flavor_id); FlavorAccessExists(flavor_id, project_id).
     """
@@ -66,7 +66,7 @@ def flavor_access_add(context: Context, flavor_id: str, project_id: str) -> rows
 def flavor_access_remove(context: Context, flavor_id: str, project_id: str) -> None:
     """Take the project's access to the flavor away.
 
-    Cost: 1 statement; 2 if there is no such access.
+    Cost: 1 statement; 2 if there is no such access; in 1 round trip.
     Raises: FlavorNotFound(flavor_id); FlavorAccessNotFound(flavor_id, project_id).
     """
     flavor, params = shape_of({"flavorid": flavor_id})

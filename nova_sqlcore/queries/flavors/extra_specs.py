@@ -59,7 +59,7 @@ def _time_of_change(new: Any) -> sa.ColumnElement[Any]:
 def flavor_extra_specs_get(context: Context, flavor_id: str) -> dict[str, str | None]:
     """Return the flavor's specs, value by key; none if there is no such flavor.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     flavor, params = shape_of({"flavorid": flavor_id})
     return {row["key"]: row["value"] for row in current(context).rows(_of_flavor_statement(flavor), **params)}
@@ -73,7 +73,7 @@ def flavor_extra_specs_update_or_create(
     """Write these specs, new or known, and return them; the flavor's other specs stay.
 
     Each attempt is a transaction, or a savepoint in the caller's.
-    Cost: 2 statements; 1 without specs.
+    Cost: 2 statements; 1 without specs; in 2 round trips.
     Lock: the flavor's row, then its specs by key.
     Raises: FlavorNotFound(flavor_id). FlavorExtraSpecUpdateCreateFailed(id=flavor_id, retries=max_retries) after so
     many attempts that each met a taken key. DBKeyClash.
@@ -108,7 +108,7 @@ def _key(row: Mapping[str, Any]) -> str:
 def flavor_extra_specs_delete(context: Context, flavor_id: str, key: str) -> None:
     """Soft-delete the flavor's spec of this key.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FlavorExtraSpecsNotFound(extra_specs_key=key, flavor_id), also if there is no such flavor.
     """
     flavor, params = shape_of({"flavorid": flavor_id})

@@ -173,7 +173,7 @@ def _locked_by_name_statement(dialect: Dialect) -> sa.Select[Any]:
 def flavor_get(context: Context, id: int) -> rows.FlavorWithSpecs:
     """Return the flavor with this id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FlavorNotFound(flavor_id=id).
     """
     number = as_id(id)
@@ -190,7 +190,7 @@ def flavor_get_by_flavor_id(context: Context, flavor_id: str, read_deleted: str 
     """Return the flavor with this ``flavorid``: the live one, else the oldest of the soft-deleted ones.
 
     ``read_deleted`` counts in place of the context's.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FlavorNotFound(flavor_id); ValueError for an unknown ``read_deleted``.
     """
     if read_deleted is not None:
@@ -206,7 +206,7 @@ def flavor_get_by_flavor_id(context: Context, flavor_id: str, read_deleted: str 
 def flavor_get_by_name(context: Context, name: str) -> rows.FlavorWithSpecs:
     """Return the flavor of this name: the live one, else the oldest of the soft-deleted ones.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FlavorNotFoundByName(flavor_name=name).
     """
     row = _get(context, context.read_deleted, name=name)
@@ -251,7 +251,7 @@ def flavor_get_all(
     None for ``is_public``, are ignored. ``is_public`` True lets in what is granted to the context's project.
     ``sort_dir`` is asc or desc, perhaps with -nullsfirst or -nullslast. ``marker`` is the ``flavorid`` of a flavor,
     whatever the filters say of it: only what follows it is returned.
-    Cost: 1 statement, and 1 for a marker.
+    Cost: 1 statement, and 1 for a marker; in 1 round trip, 2 with a marker.
     Raises: InvalidSortKey(key); ValueError for another direction; MarkerNotFound(marker); InvalidInput(reason) for a
     limit that is not a number from 0.
     """
@@ -308,7 +308,8 @@ def flavor_create(
 ) -> rows.FlavorWithSpecs:
     """Store a new flavor with its ``extra_specs``, grant it to the projects in their order, and return it.
 
-    Cost: 1 statement, 1 for specs, 1 for projects; 2 for a flavor that exists.
+    Cost: 1 statement, 1 for specs, 1 for projects; 2 for a flavor that exists; in 1 round trip, 2 with specs or
+    projects.
     Raises: FlavorIdExists(flavor_id), FlavorExists(name) if a live flavor has the same, the former if both are taken;
     DBKeyClash; DBError for everything else that the server refuses.
     """
@@ -355,7 +356,7 @@ def _plain_errors() -> Iterator[None]:
 def flavor_destroy(context: Context, name: str) -> None:
     """Soft-delete the live flavor of this name, its extra specs and its access rows.
 
-    Cost: 3 statements; 4 on the MySQL family.
+    Cost: 3 statements; 4 on the MySQL family; in 2 round trips.
     Lock: the flavor's row, then its children.
     Raises: FlavorNotFoundByName(flavor_name=name).
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, architecture: str) -> rows.AgentBuild | None:
     """Return the live build for this hypervisor, operating system and architecture, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return row_by(current(context), t, "no", hypervisor=hypervisor, os=os, architecture=architecture)
 
@@ -32,7 +32,7 @@ def agent_build_get_by_triple(context: Context, hypervisor: str, os: str, archit
 def agent_build_get_all(context: Context, hypervisor: str | None = None) -> list[rows.AgentBuild]:
     """Return the live builds, by id; only those for one hypervisor if asked.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     wanted = {"hypervisor": hypervisor} if hypervisor else {}
     return rows_by(current(context), t, "no", **wanted)
@@ -42,7 +42,7 @@ def agent_build_get_all(context: Context, hypervisor: str | None = None) -> list
 def agent_build_create(context: Context, values: Mapping[str, Any]) -> rows.AgentBuild:
     """Store a new build and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AgentBuildExists(hypervisor, os, architecture).
     """
     try:
@@ -56,7 +56,7 @@ def agent_build_create(context: Context, values: Mapping[str, Any]) -> rows.Agen
 def agent_build_update(context: Context, agent_build_id: int, values: Mapping[str, Any]) -> None:
     """Write the given columns, and ``updated_at`` in any case.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AgentBuildNotFound(id); DBDuplicateEntry if another build holds the new key; DBError for an unknown column.
     """
     transaction = current(context)
@@ -70,7 +70,7 @@ def agent_build_update(context: Context, agent_build_id: int, values: Mapping[st
 def agent_build_destroy(context: Context, agent_build_id: int) -> None:
     """Soft-delete the build.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AgentBuildNotFound(id).
     """
     if not soft_delete_by_id(current(context).last(), t, context.read_deleted, agent_build_id):

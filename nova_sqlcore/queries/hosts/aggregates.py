@@ -137,7 +137,7 @@ def _get(transaction: Transaction, read_deleted: str, aggregate_id: Any) -> rows
 def aggregate_get(context: Context, aggregate_id: int) -> rows.AggregateWithChildren:
     """Return the aggregate with this id, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AggregateNotFound(aggregate_id).
     """
     row = _get(current(context), context.read_deleted, aggregate_id)
@@ -150,7 +150,7 @@ def aggregate_get(context: Context, aggregate_id: int) -> rows.AggregateWithChil
 def aggregate_get_all(context: Context) -> list[rows.AggregateWithChildren]:
     """Return the aggregates that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     found = transaction.rows(_all_statement(context.read_deleted, transaction.dialect))
@@ -161,7 +161,7 @@ def aggregate_get_all(context: Context) -> list[rows.AggregateWithChildren]:
 def aggregate_get_by_host(context: Context, host: str, key: str | None = None) -> list[rows.AggregateWithChildren]:
     """Return the live aggregates that the host belongs to, by id; with a key only those whose metadata have it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     statement = _of_host_statement(context.read_deleted, bool(key), transaction.dialect)
@@ -173,7 +173,7 @@ def aggregate_get_by_host(context: Context, host: str, key: str | None = None) -
 def aggregate_get_by_metadata_key(context: Context, key: str) -> list[rows.AggregateWithChildren]:
     """Return the live aggregates whose metadata have the key, by id, with all hosts but no other metadata.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     found = transaction.rows(_with_key_statement(context.read_deleted, transaction.dialect), key=key)
@@ -201,7 +201,7 @@ def aggregate_create(
 ) -> rows.AggregateWithChildren:
     """Store a new aggregate with its metadata and return it; ``values`` must have a ``name``.
 
-    Cost: 1 statement, 2 on PostgreSQL, 3 on the MySQL family; 1 more for metadata.
+    Cost: 1 statement, 2 on PostgreSQL, 3 on the MySQL family; 1 more for metadata; in 1 round trip, 2 with metadata.
     Lock: the name.
     Raises: AggregateNameExists(aggregate_name) if a live aggregate has the name. DBKeyClash. KeyError without a name.
     """
@@ -226,7 +226,7 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
 
     ``metadata`` in ``values`` becomes the whole metadata; ``availability_zone`` alone is set beside what is there.
     Cost: 2 statements; 1 more to write columns, 1 for the zone or 2 for all metadata; for a name 1 on PostgreSQL, 2 on
-    the MySQL family.
+    the MySQL family; in 3 round trips.
     Lock: the name, then the aggregate and those of that name.
     Raises: AggregateNameExists(aggregate_name) if another live aggregate has the name; else
     AggregateNotFound(aggregate_id). AttributeError for ``hosts`` and ``metadetails``. DBError for a value of None.
@@ -274,7 +274,7 @@ def _lock_for_update(context: Context, aggregate_id: Any, given: Mapping[str, An
 def aggregate_delete(context: Context, aggregate_id: int) -> None:
     """Soft-delete the aggregate with its metadata, and take its hosts out of it.
 
-    Cost: 3 statements.
+    Cost: 3 statements in 2 round trips.
     Lock: the aggregate, then what it has.
     Raises: AggregateNotFound(aggregate_id).
     """
@@ -358,7 +358,7 @@ def _is_there(read_deleted: str, dialect: Dialect) -> sa.Exists:
 def aggregate_host_get_all(context: Context, aggregate_id: int) -> list[str]:
     """Return the hosts of the aggregate, in the order in which they were added.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AggregateNotFound(aggregate_id).
     """
     return [row["host"] for row in _children_of(context, aggregate_id, hosts, "host")]
@@ -368,7 +368,7 @@ def aggregate_host_get_all(context: Context, aggregate_id: int) -> list[str]:
 def aggregate_host_add(context: Context, aggregate_id: int, host: str) -> rows.AggregateHost:
     """Put the host into the aggregate and return the new row.
 
-    Cost: 1 statement; 2 if it fails.
+    Cost: 1 statement; 2 if it fails; in 1 round trip.
     Lock: the aggregate.
     Raises: AggregateNotFound(aggregate_id); AggregateHostExists(host, aggregate_id).
     """
@@ -388,7 +388,7 @@ def aggregate_host_add(context: Context, aggregate_id: int, host: str) -> rows.A
 def aggregate_host_delete(context: Context, aggregate_id: int, host: str) -> None:
     """Take the host out of the aggregate.
 
-    Cost: 1 statement; 2 if it fails.
+    Cost: 1 statement; 2 if it fails; in 1 round trip.
     Raises: AggregateNotFound(aggregate_id); AggregateHostNotFound(aggregate_id, host).
     """
     if not _delete_child(context, aggregate_id, hosts, "host", host):
@@ -463,7 +463,7 @@ def _write_items_later(
 def aggregate_metadata_get(context: Context, aggregate_id: int) -> dict[str, str]:
     """Return the metadata of the aggregate; where the context sees soft-deleted rows, the newest of a key counts.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: AggregateNotFound(aggregate_id).
     """
     found = _children_of(context, aggregate_id, items, "key", "value")
@@ -474,7 +474,7 @@ def aggregate_metadata_get(context: Context, aggregate_id: int) -> dict[str, str
 def aggregate_metadata_get_by_host(context: Context, host: str, key: str | None = None) -> dict[str, set[str]]:
     """Return the metadata of the live aggregates that the host belongs to: per key, or for one key, all values.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     statement = _pairs_of_host_statement(context.read_deleted, bool(key))
     values: dict[str, set[str]] = {}
@@ -490,7 +490,7 @@ def aggregate_metadata_add(
     """Set the given keys of the aggregate's metadata and return them; with ``set_delete`` no other key stays.
 
     Nothing is ever tried again, so ``max_retries`` has no effect.
-    Cost: 2 statements; 1 more with ``set_delete``, on Galera 3; 1 less without any key.
+    Cost: 2 statements; 1 more with ``set_delete``, on Galera 3; 1 less without any key; in 2 round trips.
     Lock: the aggregate.
     Raises: AggregateNotFound(aggregate_id). DBError for a value of None. DBKeyClash.
     """
@@ -509,7 +509,7 @@ def aggregate_metadata_add(
 def aggregate_metadata_delete(context: Context, aggregate_id: int, key: str) -> None:
     """Remove the key from the aggregate's metadata.
 
-    Cost: 1 statement; 2 if it fails.
+    Cost: 1 statement; 2 if it fails; in 1 round trip.
     Raises: AggregateNotFound(aggregate_id); AggregateMetadataNotFound(aggregate_id, metadata_key=key).
     """
     if not _delete_child(context, aggregate_id, items, "key", key):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def cell_get(context: Context, cell_name: str) -> rows.Cell:
     """Return the cell of this name, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: CellNotFound(cell_name).
     """
     row = row_by(current(context), t, context.read_deleted, name=cell_name)
@@ -35,7 +35,7 @@ def cell_get(context: Context, cell_name: str) -> rows.Cell:
 def cell_get_all(context: Context) -> list[rows.Cell]:
     """Return the live cells, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no")
 
@@ -44,7 +44,7 @@ def cell_get_all(context: Context) -> list[rows.Cell]:
 def cell_create(context: Context, values: Mapping[str, Any]) -> rows.Cell:
     """Store a new cell and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: CellExists(name); DBError without a transport_url.
     """
     try:
@@ -57,7 +57,7 @@ def cell_create(context: Context, values: Mapping[str, Any]) -> rows.Cell:
 def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> rows.Cell:
     """Write the given columns, and ``updated_at`` in any case, and return the cell, by its new name if it got one.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: CellNotFound(cell_name); DBDuplicateEntry if the new name is taken; DBError for an unknown column.
     """
     transaction = current(context)
@@ -72,6 +72,6 @@ def cell_update(context: Context, cell_name: str, values: Mapping[str, Any]) -> 
 def cell_delete(context: Context, cell_name: str) -> int:
     """Soft-delete the cell of this name and return how many there were.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return soft_delete_by(current(context).last(), t, context.read_deleted, name=cell_name)

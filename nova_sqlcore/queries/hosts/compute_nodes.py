@@ -161,7 +161,7 @@ def _compute_node_select(
 
     ``filters`` may hold ``compute_id``, ``service_id``, ``host`` and ``hypervisor_hostname``; and ``limit``, a number
     of nodes.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     filters = filters or {}
     key = {column: filters[name] for name, column in _FILTERS.items() if name in filters}
@@ -181,7 +181,7 @@ def _compute_node_select(
 def compute_node_get(context: Context, compute_id: int) -> rows.ComputeNodeWithInventory:
     """Return the node with this id in inventory view.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ComputeHostNotFound(host=compute_id).
     """
     found = _compute_node_select(context, {"compute_id": compute_id})
@@ -194,7 +194,7 @@ def compute_node_get(context: Context, compute_id: int) -> rows.ComputeNodeWithI
 def compute_node_get_model(context: Context, compute_id: int) -> rows.ComputeNode:
     """Return the node with this id, if the context may see it, without inventories.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ComputeHostNotFound(host=compute_id).
     """
     row = row_by_id(current(context), t, context.read_deleted, compute_id)
@@ -207,7 +207,7 @@ def compute_node_get_model(context: Context, compute_id: int) -> rows.ComputeNod
 def compute_node_get_by_host_and_nodename(context: Context, host: str, nodename: str) -> rows.ComputeNodeWithInventory:
     """Return the first node of this hypervisor host name on the host, in inventory view.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ComputeHostNotFound(host).
     """
     found = _compute_node_select(context, {"host": host, "hypervisor_hostname": nodename, "limit": 1})
@@ -220,7 +220,7 @@ def compute_node_get_by_host_and_nodename(context: Context, host: str, nodename:
 def compute_node_get_all_by_host(context: Context, host: str) -> list[rows.ComputeNodeWithInventory]:
     """Return the nodes of the host in inventory view, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ComputeHostNotFound(host) if there is none.
     """
     found = _compute_node_select(context, {"host": host})
@@ -233,7 +233,7 @@ def compute_node_get_all_by_host(context: Context, host: str) -> list[rows.Compu
 def compute_nodes_get_by_service_id(context: Context, service_id: int) -> list[rows.ComputeNodeWithInventory]:
     """Return the nodes tied to the service by its id, in inventory view, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ServiceNotFound(service_id) if there is none.
     """
     found = _compute_node_select(context, {"service_id": service_id})
@@ -246,7 +246,7 @@ def compute_nodes_get_by_service_id(context: Context, service_id: int) -> list[r
 def compute_node_get_all(context: Context) -> list[rows.ComputeNodeWithInventory]:
     """Return all nodes in inventory view, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _compute_node_select(context)
 
@@ -256,7 +256,7 @@ def compute_node_search_by_hypervisor(context: Context, hypervisor_match: str) -
     """Return the nodes that the context may see whose hypervisor host name contains the text, by id.
 
     ``%`` and ``_`` in the text are wildcards; whether case counts is the server's choice.
-    Cost: 1 statement; none for text that is longer than any name, which sqlite refuses.
+    Cost: 1 statement; none for text that is longer than any name, which sqlite refuses; in 1 round trip.
     Raises: BadArgument for what has no text.
     """
     pattern = re.sub("%+", "%", f"%{text_of('hypervisor_match', hypervisor_match)}%")
@@ -271,7 +271,7 @@ def compute_node_statistics(context: Context) -> dict[str, int]:
 
     A service runs a node if it is live and has the node's host or the id in the node's ``service_id``; however many
     services run it, a node counts once.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).rows(_STATISTICS_STATEMENT)[0]
 
@@ -280,7 +280,7 @@ def compute_node_statistics(context: Context) -> dict[str, int]:
 def compute_node_create(context: Context, values: Mapping[str, Any]) -> rows.ComputeNode:
     """Store a new node and return it, without inventories; times may be given as text.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBDuplicateEntry if a live node of the host has this hypervisor host name; DBError if a number is missing.
     """
     return current(context).last().insert(t, convert_objects_related_datetimes(dict(values)))
@@ -290,7 +290,7 @@ def compute_node_create(context: Context, values: Mapping[str, Any]) -> rows.Com
 def compute_node_update(context: Context, compute_id: int, values: Mapping[str, Any]) -> rows.ComputeNode:
     """Write the given columns, and now as ``updated_at``, and return the node without inventories.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: ComputeHostNotFound(host=compute_id); DBDuplicateEntry if another node holds the new key.
     """
     transaction = current(context)
@@ -309,7 +309,8 @@ def compute_nodes_update(context: Context, rows: Sequence[Mapping[str, Any]]) ->
     Each row holds the ``id`` of a node and the columns to write; for a node that is named twice the later value counts.
     Returns the nodes without inventories, each once, in the order in which they were named first.
 
-    Cost: 1 statement per 500 nodes; 1 more for each set of columns, on the MySQL family for each 50 nodes of a set.
+    Cost: 1 statement per 500 nodes; 1 more for each set of columns, on the MySQL family for each 50 nodes of a set; in
+    2 round trips.
     Lock: the nodes, by id.
     Raises: ComputeHostNotFound(host): the id of the first that the context may not see; DBDuplicateEntry if another
     node holds a new key.
@@ -343,7 +344,7 @@ def compute_node_delete(context: Context, compute_id: int, *, host: str | None =
 
     A node of a bare-metal hypervisor moves from host to host and keeps its id: a host that deletes what it takes for a
     leftover of its own names itself.
-    Cost: 1 statement; 2 if ``host`` is named and nothing was deleted.
+    Cost: 1 statement; 2 if ``host`` is named and nothing was deleted; in 1 round trip.
     Raises: ComputeHostNotFound(host=compute_id); ConstraintNotMet() for a node of another host.
     """
     transaction, number = current(context), as_id(compute_id)

@@ -33,7 +33,7 @@ _UNMARKED: Final = ("deleted", None)
 def pci_device_get_by_addr(context: Context, node_id: int, dev_addr: str) -> rows.PCIDevice:
     """Return the device at this address of the node, if the context may see it; the first one if it sees several.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: PciDeviceNotFound(node_id, address).
     """
     row = row_by(current(context), t, context.read_deleted, compute_node_id=as_id(node_id), address=dev_addr)
@@ -46,7 +46,7 @@ def pci_device_get_by_addr(context: Context, node_id: int, dev_addr: str) -> row
 def pci_device_get_by_id(context: Context, id: int) -> rows.PCIDevice:
     """Return the device with this id, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: PciDeviceNotFoundById(id).
     """
     row = row_by_id(current(context), t, context.read_deleted, id)
@@ -59,7 +59,7 @@ def pci_device_get_by_id(context: Context, id: int) -> rows.PCIDevice:
 def pci_device_get_all_by_node(context: Context, node_id: int) -> list[rows.PCIDevice]:
     """Return the devices of the node that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, context.read_deleted, compute_node_id=as_id(node_id))
 
@@ -68,7 +68,7 @@ def pci_device_get_all_by_node(context: Context, node_id: int) -> list[rows.PCID
 def pci_device_get_all_by_parent_addr(context: Context, node_id: int, parent_addr: str | None) -> list[rows.PCIDevice]:
     """Return the devices of the node with this parent that the context may see, by id; None: those without a parent.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = {"compute_node_id": as_id(node_id), "parent_addr": parent_addr}
     return rows_by(current(context), t, context.read_deleted, **key)
@@ -79,7 +79,7 @@ def pci_device_get_all_by_parent_addr(context: Context, node_id: int, parent_add
 def pci_device_get_all_by_instance_uuid(context: Context, instance_uuid: str) -> list[rows.PCIDevice]:
     """Return the devices that are allocated to the instance and that the context may see, by id; not claimed ones.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, context.read_deleted, status="allocated", instance_uuid=instance_uuid)
 
@@ -89,7 +89,7 @@ def pci_device_get_all_by_instance_uuid(context: Context, instance_uuid: str) ->
 def pci_device_update(context: Context, node_id: int, address: str, values: Mapping[str, Any]) -> rows.PCIDevice:
     """Write the given columns of the live device at this address of the node, or store a new one, and return it.
 
-    Cost: 1 statement to update, 2 on the MySQL family; 2 to insert.
+    Cost: 1 statement to update, 2 on the MySQL family; 2 to insert; in 1 round trip to update, 2 to insert.
     Raises: PciDeviceNotFound(node_id, address) if ``values`` would take it away from there; DBError if a column of a
     new device is missing, or for a key that is not a column; DBDuplicateEntry if the ``id`` of a new device is taken.
     """
@@ -113,7 +113,7 @@ def pci_device_update(context: Context, node_id: int, address: str, values: Mapp
 def pci_device_destroy(context: Context, node_id: int, address: str) -> None:
     """Soft-delete the device at this address of the node.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: PciDeviceNotFound(node_id, address).
     """
     key = {"compute_node_id": as_id(node_id), "address": address}

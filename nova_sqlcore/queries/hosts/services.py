@@ -89,7 +89,7 @@ def _destroy_nodes_statement(read_deleted: str) -> sa.Update:
 def service_get(context: Context, service_id: int) -> rows.Service:
     """Return the service with this id, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ServiceNotFound(service_id).
     """
     row = row_by_id(current(context), t, context.read_deleted, service_id)
@@ -102,7 +102,7 @@ def service_get(context: Context, service_id: int) -> rows.Service:
 def service_get_minimum_version(context: Context, binary: str) -> int | None:
     """Return the smallest version among the live services of this binary that are not forced down; None without any.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     version: int | None = current(context).scalar(_MINIMUM_VERSION_STATEMENT, binary=binary)
     return version
@@ -112,7 +112,7 @@ def service_get_minimum_version(context: Context, binary: str) -> int | None:
 def service_get_by_compute_host(context: Context, host: str) -> rows.Service:
     """Return the live nova-compute service of the host, disabled or not.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ComputeHostNotFound(host).
     """
     row = row_by(current(context), t, "no", host=host, binary=_COMPUTE)
@@ -125,7 +125,7 @@ def service_get_by_compute_host(context: Context, host: str) -> rows.Service:
 def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> rows.Service:
     """Return the live service of this binary on the host, disabled or not.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: HostBinaryNotFound(host, binary).
     """
     row = row_by(current(context), t, "no", host=host, binary=binary)
@@ -138,7 +138,7 @@ def service_get_by_host_and_binary(context: Context, host: str, binary: str) -> 
 def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> rows.Service | None:
     """Return the live, enabled service of this topic on the host, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return row_by(current(context), t, "no", host=host, topic=topic, disabled=False)
 
@@ -147,7 +147,7 @@ def service_get_by_host_and_topic(context: Context, host: str, topic: str) -> ro
 def service_get_all(context: Context, disabled: bool | None = None) -> list[rows.Service]:
     """Return the services that the context may see, by id; only disabled or only enabled ones if asked.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     wanted = {} if disabled is None else {"disabled": disabled}
     return rows_by(current(context), t, context.read_deleted, **wanted)
@@ -157,7 +157,7 @@ def service_get_all(context: Context, disabled: bool | None = None) -> list[rows
 def service_get_all_by_binary(context: Context, binary: str, include_disabled: bool = False) -> list[rows.Service]:
     """Return the live services of this binary, by id; the disabled ones only if asked.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     wanted = {} if include_disabled else {"disabled": False}
     return rows_by(current(context), t, "no", binary=binary, **wanted)
@@ -167,7 +167,7 @@ def service_get_all_by_binary(context: Context, binary: str, include_disabled: b
 def service_get_all_by_host(context: Context, host: str) -> list[rows.Service]:
     """Return the live services of the host, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", host=host)
 
@@ -176,7 +176,7 @@ def service_get_all_by_host(context: Context, host: str) -> list[rows.Service]:
 def service_get_all_by_topic(context: Context, topic: str) -> list[rows.Service]:
     """Return the live, enabled services of this topic, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", topic=topic, disabled=False)
 
@@ -187,7 +187,7 @@ def service_create(context: Context, values: Mapping[str, Any]) -> rows.Service:
 
     While ``settings.enable_new_services`` is False, a new nova-compute service is disabled, and ``disabled_reason``
     says why unless ``values`` does.
-    Cost: 1 statement; 2 for a service that exists.
+    Cost: 1 statement; 2 for a service that exists; in 1 round trip.
     Raises: ServiceBinaryExists(host, binary), ServiceTopicExists(host, topic); the former if both keys are taken.
     """
     transaction = current(context)
@@ -211,7 +211,7 @@ def _perhaps_disabled(values: Mapping[str, Any]) -> Row:
 def service_update(context: Context, service_id: int, values: Mapping[str, Any]) -> rows.Service:
     """Write the given columns and return the row; a report count that has grown sets ``last_seen_up`` to now.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: ServiceNotFound(service_id); DBDuplicateEntry if another service holds the new key.
     """
     transaction = current(context)
@@ -230,7 +230,7 @@ def services_heartbeat(context: Context, ids: Sequence[int]) -> None:
     """Count one more report of each of these services, all or none: ``last_seen_up`` is now. Not in the reference.
 
     A service that is named twice reports once.
-    Cost: 1 statement per 500 services, all in one trip; 1 more per 500 to name one that is missing.
+    Cost: 1 statement per 500 services, all in one trip; 1 more per 500 to name one that is missing; in 2 round trips.
     Lock: the services' rows; by id on the MySQL family. On PostgreSQL two callers may meet in a deadlock, after which
     one runs again.
     Raises: ServiceNotFound(service_id) if the context may not see one of them.
@@ -257,7 +257,7 @@ def _number(service_id: Any) -> int:
 def service_destroy(context: Context, service_id: int) -> None:
     """Soft-delete the service; with a nova-compute service, every compute node of its host or tied to it by id.
 
-    Cost: 2 statements.
+    Cost: 2 statements in 2 round trips.
     Lock: the service's row, then its compute nodes.
     Raises: ServiceNotFound(service_id).
     """

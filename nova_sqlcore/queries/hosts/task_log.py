@@ -36,7 +36,7 @@ def task_log_get(
 ) -> rows.TaskLog | None:
     """Return the first run that the context may see, or None; of any host or in any state if that is None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
@@ -54,7 +54,7 @@ def task_log_get_all(
 ) -> list[rows.TaskLog]:
     """Return the runs that the context may see, by id; of any host or in any state if that is None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for text that is not a time.
     """
     key = _key(task_name, period_beginning, period_ending, host=host, state=state)
@@ -73,7 +73,7 @@ def task_log_begin_task(
 ) -> None:
     """Store a run that begins: of all who try it for a host and a period only one succeeds, ever.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: TaskAlreadyRunning(task_name, host); DBError without a message; ValueError for text that is not a time.
     """
     given = _key(task_name, period_beginning, period_ending) | {"host": host, "state": "RUNNING"}
@@ -98,7 +98,7 @@ def task_log_end_task(
 ) -> None:
     """Mark a run that the context may see as done, whatever its state; the runs of all hosts if ``host`` is None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: TaskNotRunning(task_name, host); ValueError for text that is not a time.
     """
     transaction = current(context)

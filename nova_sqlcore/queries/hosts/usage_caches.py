@@ -81,7 +81,7 @@ def bw_usage_get(
 ) -> rows.BandwidthUsage | None:
     """Return the usage of the card in the period that begins then, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for text that is not a time.
     """
     key = convert_objects_related_datetimes({"uuid": uuid, "mac": mac, "start_period": start_period}, "start_period")
@@ -95,7 +95,7 @@ def bw_usage_get_by_uuids(
 ) -> list[rows.BandwidthUsage]:
     """Return the usages of all cards of these instances in the period that begins then, by id.
 
-    Cost: 1 statement per 500 instances; none without any.
+    Cost: 1 statement per 500 instances; none without any; in 1 round trip.
     Raises: ValueError for text that is not a time.
     """
     period = convert_objects_related_datetimes({"start_period": start_period}, "start_period")
@@ -122,7 +122,7 @@ def bw_usage_update(
     """Set the usage of the card in the period that begins then, as of ``last_refreshed`` or now, and return it.
 
     ``update_cells`` has no meaning here; the reference's public face takes it.
-    Cost: 1 statement, 2 on the MySQL family; for a new row 2 on sqlite, else 3.
+    Cost: 1 statement, 2 on the MySQL family; for a new row 2 on sqlite, else 3; in 1 round trip, 2 for a new row.
     Lock: the row; for a new row a guard, or on the MySQL family the first row of the key.
     Raises: ValueError for text that is not a time.
     """
@@ -158,7 +158,7 @@ def vol_get_usage_by_time(context: Context, begin: datetime.datetime) -> list[ro
     """Return the usages that were refreshed after ``begin``, current or total, by id.
 
     Those that never were, current or total, are among them.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).rows(_VOLUMES_SINCE_STATEMENT, begin=begin)
 
@@ -181,7 +181,7 @@ def vol_usage_update(
     """Set the current counters of the volume ``id``, or add them to its totals if told so, and return the usage.
 
     A counter below its stored current one shows that the guest has started anew: what was current joins the totals.
-    Cost: 2 statements; 3 for a new row but on sqlite.
+    Cost: 2 statements; 3 for a new row but on sqlite; in 2 round trips.
     Lock: the row; for a new row a guard, or on the MySQL family the first row of the volume.
     """
     transaction, t = current(context), volume_usage_cache

@@ -85,7 +85,7 @@ def _fill_uuids(context: Context, table: sa.Table, max_count: int | None) -> tup
 def aggregate_uuids_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
     """Give a random uuid to aggregates without one, and return how many were found and changed.
 
-    Cost: 2 statements, 1 if there is none.
+    Cost: 1 statement, 2 if there are any; in 2 round trips, 3 if there are any.
     Lock: the aggregates.
     """
     return _fill_uuids(context, aggregates, max_count)
@@ -95,7 +95,7 @@ def aggregate_uuids_online_data_migration(context: Context, max_count: int | Non
 def computenode_uuids_online_data_migration(context: Context, max_count: int | None) -> tuple[int, int]:
     """Give a random uuid to compute nodes without one, and return how many were found and changed.
 
-    Cost: 2 statements, 1 if there is none.
+    Cost: 1 statement, 2 if there are any; in 2 round trips, 3 if there are any.
     Lock: the compute nodes.
     """
     return _fill_uuids(context, compute_nodes, max_count)
@@ -163,7 +163,8 @@ def pcidevice_online_data_migration(context: Context, max_count: int | None) -> 
     be read, stays as it is and is not counted; a log line names it. While ``should_migrate_data`` says no, nothing is
     done.
     Cost: 3 statements, 2 if there is no such device; 1 more for removed ones, and as long as devices that stay make the
-    rest fall short of ``max_count`` 1 more for as many again.
+    rest fall short of ``max_count`` 1 more for as many again; in 4 round trips, 3 if there is no such device, and 1
+    more for each further statement.
     Lock: the devices.
     """
     if not should_migrate_data():

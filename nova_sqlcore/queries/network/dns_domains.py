@@ -48,7 +48,7 @@ def _register_statement(dialect: Dialect, owner: str) -> sa.Insert:
 def dnsdomain_get(context: Context, fqdomain: str) -> rows.DNSDomain | None:
     """Return the live domain of this name, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).row(_BY_DOMAIN_STATEMENT, domain=fqdomain)
 
@@ -57,7 +57,7 @@ def dnsdomain_get(context: Context, fqdomain: str) -> rows.DNSDomain | None:
 def dnsdomain_get_all(context: Context) -> list[rows.DNSDomain]:
     """Return the live domains, by name.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).rows(_LIVE_STATEMENT)
 
@@ -67,7 +67,7 @@ def dnsdomain_get_all(context: Context) -> list[rows.DNSDomain]:
 def dnsdomain_register_for_zone(context: Context, fqdomain: str, zone: str) -> None:
     """Make the domain, new or known, private to the availability zone.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     _store(context, fqdomain, "private", "availability_zone", zone)
 
@@ -77,7 +77,7 @@ def dnsdomain_register_for_zone(context: Context, fqdomain: str, zone: str) -> N
 def dnsdomain_register_for_project(context: Context, fqdomain: str, project: str) -> None:
     """Make the domain, new or known, a public one of the project.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     _store(context, fqdomain, "public", "project_id", project)
 
@@ -93,6 +93,6 @@ def _store(context: Context, domain: str, scope: str, owner: str, owned_by: str)
 def dnsdomain_unregister(context: Context, fqdomain: str) -> None:
     """Delete the domain for good, if the context may see one of this name.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     current(context).last().execute(_delete_statement(context.read_deleted), by_domain=fqdomain)

@@ -187,7 +187,7 @@ def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.F
     """Return the fixed IP with this id, if the context may see it; with its ``network`` if asked.
 
     A user sees it if it has no instance, or one of their project.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FixedIpNotFound(id); Forbidden(); InstanceNotFound(instance_id) to users if the instance's row is gone.
     """
     joins = ("network",) if get_network else ()
@@ -211,7 +211,7 @@ def fixed_ip_get_by_address(
 
     ``columns_to_join`` names what it has besides: ``network``, ``instance``, ``virtual_interface``, ``floating_ips``.
     A user sees it if it has no instance, or one of their project.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FixedIpNotFoundForAddress(address); FixedIpInvalid(text with the address) if the lookup fails;
     Forbidden(); InstanceNotFound(instance_id) to users if the instance's row is gone; ValueError for another join.
     """
@@ -228,7 +228,7 @@ def fixed_ip_get_by_floating_address(context: Context, floating_address: str) ->
     """Return the fixed IP that a floating one of this address is bound to, if the context may see it, or None.
 
     A deleted floating IP counts only for contexts that read deleted rows.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     if not addresses.is_inet(floating_address):
@@ -243,7 +243,7 @@ def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[rows.
     """Return the live fixed IPs of the instance, each with ``virtual_interface``, ``network`` and ``floating_ips``.
 
     They are sorted by ``created_at`` and id of their interface, those without one first, then by id.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InvalidUUID(uuid); FixedIpNotFoundForInstance(instance_uuid) if there are none.
     """
     if not is_uuid_like(instance_uuid):
@@ -260,7 +260,7 @@ def fixed_ip_get_by_instance(context: Context, instance_uuid: str) -> list[rows.
 def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -> rows.FixedIP:
     """Return the first live fixed IP of the network (by its id) that the host has for itself.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FixedIpNotFoundForNetworkHost(network_id, host).
     """
     number = as_id(network_id)
@@ -276,7 +276,7 @@ def fixed_ip_get_by_network_host(context: Context, network_id: int, host: str) -
 def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[rows.FixedIPWithRelations]:
     """Return the live fixed IPs of the virtual interface, by id, each with ``network`` and ``floating_ips``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(vif_id)
     if number is None and vif_id is not None:
@@ -288,7 +288,7 @@ def fixed_ips_by_virtual_interface(context: Context, vif_id: int) -> list[rows.F
 def fixed_ip_get_by_host(context: Context, host: str) -> list[rows.FixedIP]:
     """Return the fixed IPs that the context may see whose instance is live and on the host, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     shape, params = shape_of({"host": host})
     return current(context).rows(_by_instance_host_statement(context.read_deleted, shape), **params)
@@ -298,7 +298,7 @@ def fixed_ip_get_by_host(context: Context, host: str) -> list[rows.FixedIP]:
 def fixed_ip_get_all(context: Context) -> list[rows.FixedIP]:
     """Return all fixed IPs, deleted ones too, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NoFixedIpsDefined().
     """
     found = rows_by(current(context), t, "yes")
@@ -315,7 +315,7 @@ def fixed_ip_get_all(context: Context) -> list[rows.FixedIP]:
 def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP:
     """Store a fixed IP and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FixedIpExists(address).
     """
     row = current(context).last().insert_absent(t, values, ignore=_FOREIGN)
@@ -329,7 +329,8 @@ def fixed_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FixedIP
 def fixed_ip_bulk_create(context: Context, ips: Iterable[Mapping[str, Any]]) -> None:
     """Store fixed IPs, all or none; a None is stored as NULL, what is missing takes its default.
 
-    Cost: 1 statement per 5,000, in as many round trips as the driver needs; 1 more per 500 to name a taken address.
+    Cost: 1 statement per 5,000, 1 more per 500 to name a taken address; in 2 round trips, 3 for more than 20, and more
+    for each 5,000 as the driver needs them.
     Raises: FixedIpExists(address).
     """
     addresses.insert_all(current(context), t, ips, exceptions.FixedIpExists, _FOREIGN)
@@ -395,7 +396,7 @@ def fixed_ip_associate(
 
     If it has no network yet, it becomes one of this network. It is allocated if an interface is given;
     without one it keeps the interface that it had.
-    Cost: 1 statement, 2 on the MySQL family; 2 if it fails.
+    Cost: 1 statement, 2 on the MySQL family; 2 if it fails; in 1 round trip on PostgreSQL, 2 on the MySQL family.
     Lock: the fixed IP's row.
     Raises: InvalidUUID(uuid); FixedIpNotFoundForNetwork(address, network_uuid); FixedIpAlreadyInUse(address,
     instance_uuid); FixedIpAssociateFailed(net) if others win every race until ``retry_deadline``.
@@ -502,7 +503,8 @@ def fixed_ip_associate_pool(
 
     Free is a live address of the network, or of no network, that is neither reserved nor leased and has no instance
     and no host. The one that was changed last the longest time ago is taken, one that never was before all others.
-    Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
+    Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free; in 1 round trip on PostgreSQL, 2 on the MySQL
+    family.
     Lock: the row that is taken; rows that others are taking are stepped over.
     Raises: InvalidUUID(uuid); NoMoreFixedIps(net); FixedIpAssociateFailed(net) if others win every race
     until ``retry_deadline``.
@@ -573,7 +575,8 @@ def _is_one_step(context: Context, transaction: Transaction, address: Any) -> bo
 def fixed_ip_update(context: Context, address: str, values: Mapping[str, Any]) -> None:
     """Write the given columns of the fixed IP with this address; the address may be among them.
 
-    Cost: 1 statement for admins, 2 for users and for contexts that read deleted rows.
+    Cost: 1 statement for admins, 2 for users and for contexts that read deleted rows; in 1 round trip for admins, else
+    2.
     Raises: as ``fixed_ip_get_by_address``; DBDuplicateEntry if the new address is taken.
     """
     transaction = current(context)
@@ -593,7 +596,8 @@ def fixed_ip_disassociate(context: Context, address: str) -> None:
     """Take instance and virtual interface away from the fixed IP with this address; all else stays.
 
     For a user, an association stays that was made after the look at who owns the fixed IP.
-    Cost: 1 statement for admins, 2 for users and for contexts that read deleted rows.
+    Cost: 1 statement for admins, 2 for users and for contexts that read deleted rows; in 1 round trip for admins, else
+    2.
     Raises: as ``fixed_ip_get_by_address``.
     """
     transaction = current(context)
@@ -611,7 +615,7 @@ def fixed_ip_disassociate_all_by_timeout(context: Context, host: str, time: date
     """Take the instance away from fixed IPs that are not allocated and untouched since ``time``; return how many.
 
     They are those of instances on the host in multi-host networks, and of instances in the host's networks.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: BadArgument if ``time`` is not a time.
     """
     transaction = current(context)

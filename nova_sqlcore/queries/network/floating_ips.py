@@ -148,7 +148,7 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
     """Return the floating IP with this id, if the context may see it and, for a user, their project holds it.
 
     It has ``fixed_ip`` with ``instance``.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FloatingIpNotFound(id); InvalidID(id) for a number that no column holds, or if the lookup fails.
     """
     number = as_id(id)
@@ -175,7 +175,7 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
 def floating_ip_get_by_address(context: Context, address: str) -> rows.FloatingIPWithFixedIP:
     """Return the floating IP with this address, if the context may see it; it has ``fixed_ip`` with ``instance``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FloatingIpNotFoundForAddress(address); InvalidIpAddressError(text with the address) if the lookup fails;
     Forbidden() to users if another project holds it.
     """
@@ -187,7 +187,7 @@ def floating_ip_get_by_address(context: Context, address: str) -> rows.FloatingI
 def floating_ip_get_pools(context: Context) -> list[rows.FloatingIPPool]:
     """Return the pools of the floating IPs that the context may see: a list of ``{'name': pool}``, by name, None first.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     found = current(context).rows(_pools_statement(context.read_deleted))
     return cast("list[rows.FloatingIPPool]", sorted(found, key=lambda pool: pool["name"] or ""))
@@ -197,7 +197,7 @@ def floating_ip_get_pools(context: Context) -> list[rows.FloatingIPPool]:
 def floating_ip_get_all(context: Context) -> list[rows.FloatingIPWithFixedIP]:
     """Return the live floating IPs, by id, each with ``fixed_ip``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NoFloatingIpsDefined().
     """
     found = _find_live(context)
@@ -210,7 +210,7 @@ def floating_ip_get_all(context: Context) -> list[rows.FloatingIPWithFixedIP]:
 def floating_ip_get_all_by_host(context: Context, host: str) -> list[rows.FloatingIPWithFixedIP]:
     """Return the live floating IPs that the host serves, by id, each with ``fixed_ip``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FloatingIpNotFoundForHost(host).
     """
     found = _find_live(context, host=host)
@@ -225,7 +225,7 @@ def floating_ip_get_all_by_project(context: Context, project_id: str) -> list[ro
     """Return the live floating IPs that the project holds, by id, but none that was assigned automatically.
 
     Each has ``fixed_ip`` with ``instance``.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: Forbidden() to users of another project.
     """
     authorize_project_context(context, project_id)
@@ -238,7 +238,7 @@ def floating_ip_get_by_fixed_address(context: Context, fixed_address: str) -> li
     """Return the floating IPs that the context may see on the fixed IP of this address, by id.
 
     A deleted fixed IP counts only for contexts that read deleted rows.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     if not addresses.is_inet(fixed_address):
@@ -252,7 +252,7 @@ def floating_ip_get_by_fixed_address(context: Context, fixed_address: str) -> li
 def floating_ip_get_by_fixed_ip_id(context: Context, fixed_ip_id: int) -> list[rows.FloatingIP]:
     """Return the floating IPs that the context may see on the fixed IP with this id, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(fixed_ip_id)
     if number is None and fixed_ip_id is not None:
@@ -273,7 +273,7 @@ def _created_statement(read_deleted: str) -> Select[rows.FloatingIP]:
 def floating_ip_create(context: Context, values: Mapping[str, Any]) -> rows.FloatingIP:
     """Store a floating IP and return it, without ``fixed_ip``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: FloatingIpExists(address).
     """
     row = current(context).last().insert_absent(t, values, ignore=_FOREIGN)
@@ -290,8 +290,8 @@ def floating_ip_bulk_create(
     """Store floating IPs, all or none; a None is stored as NULL, what is missing takes its default.
 
     Returns those that the context may see, in the order given; None unless ``want_result``.
-    Cost: 1 statement per 5,000, in as many round trips as the driver needs; 1 more per 500 to return them, or to name
-    a taken address.
+    Cost: 1 statement per 5,000, 1 more per 500 to return them, or to name a taken address; in 2 round trips, 3 for more
+    than 20, and more for each 5,000 as the driver needs them.
     Raises: FloatingIpExists(address).
     """
     transaction = current(context)
@@ -342,7 +342,8 @@ def floating_ip_allocate_address(
 ) -> str:
     """Give a free address of the pool to the project and return the address.
 
-    Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
+    Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free; in 1 round trip on PostgreSQL, 2 on the MySQL
+    family.
     Lock: the row that is taken; rows that others are taking are stepped over.
     Raises: Forbidden() to users of another project; NoMoreFloatingIps(); FloatingIpAllocateFailed() if others win
     every race until ``retry_deadline``.
@@ -371,7 +372,7 @@ def _deallocate_statement(read_deleted: str, shape: Shape) -> sa.Update:
 def floating_ip_deallocate(context: Context, address: str) -> int:
     """Give the address back to its pool, if a project holds it and it is not bound; return how many rows that were.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     if not addresses.is_inet(address):
@@ -431,7 +432,7 @@ def floating_ip_fixed_ip_associate(
     """Bind the floating IP of the context's project to the fixed one, served by the host; return that with ``network``.
 
     An admin without a project binds what no project holds. What is bound to this fixed IP already gets the host.
-    Cost: 2 statements.
+    Cost: 2 statements in 2 round trips.
     Raises: FixedIpNotFoundForAddress(address); FloatingIpAssociateFailed(address) if the floating IP is unknown, bound
     to another fixed IP, or held by another project.
     """
@@ -456,7 +457,7 @@ def floating_ip_disassociate(context: Context, address: str) -> rows.FixedIPWith
     """Take the floating IP from its fixed one, and from its host; return the fixed IP with ``network``.
 
     Returns None if it was not bound, or the context may not see the fixed IP.
-    Cost: 2 statements; 1 if there is nothing to change.
+    Cost: 2 statements; 1 if there is nothing to change; in 2 round trips.
     Raises: FloatingIpNotFoundForAddress(address); FloatingIpAssociateFailed(address) if others bind it anew again
     and again until ``retry_deadline``.
     """
@@ -507,7 +508,7 @@ def floating_ip_update(context: Context, address: str, values: Mapping[str, Any]
     """Write the given columns of the floating IP with this address and return it.
 
     It has ``fixed_ip`` with ``instance``, as they were before.
-    Cost: 2 statements; 1 without values.
+    Cost: 2 statements; 1 without values; in 2 round trips.
     Raises: as ``floating_ip_get_by_address``; FloatingIpExists(address) if the new address is taken.
     """
     transaction = current(context)
@@ -529,7 +530,7 @@ def floating_ip_update(context: Context, address: str, values: Mapping[str, Any]
 def floating_ip_destroy(context: Context, address: str) -> None:
     """Delete the floating IP for good, if the context may see one with this address.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     transaction = current(context)
     if addresses.is_inet(address):
@@ -543,7 +544,8 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     """Soft-delete the live floating IPs with these addresses and take them off the quota usage of their projects.
 
     What no project holds, and what was assigned automatically, is in no usage.
-    Cost: 2 statements per 256 addresses, and those of ``quota_reserve`` and ``reservation_commit`` per project.
+    Cost: 2 statements per 256 addresses, and those of ``quota_reserve`` and ``reservation_commit`` per project; in 2
+    round trips, and 4 more for each project.
     Lock: the floating IPs, by id; then the usages, one project after the other by name.
     Raises: KeyError for a row without ``address``.
     """

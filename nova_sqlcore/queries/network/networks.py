@@ -150,7 +150,7 @@ def network_get(context: Context, network_id: int, project_only: bool | str = "a
     """Return the network with this id, if the context may see it.
 
     A user gets those of their project and, with 'allow_none', those of no project; all if ``project_only`` is false.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NetworkNotFound(network_id).
     """
     row = _get(context, network_id, project_only)
@@ -172,7 +172,7 @@ def _get(context: Context, network_id: Any, project_only: bool | str) -> rows.Ne
 def network_get_all(context: Context, project_only: bool | str = "allow_none") -> list[rows.Network]:
     """Return the live networks that ``network_get`` would return to the context, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NoNetworksFound().
     """
     whose, project = _scope(context, project_only)
@@ -189,7 +189,7 @@ def network_get_all_by_uuids(
 ) -> list[rows.Network]:
     """Return the live networks with these uuids that ``network_get`` would return to the context, by id.
 
-    Cost: 1 statement per 500 uuids, none without any.
+    Cost: 1 statement per 500 uuids, none without any; in 1 round trip.
     Raises: NoNetworksFound() if there are none; for the first that is missing NetworkNotFoundForProject(network_uuid,
     project_id), or NetworkNotFound(network_id) if ``project_only`` is false.
     """
@@ -212,7 +212,7 @@ def network_get_all_by_host(context: Context, host: str) -> list[rows.Network]:
     """Return the live networks of the host, by id: its own, those of its fixed IPs and of its instances' fixed IPs.
 
     Of the fixed IPs those count that the context may see, of the instances all.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     shape, key = shape_of({"host": host})
     return current(context).rows(_by_host_statement(context.read_deleted, shape), **key)
@@ -222,7 +222,7 @@ def network_get_all_by_host(context: Context, host: str) -> list[rows.Network]:
 def network_get_by_uuid(context: Context, uuid: str) -> rows.Network:
     """Return the live network with this uuid.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NetworkNotFoundForUUID(uuid).
     """
     row = row_by(current(context), t, "no", uuid=uuid)
@@ -235,7 +235,7 @@ def network_get_by_uuid(context: Context, uuid: str) -> rows.Network:
 def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
     """Return the first live network whose range, IPv4 or IPv6, is ``cidr``.
 
-    Cost: 1 statement; it reads all networks, for no index has the IPv4 ranges.
+    Cost: 1 statement; it reads all networks, for no index has the IPv4 ranges; in 1 round trip.
     Raises: NetworkNotFoundForCidr(cidr).
     """
     transaction = current(context)
@@ -250,7 +250,7 @@ def network_get_by_cidr(context: Context, cidr: str) -> rows.Network:
 def network_count_reserved_ips(context: Context, network_id: int) -> int:
     """Return the number of live, reserved fixed IPs of the network.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = _network_key(network_id)
     count: int = 0 if key is None else current(context).scalar(_count_reserved_statement(key[0]), **key[1])
@@ -266,7 +266,7 @@ def network_get_associated_fixed_ips(
     By id; each has the keys address, instance_uuid, network_id, allocated, leased, vif_id, vif_address,
     instance_hostname, instance_updated, instance_created and default_route: whether the interface is the first that its
     instance ever had.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = _network_key(network_id)
     on_host = {"host": host} if host else {}
@@ -278,7 +278,7 @@ def network_get_associated_fixed_ips(
 def network_in_use_on_host(context: Context, network_id: int, host: str | None = None) -> bool:
     """Tell whether ``network_get_associated_fixed_ips`` would return anything.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     key = _network_key(network_id)
     on_host = {"host": host} if host else {}
@@ -303,7 +303,7 @@ _SET_HOST_STATEMENT = (
 def network_create_safe(context: Context, values: Mapping[str, Any]) -> rows.Network:
     """Store a network and return it; it gets a uuid unless ``values`` has that key.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DuplicateVlan(vlan) if a live network has the VLAN.
     """
     row = current(context).last().insert_absent(t, {"uuid": str(uuids.uuid4()), **values})
@@ -317,7 +317,7 @@ def network_create_safe(context: Context, values: Mapping[str, Any]) -> rows.Net
 def network_update(context: Context, network_id: int, values: Mapping[str, Any]) -> rows.Network:
     """Write the given columns of a network that ``network_get`` would return, and return it.
 
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: NetworkNotFound(network_id); DuplicateVlan(vlan) if a live network has the VLAN.
     """
     given = changes(t, values, current(context))
@@ -348,7 +348,7 @@ def network_disassociate(
 ) -> None:
     """Take the host, the project, or both from a network that ``network_get`` would return.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: NetworkNotFound(network_id).
     """
     given = {name: None for name, gone in (("project_id", disassociate_project), ("host", disassociate_host)) if gone}
@@ -367,7 +367,7 @@ def network_disassociate(
 def network_set_host(context: Context, network_id: int, host_id: str) -> None:
     """Make the host the one that serves the live network, unless there is one already.
 
-    Cost: 1 statement; 2 if nothing is to be done.
+    Cost: 1 statement; 2 if nothing is to be done; in 1 round trip, 2 if nothing is to be done.
     Raises: NetworkNotFound(network_id); NetworkSetHostFailed(network_id) if others win every race
     until ``retry_deadline``.
     """
@@ -422,7 +422,8 @@ def network_associate(
     Without ``force`` a project that has a network keeps it: that one is returned, and callers who ask at the same time
     for the same project get the same network.
     Cost: 1 statement if the project has a network; else 2, 3 on PostgreSQL and 5 on the MySQL family; with ``force`` 1,
-    2 on the MySQL family; 2 more if nothing is free.
+    2 on the MySQL family; 2 more if nothing is free; in 1 round trip if the project has a network, else 2 on
+    PostgreSQL, 3 on the MySQL family; with ``force`` 2 there.
     Lock: without ``force`` the project's name among the networks; then the network's row.
     Raises: NoMoreNetworks().
     """
@@ -463,7 +464,8 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
 def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[rows.Network]:
     """Return the live networks of the project, by id; if it has none and ``associate``, one that it is given now.
 
-    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 5 on the MySQL family.
+    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 5 on the MySQL family; in 1 round trip; to give one as
+    ``network_associate``.
     Lock: none if the project has networks; else as ``network_associate``.
     Raises: NoMoreNetworks().
     """
@@ -500,7 +502,7 @@ _DELETE_STATEMENT = sa.delete(t).where(
 def network_delete_safe(context: Context, network_id: int) -> None:
     """Delete, for good, a network that ``network_get`` would return and soft-delete its fixed IPs, if none is in use.
 
-    Cost: 3 statements.
+    Cost: 3 statements in 3 round trips, for COMMIT has to wait.
     Lock: the fixed IPs' rows, then the network's.
     Raises: NetworkInUse(network_id) if a live fixed IP is allocated; NetworkNotFound(network_id).
     """

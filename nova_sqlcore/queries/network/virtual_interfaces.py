@@ -47,7 +47,7 @@ def _of_instance_statement(read_deleted: str, owned: bool) -> sa.Select[Any]:
 def virtual_interface_get(context: Context, vif_id: int) -> rows.VirtualInterface | None:
     """Return the interface with this id, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return row_by_id(current(context), t, "no", vif_id)
 
@@ -57,7 +57,7 @@ def virtual_interface_get(context: Context, vif_id: int) -> rows.VirtualInterfac
 def virtual_interface_get_by_address(context: Context, address: str) -> rows.VirtualInterface | None:
     """Return the interface with this address, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InvalidIpAddressError(text with the address) if the lookup fails.
     """
     try:
@@ -75,7 +75,7 @@ def virtual_interface_get_by_address(context: Context, address: str) -> rows.Vir
 def virtual_interface_get_by_uuid(context: Context, vif_uuid: str) -> rows.VirtualInterface | None:
     """Return the interface with this uuid, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return row_by(current(context), t, "no", uuid=vif_uuid)
 
@@ -88,7 +88,7 @@ def virtual_interface_get_by_instance_and_network(
 ) -> rows.VirtualInterface | None:
     """Return the instance's first interface in the network, or None.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(network_id)
     if number is None and network_id is not None:
@@ -102,7 +102,7 @@ def virtual_interface_get_by_instance_and_network(
 def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> list[rows.VirtualInterface]:
     """Return the interfaces of an instance that the context may see, by ``created_at`` and id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     project = own_project(context)
@@ -119,7 +119,7 @@ def virtual_interface_get_by_instance(context: Context, instance_uuid: str) -> l
 def virtual_interface_get_all(context: Context) -> list[rows.VirtualInterface]:
     """Return all interfaces, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no")
 
@@ -129,7 +129,7 @@ def virtual_interface_get_all(context: Context) -> list[rows.VirtualInterface]:
 def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> rows.VirtualInterface:
     """Store an interface and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: VirtualInterfaceCreateException() for a taken address, and whatever else the database refuses.
     """
     try:
@@ -149,6 +149,6 @@ def virtual_interface_create(context: Context, values: Mapping[str, Any]) -> row
 def virtual_interface_delete_by_instance(context: Context, instance_uuid: str) -> None:
     """Soft-delete the interfaces of the instance.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by(current(context).last(), t, "no", instance_uuid=instance_uuid)

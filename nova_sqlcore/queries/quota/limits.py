@@ -72,7 +72,7 @@ def quota_get(
 ) -> rows.Quota | rows.ProjectUserQuota:
     """Return the project's limit for the resource, or the user's if one is given, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ProjectUserQuotaNotFound(project_id, user_id) if a user is given, else ProjectQuotaNotFound(project_id).
     """
     transaction, key = current(context), {"project_id": project_id, "resource": resource}
@@ -98,7 +98,7 @@ def _not_found(project_id: str, user_id: str | None) -> exceptions.QuotaNotFound
 def quota_get_all(context: Context, project_id: str) -> list[rows.ProjectUserQuota]:
     """Return the limits of all users of the project that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), project_user_quotas, context.read_deleted, project_id=project_id)
 
@@ -108,7 +108,7 @@ def quota_get_all(context: Context, project_id: str) -> list[rows.ProjectUserQuo
 def quota_get_all_by_project(context: Context, project_id: str) -> Row:
     """Return ``project_id`` and, by resource, the project's live limits.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _limits_by(context, quotas, "no", project_id=project_id)
 
@@ -118,7 +118,7 @@ def quota_get_all_by_project(context: Context, project_id: str) -> Row:
 def quota_get_all_by_project_and_user(context: Context, project_id: str, user_id: str) -> Row:
     """Return ``project_id``, ``user_id`` and, by resource, the user's limits in the project that the context may see.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _limits_by(context, project_user_quotas, context.read_deleted, project_id=project_id, user_id=user_id)
 
@@ -129,7 +129,7 @@ def quota_create(
 ) -> rows.Quota | rows.ProjectUserQuota:
     """Store a limit of the project and return it; one of the user if a user is given and can have one.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: QuotaExists(project_id, resource) if there is a live one.
     """
     owner, table = _owner(project_id, resource, user_id)
@@ -143,7 +143,7 @@ def quota_create(
 def quota_update(context: Context, project_id: str, resource: str, limit: int, user_id: str | None = None) -> None:
     """Change the limit that ``quota_create`` with these arguments has stored, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ProjectUserQuotaNotFound(project_id, user_id) for a user's limit, ProjectQuotaNotFound(project_id) else.
     """
     owner, table = _owner(project_id, resource, user_id)
@@ -165,7 +165,7 @@ def _owner(
 def quota_destroy_all_by_project(context: Context, project_id: str) -> None:
     """Soft-delete the live limits, usages and reservations of the project and its users.
 
-    Cost: 4 statements.
+    Cost: 4 statements in 1 round trip.
     """
     for table in (quotas, project_user_quotas, quota_usages, reservations):
         soft_delete_later_by(current(context), table, "no", project_id=project_id)
@@ -176,7 +176,7 @@ def quota_destroy_all_by_project_and_user(context: Context, project_id: str, use
     """Soft-delete the live limits, usages and reservations of the user in the project.
 
     What the user had reserved of the project's own usages stays reserved.
-    Cost: 3 statements.
+    Cost: 3 statements in 1 round trip.
     """
     for table in (project_user_quotas, quota_usages, reservations):
         soft_delete_later_by(current(context), table, "no", project_id=project_id, user_id=user_id)
@@ -190,7 +190,7 @@ def quota_destroy_all_by_project_and_user(context: Context, project_id: str, use
 def quota_class_get(context: Context, class_name: str, resource: str) -> rows.QuotaClass:
     """Return the class's live limit for the resource.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: QuotaClassNotFound(class_name).
     """
     row = row_by(current(context), quota_classes, "no", class_name=class_name, resource=resource)
@@ -203,7 +203,7 @@ def quota_class_get(context: Context, class_name: str, resource: str) -> rows.Qu
 def quota_class_get_default(context: Context) -> Row:
     """Return ``class_name`` and, by resource, the live limits of the default class.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _limits_by(context, quota_classes, "no", class_name=_DEFAULT_QUOTA_NAME)
 
@@ -213,7 +213,7 @@ def quota_class_get_default(context: Context) -> Row:
 def quota_class_get_all_by_name(context: Context, class_name: str) -> Row:
     """Return ``class_name`` and, by resource, the live limits of the class.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return _limits_by(context, quota_classes, "no", class_name=class_name)
 
@@ -222,7 +222,7 @@ def quota_class_get_all_by_name(context: Context, class_name: str) -> Row:
 def quota_class_create(context: Context, class_name: str, resource: str, limit: int) -> rows.QuotaClass:
     """Store a limit of the class and return it, whether there is one already or not.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     given = {"class_name": class_name, "resource": resource, "hard_limit": limit}
     return current(context).last().insert(quota_classes, given)
@@ -232,7 +232,7 @@ def quota_class_create(context: Context, class_name: str, resource: str, limit: 
 def quota_class_update(context: Context, class_name: str, resource: str, limit: int) -> None:
     """Change every live limit of the class for the resource.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: QuotaClassNotFound(class_name).
     """
     if not _update_limit(context, quota_classes, "no", limit, class_name=class_name, resource=resource):

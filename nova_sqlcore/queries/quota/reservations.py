@@ -262,7 +262,8 @@ def quota_reserve(
     old, whatever held when it was made. Limits below zero do not limit; deltas below zero are not checked, and
     count when they are committed.
     Cost: 2 statements; 1 more to change usages, 1 to make some, 1 per count; to keep others away 1 on PostgreSQL, 2 on
-    Galera, and on other servers of the MySQL family 3 if usages are made.
+    Galera, and on other servers of the MySQL family 3 if usages are made; in 2 round trips, and 1 more for each count,
+    and each time that usages are looked for or made.
     Lock: the name of the project's usages, but on the MySQL family, as long as none is made and rows are locked for
     everybody, just the project's live usages by id.
     Raises: OverQuota(overs, quotas, usages, headroom), with nothing changed. KeyError for a limit or a way to count
@@ -590,7 +591,7 @@ def reservation_commit(
     """Let what was reserved be in use. Reservations that are unknown or have ended are ignored.
 
     Project and user are those of the usages; None is a value like others.
-    Cost: 3 statements, 4 on the MySQL family; none without reservations.
+    Cost: 3 statements, 4 on the MySQL family; none without reservations; in 2 round trips.
     Lock: the project's live usages by id, then the reservations.
     Raises: KeyError(resource), with nothing changed, if a usage is not one of this user in this project.
     """
@@ -605,7 +606,7 @@ def reservation_rollback(
     """Give back what was reserved. Reservations that are unknown or have ended are ignored.
 
     Project and user are those of the usages; None is a value like others.
-    Cost: 3 statements, 4 on the MySQL family; none without reservations.
+    Cost: 3 statements, 4 on the MySQL family; none without reservations; in 2 round trips.
     Lock: the project's live usages by id, then the reservations.
     Raises: KeyError(resource), with nothing changed, if a usage is not one of this user in this project.
     """
@@ -615,7 +616,8 @@ def reservation_rollback(
 def reservation_expire(context: Context) -> None:
     """Give back what was reserved until a time that has passed, in every project.
 
-    Cost: 4 statements per 500 reservations, 5 on the MySQL family; each 500 are a transaction of their own.
+    Cost: 4 statements per 500 reservations, 5 on the MySQL family, each 500 in a transaction of their own; 1 if there
+    is none; in 1 round trip if there is none, else 3, and 3 more for each further 500.
     Lock: the usages by id, then the reservations.
     """
     while _expire(context) == _EXPIRED_AT_ONCE:

@@ -63,7 +63,7 @@ def quota_usage_get(
     """Return the live usage of the resource with its ``total``; without a user, anybody's with the lowest id.
 
     With a user, a resource of ``PER_PROJECT_QUOTAS`` is looked up for the project as a whole.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: QuotaUsageNotFound(project_id).
     """
     key = {"project_id": project_id, "resource": resource}
@@ -79,7 +79,7 @@ def quota_usage_get(
 def quota_usage_get_all_by_project(context: Context, project_id: str) -> Row:
     """Return ``project_id`` and, by resource, what all users together have ``in_use`` and ``reserved``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return {"project_id": project_id, **_sums_of(context, project_id)}
 
@@ -90,7 +90,7 @@ def quota_usage_get_all_by_project_and_user(context: Context, project_id: str, u
     """Return ``project_id``, ``user_id`` and, by resource, what is ``in_use`` and ``reserved``.
 
     The user's own usages count, and those of the project as a whole; without a user, all, and there is no ``user_id``.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     whose = {"user_id": user_id} if user_id else {}
     return {"project_id": project_id, **whose, **_sums_of(context, project_id, **whose)}
@@ -109,7 +109,7 @@ def quota_usage_update(context: Context, project_id: str, user_id: str, resource
     """Set ``in_use``, ``reserved`` and ``until_refresh``, as far as given, of the user's and the project's live usage.
 
     Other keywords are ignored.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: QuotaUsageNotFound(project_id).
     """
     transaction = current(context)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def certificate_get_all_by_project(context: Context, project_id: str) -> list[rows.Certificate]:
     """Return the project's live certificates, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", project_id=project_id)
 
@@ -31,7 +31,7 @@ def certificate_get_all_by_project(context: Context, project_id: str) -> list[ro
 def certificate_get_all_by_user(context: Context, user_id: str) -> list[rows.Certificate]:
     """Return the user's live certificates, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", user_id=user_id)
 
@@ -40,7 +40,7 @@ def certificate_get_all_by_user(context: Context, user_id: str) -> list[rows.Cer
 def certificate_get_all_by_user_and_project(context: Context, user_id: str, project_id: str) -> list[rows.Certificate]:
     """Return the user's live certificates in the project, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", user_id=user_id, project_id=project_id)
 
@@ -49,6 +49,6 @@ def certificate_get_all_by_user_and_project(context: Context, user_id: str, proj
 def certificate_create(context: Context, values: Mapping[str, Any]) -> rows.Certificate:
     """Store a certificate and return it; nothing is checked for duplicates.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).last().insert(t, values)

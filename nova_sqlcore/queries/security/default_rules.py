@@ -26,7 +26,7 @@ def security_group_default_rule_get(
 ) -> rows.SecurityGroupDefaultRule:
     """Return the default rule with this id, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: SecurityGroupDefaultRuleNotFound(rule_id).
     """
     row = row_by_id(current(context), t, context.read_deleted, security_group_rule_default_id)
@@ -40,7 +40,7 @@ def security_group_default_rule_get(
 def security_group_default_rule_list(context: Context) -> list[rows.SecurityGroupDefaultRule]:
     """Return the default rules that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, context.read_deleted)
 
@@ -49,7 +49,7 @@ def security_group_default_rule_list(context: Context) -> list[rows.SecurityGrou
 def security_group_default_rule_create(context: Context, values: Mapping[str, Any]) -> rows.SecurityGroupDefaultRule:
     """Store a new default rule and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).last().insert(t, values)
 
@@ -58,7 +58,7 @@ def security_group_default_rule_create(context: Context, values: Mapping[str, An
 def security_group_default_rule_destroy(context: Context, security_group_rule_default_id: int) -> None:
     """Soft-delete the default rule, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: SecurityGroupDefaultRuleNotFound(rule_id).
     """
     if not soft_delete_by_id(current(context).last(), t, context.read_deleted, security_group_rule_default_id):

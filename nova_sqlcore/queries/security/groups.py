@@ -88,7 +88,7 @@ def security_group_get(
 
     Paths that begin with ``instances`` count, others don't.
 
-    Cost: 1 statement; 2 with ``instances.system_metadata``.
+    Cost: 1 statement; 2 with ``instances.system_metadata``; in 1 round trip, 2 with ``instances.system_metadata``.
     Raises: SecurityGroupNotFound(security_group_id). ValueError for an unknown path.
     """
     paths = [path for path in columns_to_join or () if str(path).startswith("instances")]
@@ -108,7 +108,7 @@ def security_group_get_by_name(
 ) -> rows.SecurityGroupWithChildren:
     """Return the live group of this name in the project, with instances and rules unless other paths are given.
 
-    Cost: 1 statement; 2 with ``instances.system_metadata``.
+    Cost: 1 statement; 2 with ``instances.system_metadata``; in 1 round trip, 2 with ``instances.system_metadata``.
     Raises: SecurityGroupNotFoundForProject(project_id, security_group_id=group_name). ValueError for an unknown path.
     """
     wanted = Joins(grantees=True, instances=True) if columns_to_join is None else _joins(columns_to_join)
@@ -123,7 +123,7 @@ def security_group_get_by_name(
 def security_group_get_all(context: Context) -> list[rows.SecurityGroupWithChildren]:
     """Return the groups of all projects that the context may see, by id, with their rules.
 
-    Cost: 2 statements; 1 if there are none.
+    Cost: 2 statements; 1 if there are none; in 2 round trips.
     """
     return _with_rules(context, rows_by(current(context), t, context.read_deleted))
 
@@ -133,7 +133,7 @@ def security_group_get_all(context: Context) -> list[rows.SecurityGroupWithChild
 def security_group_get_by_project(context: Context, project_id: str | None) -> list[rows.SecurityGroupWithChildren]:
     """Return the live groups of the project, by id, with their rules.
 
-    Cost: 2 statements; 1 if there are none.
+    Cost: 2 statements; 1 if there are none; in 2 round trips.
     """
     return _with_rules(context, rows_by(current(context), t, "no", project_id=project_id))
 
@@ -143,7 +143,7 @@ def security_group_get_by_project(context: Context, project_id: str | None) -> l
 def security_group_get_by_instance(context: Context, instance_uuid: str) -> list[rows.SecurityGroupWithChildren]:
     """Return the live groups that the live instance belongs to, by id, with their rules.
 
-    Cost: 2 statements; 1 if there are none.
+    Cost: 2 statements; 1 if there are none; in 2 round trips.
     """
     return _with_rules(context, current(context).rows(_BY_INSTANCE_STATEMENT, instance_uuid=instance_uuid))
 
@@ -153,7 +153,7 @@ def security_group_get_by_instance(context: Context, instance_uuid: str) -> list
 def security_group_in_use(context: Context, group_id: int) -> bool:
     """Tell whether a live instance belongs to the group.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     number = as_id(group_id)
     return number is not None and bool(current(context).scalar(_IN_USE_STATEMENT, group_id=number))
@@ -185,7 +185,7 @@ def security_group_create(context: Context, values: Mapping[str, Any]) -> rows.S
 
     The row has ``instances``, the list given, only if ``values`` has it.
 
-    Cost: 1 statement; 2 with members.
+    Cost: 1 statement; 2 with members; in 1 round trip, 2 with members.
     Raises: SecurityGroupExists(project_id, security_group_name) if the project has a live group of this name.
     """
     transaction = current(context)
@@ -228,7 +228,7 @@ def security_group_update(
 
     Without a change nothing is written, and ``updated_at`` stays.
 
-    Cost: 2 statements; 1 without a change; 1 more with ``instances.system_metadata``.
+    Cost: 2 statements; 1 without a change; 1 more with ``instances.system_metadata``; in 2 round trips.
     Raises: SecurityGroupNotFound(security_group_id); SecurityGroupExists(project_id, security_group_name) if the
     project has a group of this name already. ValueError for an unknown path.
     """
@@ -261,7 +261,7 @@ def _write(
 def security_group_destroy(context: Context, security_group_id: int) -> None:
     """Soft-delete the group, its memberships, its rules, and the rules of other groups that grant it access.
 
-    Cost: 3 statements.
+    Cost: 3 statements in 1 round trip.
     Lock: the group's row, then its memberships, then rules.
     """
     number = as_id(security_group_id)
@@ -281,7 +281,7 @@ def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChi
     ``rules: []`` if it was made, and instances and rules if somebody else made it meanwhile.
 
     Cost: 1 statement; 4 more to make the group, or 3 if the user has a usage of groups; to keep others from making the
-    usage 1 more on PostgreSQL, 2 on the MySQL family.
+    usage 1 more on PostgreSQL, 2 on the MySQL family; in 1 round trip, 4 to make the group.
     Lock: the name of the project's usages, then the group, then the usage.
     Raises: Forbidden() for a missing group of a context that is neither an admin's nor a complete user's.
     """

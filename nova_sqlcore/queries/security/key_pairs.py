@@ -42,7 +42,7 @@ def _count_statement(shape: Shape) -> sa.Select[Any]:
 def key_pair_get(context: Context, user_id: str, name: str) -> rows.KeyPair:
     """Return the user's key pair of this name, if the context may see it: the live one, else the newest.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: KeypairNotFound(user_id, name).
     """
     shape, params = shape_of({"user_id": user_id, "name": name})
@@ -57,7 +57,7 @@ def key_pair_get(context: Context, user_id: str, name: str) -> rows.KeyPair:
 def key_pair_get_all_by_user(context: Context, user_id: str) -> list[rows.KeyPair]:
     """Return the user's live key pairs, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, "no", user_id=user_id)
 
@@ -67,7 +67,7 @@ def key_pair_get_all_by_user(context: Context, user_id: str) -> list[rows.KeyPai
 def key_pair_count_by_user(context: Context, user_id: str) -> int:
     """Return the number of the user's live key pairs.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     shape, params = shape_of({"user_id": user_id})
     count: int = current(context).scalar(_count_statement(shape), **params)
@@ -79,7 +79,7 @@ def key_pair_count_by_user(context: Context, user_id: str) -> int:
 def key_pair_create(context: Context, values: Mapping[str, Any]) -> rows.KeyPair:
     """Store a new key pair and return it; its type is "ssh" unless given.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: KeyPairExists(key_name) if the user has a live key pair of this name.
     """
     row = current(context).last().insert_absent(t, values)
@@ -93,7 +93,7 @@ def key_pair_create(context: Context, values: Mapping[str, Any]) -> rows.KeyPair
 def key_pair_destroy(context: Context, user_id: str, name: str) -> None:
     """Soft-delete the user's key pair of this name, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: KeypairNotFound(user_id, name).
     """
     if not soft_delete_by(current(context).last(), t, context.read_deleted, user_id=user_id, name=name):

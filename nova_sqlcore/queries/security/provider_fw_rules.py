@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def provider_fw_rule_get_all(context: Context) -> list[rows.ProviderFirewallRule]:
     """Return the rules that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, context.read_deleted)
 
@@ -31,7 +31,7 @@ def provider_fw_rule_get_all(context: Context) -> list[rows.ProviderFirewallRule
 def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> rows.ProviderFirewallRule:
     """Store a rule and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return current(context).last().insert(t, rule)
 
@@ -40,6 +40,6 @@ def provider_fw_rule_create(context: Context, rule: Mapping[str, Any]) -> rows.P
 def provider_fw_rule_destroy(context: Context, rule_id: int) -> None:
     """Soft-delete the rule, if there is one; a deleted one gets a new ``deleted_at``.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by_id(current(context).last(), t, "yes", rule_id)

@@ -99,7 +99,7 @@ def _destroy_other_swap_statement(read_deleted: str, shape: Shape) -> sa.Update:
 def block_device_mapping_get_all_by_instance(context: Context, instance_uuid: str) -> list[rows.BlockDeviceMapping]:
     """Return the instance's mappings that the context may see, by id.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     return rows_by(current(context), t, context.read_deleted, instance_uuid=instance_uuid)
 
@@ -111,7 +111,7 @@ def block_device_mapping_get_all_by_instance_uuids(
 ) -> list[rows.BlockDeviceMapping]:
     """Return the mappings of these instances that the context may see, by id.
 
-    Cost: 1 statement per 500 instances, none without instances.
+    Cost: 1 statement per 500 instances, none without instances; in 1 round trip.
     """
     uuids = list(dict.fromkeys(instance_uuids or ()))
     found = rows_in(current(context), _of_instances_statement(context.read_deleted), "uuids", uuids)
@@ -127,7 +127,7 @@ def block_device_mapping_get_all_by_volume_id(
     """Return the volume's mappings that the context may see, by id.
 
     With ``columns_to_join`` ("instance",) each has its ``instance``; a soft-deleted mapping has None there.
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for another join.
     """
     return _find_of_volume(context, columns_to_join, only_first=False, volume_id=volume_id)
@@ -140,7 +140,7 @@ def block_device_mapping_get_by_instance_and_volume_id(
 ) -> rows.BlockDeviceMappingWithInstance | None:
     """Return the instance's first mapping of the volume that the context may see, or None; joins as for a volume.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ValueError for another join.
     """
     found = _find_of_volume(context, columns_to_join, only_first=True, volume_id=volume_id, instance_uuid=instance_uuid)
@@ -169,7 +169,7 @@ def block_device_mapping_create(
 ) -> rows.BlockDeviceMapping:
     """Store a new mapping and return it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InvalidBDMFormat(details) for legacy values; DBReferenceError for an instance that doesn't exist, not on
     sqlite.
     """
@@ -184,7 +184,7 @@ def block_device_mapping_update(
     """Write the given columns, and ``updated_at`` in any case; return the mapping, or None if the context sees none.
 
     None too if it is the values that hide it.
-    Cost: 1 statement; 2 on the MySQL family.
+    Cost: 1 statement; 2 on the MySQL family; in 1 round trip.
     Raises: InvalidBDMFormat(details) for legacy values; DBError for an unknown column.
     """
     transaction = current(context)
@@ -206,7 +206,7 @@ def block_device_mapping_update_or_create(
     Without a device name it is always a new one. If the values are swap space, all other swap space of the instance is
     soft-deleted.
     Cost: 1 statement without a device name, else 2; 1 more for swap space; for either 1 more on PostgreSQL, 2 on the
-    MySQL family.
+    MySQL family; in 2 round trips, 1 without a device name.
     Lock: for either the instance's name among the mappings; then the mapping's row.
     Raises: KeyError without the key ``device_name``; InvalidBDMFormat(details) for legacy values; TypeError for an
     unknown column of a new mapping.
@@ -262,7 +262,7 @@ def _write(transaction: Transaction, row: rows.BlockDeviceMapping, given: Mappin
 def block_device_mapping_destroy(context: Context, bdm_id: int) -> None:
     """Soft-delete the mapping with this id, if the context may see it.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by_id(current(context).last(), t, context.read_deleted, bdm_id)
 
@@ -272,7 +272,7 @@ def block_device_mapping_destroy(context: Context, bdm_id: int) -> None:
 def block_device_mapping_destroy_by_instance_and_volume(context: Context, instance_uuid: str, volume_id: str) -> None:
     """Soft-delete the instance's mappings of the volume that the context may see.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by(current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid, volume_id=volume_id)
 
@@ -282,7 +282,7 @@ def block_device_mapping_destroy_by_instance_and_volume(context: Context, instan
 def block_device_mapping_destroy_by_instance_and_device(context: Context, instance_uuid: str, device_name: str) -> None:
     """Soft-delete the instance's mappings of the device that the context may see; its name is taken as it is.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     """
     soft_delete_by(
         current(context).last(), t, context.read_deleted, instance_uuid=instance_uuid, device_name=device_name

@@ -68,7 +68,7 @@ def _by_uuid(context: Context, kind: _Kind[R], uuid: str) -> R:
 def ec2_instance_get_by_id(context: Context, instance_id: int) -> rows.InstanceIdMapping:
     """Return the mapping with this number.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id).
     """
     return _by_number(context, _INSTANCES, instance_id)
@@ -79,7 +79,7 @@ def ec2_instance_get_by_id(context: Context, instance_id: int) -> rows.InstanceI
 def ec2_instance_get_by_uuid(context: Context, instance_uuid: str) -> rows.InstanceIdMapping:
     """Return the mapping of this instance.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id=instance_uuid).
     """
     return _by_uuid(context, _INSTANCES, instance_uuid)
@@ -90,7 +90,7 @@ def ec2_instance_get_by_uuid(context: Context, instance_uuid: str) -> rows.Insta
 def get_instance_uuid_by_ec2_id(context: Context, ec2_id: int) -> str:
     """Return the uuid of the instance with this number.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: InstanceNotFound(instance_id=ec2_id).
     """
     number = as_id(ec2_id)
@@ -105,7 +105,7 @@ def get_instance_uuid_by_ec2_id(context: Context, ec2_id: int) -> str:
 def ec2_instance_create(context: Context, instance_uuid: str, id: int | None = None) -> rows.InstanceIdMapping:
     """Give the instance a number, this one if it is named, and return the mapping.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBDuplicateEntry for a number that is taken.
     """
     return current(context).last().insert(instance_id_mappings, {"uuid": instance_uuid, "id": id})
@@ -119,7 +119,7 @@ def ec2_instance_create(context: Context, instance_uuid: str, id: int | None = N
 def ec2_volume_get_by_id(context: Context, volume_id: int) -> rows.VolumeIdMapping:
     """Return the mapping with this number.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: VolumeNotFound(volume_id).
     """
     return _by_number(context, _VOLUMES, volume_id)
@@ -130,7 +130,7 @@ def ec2_volume_get_by_id(context: Context, volume_id: int) -> rows.VolumeIdMappi
 def ec2_volume_get_by_uuid(context: Context, volume_uuid: str) -> rows.VolumeIdMapping:
     """Return the mapping of this volume.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: VolumeNotFound(volume_id=volume_uuid).
     """
     return _by_uuid(context, _VOLUMES, volume_uuid)
@@ -142,7 +142,7 @@ def ec2_volume_get_by_uuid(context: Context, volume_uuid: str) -> rows.VolumeIdM
 def ec2_volume_create(context: Context, volume_uuid: str, id: int | None = None) -> rows.VolumeIdMapping:
     """Give the volume a number, this one if it is named, and return the mapping.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBDuplicateEntry for a number that is taken.
     """
     return current(context).last().insert(volume_id_mappings, {"uuid": volume_uuid, "id": id})
@@ -156,7 +156,7 @@ def ec2_volume_create(context: Context, volume_uuid: str, id: int | None = None)
 def ec2_snapshot_get_by_ec2_id(context: Context, ec2_id: int) -> rows.SnapshotIdMapping:
     """Return the mapping with this number.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: SnapshotNotFound(snapshot_id=ec2_id).
     """
     return _by_number(context, _SNAPSHOTS, ec2_id)
@@ -167,7 +167,7 @@ def ec2_snapshot_get_by_ec2_id(context: Context, ec2_id: int) -> rows.SnapshotId
 def ec2_snapshot_get_by_uuid(context: Context, snapshot_uuid: str) -> rows.SnapshotIdMapping:
     """Return the mapping of this snapshot.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: SnapshotNotFound(snapshot_id=snapshot_uuid).
     """
     return _by_uuid(context, _SNAPSHOTS, snapshot_uuid)
@@ -179,7 +179,7 @@ def ec2_snapshot_get_by_uuid(context: Context, snapshot_uuid: str) -> rows.Snaps
 def ec2_snapshot_create(context: Context, snapshot_uuid: str, id: int | None = None) -> rows.SnapshotIdMapping:
     """Give the snapshot a number, this one if it is named, and return the mapping.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBDuplicateEntry for a number that is taken.
     """
     return current(context).last().insert(snapshot_id_mappings, {"uuid": snapshot_uuid, "id": id})
@@ -192,7 +192,7 @@ def ec2_snapshot_create(context: Context, snapshot_uuid: str, id: int | None = N
 def s3_image_get(context: Context, image_id: int) -> rows.S3Image:
     """Return the mapping with this number.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ImageNotFound(image_id).
     """
     return _by_number(context, _IMAGES, image_id)
@@ -202,7 +202,7 @@ def s3_image_get(context: Context, image_id: int) -> rows.S3Image:
 def s3_image_get_by_uuid(context: Context, image_uuid: str) -> rows.S3Image:
     """Return the mapping of this image.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: ImageNotFound(image_id=image_uuid).
     """
     return _by_uuid(context, _IMAGES, image_uuid)
@@ -212,7 +212,7 @@ def s3_image_get_by_uuid(context: Context, image_uuid: str) -> rows.S3Image:
 def s3_image_create(context: Context, image_uuid: str) -> rows.S3Image:
     """Give the image a number and return the mapping.
 
-    Cost: 1 statement.
+    Cost: 1 statement in 1 round trip.
     Raises: DBError, and no class below it except for conflicts and lost connections, for whatever goes wrong.
     """
     try:
