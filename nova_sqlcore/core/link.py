@@ -213,7 +213,6 @@ class Link:
         A database in memory would go with its connection, which others use too: there it is only rolled back, for
         sqlite owes no answer. A connection of the parent process is left alone.
         """
-        self.unsure = True
         if self._watch is not None:
             throw_away(self.connection, self._shared)
             self._unwatch()

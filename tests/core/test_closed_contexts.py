@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import collections
+import copy
 import dataclasses
 import gc
+import pickle
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +105,12 @@ def test_functions_that_need_more_rights(context: Any) -> None:
     with tx.reader(context):
         found = api.instance_get_all_by_filters_sort(context, {}, marker=one, sort_keys=["uuid"])
     assert [row["uuid"] for row in found] in ([other], [])
+
+
+def test_the_open_copy_of_a_context_can_be_copied(context: Any) -> None:
+    opened = scopes.with_attributes(context, {"read_deleted": "yes"})
+    for other in (copy.copy(opened), copy.deepcopy(opened), pickle.loads(pickle.dumps(opened))):
+        assert (other.user_id, other.read_deleted) == ("u", "yes")
 
 
 def test_nothing_is_kept_of_contexts_that_are_gone() -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tables, tx
+from nova_sqlcore.core import scopes
 from nova_sqlcore.queries.security import groups as security_groups
 
 if TYPE_CHECKING:
@@ -433,3 +435,32 @@ class TestManagers:
         _read(admin)
         with pytest.raises(TypeError, match="in use"):
             tx.configure(backend.url)
+
+
+class TestWrongContexts:
+    """What stands in the place of a context is said, as far as it can hold no secret."""
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            (None, "got None, which has no user_id"),
+            (RequestContext, "got <class 'nova_sqlcore.context.RequestContext'>, which has no user_id"),
+            ({"password": "secret"}, "got dict, which has no user_id"),
+            (
+                SimpleNamespace(user_id="u", project_id="p", password="secret"),
+                "got SimpleNamespace, which has no is_admin",
+            ),
+        ],
+        ids=["None", "class", "dict", "object"],
+    )
+    def test_it_is_named(self, given: Any, said: str) -> None:
+        with pytest.raises(exceptions.NoContext, match=said) as caught:
+            _stored(given)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_transaction_that_is_over_leaves_every_place_at_once(admin: RequestContext) -> None:
+    with tx.reader(admin) as outer, tx.reader(get_admin_context()) as other:
+        entries = [outer, other, outer]
+        scopes.leave_for_good(entries, outer)
+        assert entries == [other]
