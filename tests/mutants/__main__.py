@@ -19,14 +19,13 @@ from pathlib import Path
 
 from tests import servers
 from tests.mutants.faults import Fault, faults_of
-from tests.mutants.running import KEPT, ROOT, Map, Outcome, Workshop, path_of
+from tests.mutants.running import KEPT, ROOT, Map, Outcome, Workshop, modules, path_of
 
-MODULES = (
-    "transaction", "roads", "link", "connections", "scopes", "retry", "statements", "arguments", "values", "reports",
-    "tx",
-)  # fmt: skip
 #: Those that sqlite has no use for.
-OF_SERVERS = ("batching", "psycopg_batch", "pymysql_batch")
+OF_SERVERS = (
+    "batching", "carriers", "dialects/mysql", "dialects/postgresql", "psycopg_batch", "pymysql_batch", "pymysql_reader",
+)  # fmt: skip
+MODULES = tuple(name for name in modules() if name not in OF_SERVERS)
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 
 Results = dict[str, Outcome]

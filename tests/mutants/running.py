@@ -51,6 +51,13 @@ show_contexts = true
 Outcome = Literal["killed", "survived", "timed out", "untested"]
 
 
+def modules() -> list[str]:
+    """Return the names of the modules of the core, those of packages with a slash, and ``tx``."""
+    core = ROOT / "nova_sqlcore" / "core"
+    paths = (path.relative_to(core).with_suffix("") for path in core.rglob("*.py") if path.name != "__init__.py")
+    return [*sorted(str(path) for path in paths), "tx"]
+
+
 def path_of(module: str) -> Path:
     """Return where a module of the core is, relative to the root; ``tx`` is the one outside core/."""
     return Path("nova_sqlcore", "tx.py") if module == "tx" else Path("nova_sqlcore", "core", f"{module}.py")
