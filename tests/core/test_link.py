@@ -33,8 +33,8 @@ class Interrupted(sqlite3.Connection):
         return super().cursor(*given)
 
 
-def linked(engine: sa.Engine) -> link.Link:
-    return link.Link(engine, "writer", Cache(engine.dialect), internals.Ears(), dialects.SQLITE)
+def linked(engine: sa.Engine, shared: bool = False) -> link.Link:
+    return link.Link(engine, "writer", Cache(engine.dialect), internals.Ears(), dialects.SQLITE, shared)
 
 
 def test_a_connection_that_is_interrupted_at_once_is_thrown_away(
@@ -58,3 +58,15 @@ def test_a_discarded_link_is_watched_no_more(tmp_path: Path) -> None:
     one.discard()
     assert len(link._WATCHED) == watched - 1
     assert not one.usable
+
+
+def test_a_shared_connection_is_rolled_back_when_it_is_discarded() -> None:
+    own_begin = {"isolation_level": None}
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, pool_reset_on_return=None, connect_args=own_begin)
+    one = linked(engine, shared=True)
+    raw = one.raw
+    one.begin("BEGIN IMMEDIATE")
+    assert raw.in_transaction
+    one.discard()
+    assert not raw.in_transaction
+    assert raw.execute("SELECT 1").fetchone() == (1,)
