@@ -616,9 +616,13 @@ class Database(connections.Connections):
         return Scope("reader", self)
 
 
+#: The database that calls go to whose context names no cell.
 main = Database("main database")
+#: The database of cells and their mappings, for a caller's own statements: no function of the API uses it.
 api = Database("API database")
+#: The scope of functions and blocks that write.
 writer: Scope[Transaction] = Scope("writer")
+#: The scope of functions and blocks that only read.
 reader: Scope[Transaction] = Scope("reader")
 
 _cells: dict[str, Database] = {}

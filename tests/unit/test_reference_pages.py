@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from nova_sqlcore import api, exceptions, rows, tables
+import nova_sqlcore
+from nova_sqlcore import api, exceptions, rows, tables, tx
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,6 +53,19 @@ def test_every_function_has_one_entry(pages: Any) -> None:
         api.__all__, 1
     )
     assert [name for name in found if name.rpartition(".")[2].startswith("_") and not name.startswith("api.")] == []
+
+
+def test_every_name_of_tx_has_one_entry() -> None:
+    page = (DOCS / "reference" / "tx.rst").read_text()
+    (members,) = re.findall(r"automodule:: nova_sqlcore\.tx\n   :members: ((?:.+\n)+)", page)
+    others = re.findall(r"^\.\. (?:autoclass|autodata|py:function):: (?:nova_sqlcore\.tx\.)?(\w+)", page, re.MULTILINE)
+    assert collections.Counter([*re.split(r",\s+", members.strip()), *others]) == dict.fromkeys(tx.__all__, 1)
+
+
+def test_every_name_of_the_package_has_an_entry(pages: Any) -> None:
+    context = (DOCS / "reference" / "context.rst").read_text()
+    there = {*re.findall(r"\w+", context), *(name.rpartition(".")[2] for name in entries(pages.exceptions_text()))}
+    assert there >= {*nova_sqlcore.__all__}
 
 
 def test_costs_locks_and_errors_are_fields(pages: Any) -> None:
