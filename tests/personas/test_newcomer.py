@@ -97,6 +97,20 @@ def test_the_wheel_has_every_migration(wheel: Path) -> None:
     assert not [name for name in names if name.startswith("tests/")]
 
 
+def test_the_wheel_has_every_extra_that_somebody_is_told_to_install(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        there = re.findall(r"^Provides-Extra: (.*)$", archive.read(metadata).decode(), re.MULTILINE)
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.rst"), *(ROOT / "nova_sqlcore").rglob("*.py")]
+    told = {
+        extra
+        for page in pages
+        for found in re.findall(r"sqlcore\[([a-z,]+)\]", page.read_text())
+        for extra in found.split(",")
+    }
+    assert {"mysql", "cli", "otel"} <= told <= {*there}
+
+
 def test_an_installed_command_migrates(wheel: Path, tmp_path: Path) -> None:
     """From the wheel alone: the checkout is out of reach."""
     with zipfile.ZipFile(wheel) as archive:

@@ -9,10 +9,11 @@ import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from nova_sqlcore import clock, exceptions
-from nova_sqlcore.core.texts import quoted
+from nova_sqlcore.core.texts import nearest, quoted
+from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,3 +90,11 @@ def text_of(name: str, value: Any) -> str:
         return value if isinstance(value, str) else str(value)
     except (RecursionError, ValueError):
         raise exceptions.BadArgument(f"the argument {name} takes text; got {quoted(value)}") from None
+
+
+def warn_of_unknown_filters(what: str, names: Iterable[Any], known: Collection[str]) -> None:
+    """Warn the caller of each filter that ``what``, in the plural, does not have, and name the nearest that it has."""
+    for name in names:
+        if name not in known:
+            text = f"{what} have no filter {quoted(name)}{nearest(name, known)} (it leaves out nothing)"
+            warn_caller(text, exceptions.UnknownFilterWarning)

@@ -16,10 +16,8 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import patterns, types
 from nova_sqlcore.core.equality import alike, exactly
-from nova_sqlcore.core.texts import nearest, quoted
-from nova_sqlcore.core.warn import warn_caller
-from nova_sqlcore.exceptions import UnknownFilterWarning
-from nova_sqlcore.queries.common.arguments import text_of
+from nova_sqlcore.core.texts import quoted
+from nova_sqlcore.queries.common.arguments import text_of, warn_of_unknown_filters
 from nova_sqlcore.queries.common.clauses import arg, arg_list, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.compute import rows as instance_rows
@@ -134,17 +132,10 @@ def translate(context: Context, filters: Mapping[str, Any], operator: str) -> Fi
     for name in _EXACT:
         if name in rest and not _add_exact(found, name, rest.pop(name)):
             return None
-    _warn_of_unknown(rest)
+    warn_of_unknown_filters("instances", rest, _KNOWN)
     _add_patterns(found, rest, operator)
     _add_blocks(found, rest.get("filter"), context.read_deleted)
     return found
-
-
-def _warn_of_unknown(rest: Iterable[str]) -> None:
-    for name in rest:
-        if name not in _KNOWN:
-            text = f"instances have no filter {quoted(name)}{nearest(name, _KNOWN)} (it leaves out nothing)"
-            warn_caller(text, UnknownFilterWarning)
 
 
 def _add_state(found: Filters, rest: dict[str, Any]) -> None:

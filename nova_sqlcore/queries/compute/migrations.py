@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
 from nova_sqlcore.queries.common import children
-from nova_sqlcore.queries.common.arguments import also_named, moment_before
+from nova_sqlcore.queries.common.arguments import also_named, moment_before, warn_of_unknown_filters
 from nova_sqlcore.queries.common.clauses import (
     arg,
     arg_list,
@@ -45,6 +45,8 @@ _ENDED: Final = ("confirmed", "reverted", "error", "failed", "completed", "cance
 _RUNNING: Final = ("accepted", "queued", "preparing", "running", "post-migrating")
 _TYPES: Final = cast("types.Enum", t.c.migration_type.type).words
 _INSTANCE: Final = "instance_of_"
+#: What ``migration_get_all_by_filters`` knows.
+_FILTERS: Final = ("status", "host", "source_compute", "migration_type", "hidden")
 
 # terms instead of lists: IN and NOT IN would be spelled out anew at each call
 _NOT_ENDED = sa.and_(*(t.c.status != word for word in _ENDED))
@@ -147,9 +149,10 @@ def migration_get_all_by_filters(context: Context, filters: Mapping[str, Any]) -
     """Return the migrations that the context may see and that meet all filters, by id.
 
     ``status`` is a word or several of them, ``host`` is on either side, with which ``source_compute`` is ignored,
-    ``migration_type`` and ``hidden`` are equal; other keys are ignored.
+    ``migration_type`` and ``hidden`` are equal; other keys are ignored with a warning.
     Cost: 1 statement; 1 for each 500 of the words; in 1 round trip.
     """
+    warn_of_unknown_filters("migrations", filters, _FILTERS)
     key = {name: filters[name] for name in ("status", "migration_type", "hidden") if name in filters}
     statuses: list[str] | None = None
     host: Row = {}

@@ -23,7 +23,7 @@ from nova_sqlcore.core.scopes import check_read_deleted
 from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.alike import refuse_alike
-from nova_sqlcore.queries.common.arguments import also_named
+from nova_sqlcore.queries.common.arguments import also_named, warn_of_unknown_filters
 from nova_sqlcore.queries.common.clauses import arg, columns, deleted_now, soft_delete_statement, visible
 from nova_sqlcore.queries.common.ids import as_id
 from nova_sqlcore.queries.common.lookups import Shape, equal, shape_of
@@ -65,6 +65,8 @@ _CLAUSES: Final = {
     "is_public": t.c.is_public == arg("is_public"),
     "is_public or granted": sa.or_(t.c.is_public == arg("is_public"), _GRANTED),
 }
+#: What ``flavor_get_all`` knows.
+_FILTERS: Final = ("min_memory_mb", "min_root_gb", "disabled", "is_public")
 _NAMES: Final = tuple(column.name for column in columns(t))
 #: Directions: whether it goes down, and whether NULL comes first (None: where the server puts it).
 _DIRECTIONS: Final[dict[str, tuple[bool, bool | None]]] = {
@@ -247,8 +249,9 @@ def flavor_get_all(
 ) -> list[rows.FlavorWithSpecs]:
     """Return the flavors that meet all filters, by ``sort_key`` and id; soft-deleted ones too if ``inactive``.
 
-    ``min_memory_mb`` and ``min_root_gb`` are lower bounds, ``disabled`` and ``is_public`` are equal; other keys, and
-    None for ``is_public``, are ignored. ``is_public`` True lets in what is granted to the context's project.
+    ``min_memory_mb`` and ``min_root_gb`` are lower bounds, ``disabled`` and ``is_public`` are equal; None for
+    ``is_public`` is ignored, and other keys are with a warning. ``is_public`` True lets in what is granted to the
+    context's project.
     ``sort_dir`` is asc or desc, perhaps with -nullsfirst or -nullslast. ``marker`` is the ``flavorid`` of a flavor,
     whatever the filters say of it: only what follows it is returned.
     Cost: 1 statement, and 1 for a marker; in 1 round trip, 2 with a marker.
@@ -287,6 +290,7 @@ def _is_text(value: object) -> bool:
 
 def _wanted(context: Context, filters: Mapping[str, Any]) -> tuple[tuple[str, ...], Row]:
     """Return the names of the clauses that the filters come to, and their parameters."""
+    warn_of_unknown_filters("flavors", filters, _FILTERS)
     params = {name: filters[name] for name in ("min_memory_mb", "min_root_gb", "disabled") if name in filters}
     names = list(params)
     if params.get("disabled", False) is None:

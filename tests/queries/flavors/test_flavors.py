@@ -337,9 +337,13 @@ class TestList:
         assert listed(admin, filters={"disabled": True}) == ["off"]
         assert listed(admin, filters={"disabled": None}) == ["unknown"]
 
-    def test_unknown_filters_count_for_nothing(self, admin: RequestContext) -> None:
+    def test_unknown_filters_leave_out_nothing_and_warn(self, admin: RequestContext) -> None:
         flavor()
-        assert listed(admin, filters={"color": "blue", "is_public": None}) == ["x"]
+        with pytest.warns(
+            exceptions.UnknownFilterWarning, match="no filter 'disable'; did you mean 'disabled'"
+        ) as told:
+            assert listed(admin, filters={"disable": True, "is_public": None}) == ["x"]
+        assert [one.filename for one in told] == [__file__]
 
     @pytest.mark.parametrize(
         ("context", "is_public", "seen"),
