@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # nova-sqlcore: `make help` tells what can be made.
 
 VENV := .venv

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from dateutil import parser, tz
@@ -17,7 +17,13 @@ _ONE: Final = datetime.datetime(2000, 1, 1)
 _OTHER: Final = datetime.datetime(2001, 2, 2)
 
 
-class _Coded(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType  # before click 8.4 it takes no argument
+
+
+class _Coded(_Type):
     """A type whose refusals have an exit code of their own."""
 
     def __init__(self, exit_code: int) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -149,6 +150,16 @@ def test_readme_to_the_letter(wheel: Path, readme: str, tmp_path: Path, python: 
     run("bash", "-c", *install, **world)
     assert "applied 0002" in run("bash", "-c", *migrate, **world)
     assert run("python", "ten_lines.py", **world) == "committed\nweb\n"
+    if PYTHONS == "all":
+        run("pip", "install", "--quiet", *oldest("cli"), **world)
+        assert "0002" in run("nova-sqlcore", "--url", "sqlite:///nova.sqlite", "db", "version", **world)
+        assert "archive-deleted-rows" in run("nova-sqlcore", "--help", **world)
+
+
+def oldest(extra: str) -> list[str]:
+    """Return the oldest releases that an extra allows."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return [requirement.partition(",")[0].replace(">=", "==") for requirement in extras[extra]]
 
 
 def into(folder: Path, wheel: Path) -> dict[str, str | Path]:
