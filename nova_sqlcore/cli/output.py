@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -18,6 +19,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+#: Characters of a line where there is no terminal.
+UNBROKEN: Final = 100_000
 #: Seconds between two lines of progress.
 ON_TERMINAL: Final = 0.1
 ELSEWHERE: Final = 10.0
@@ -50,13 +53,18 @@ class Output:
             click.echo(text, err=True)
 
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table for people, as wide as the terminal allows."""
+        """Print a table for people, as wide as the terminal allows; elsewhere, as for grep, no cell is broken."""
         if self.is_json or self.is_quiet:
             return
-        table = Table(*titles, box=box.ASCII2)
+        table = Table(box=box.ASCII2)
+        for title in titles:
+            table.add_column(title, overflow="fold")  # nothing is cut: a uuid must be readable
         for row in rows:
             table.add_row(*map(str, row))
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = UNBROKEN
+        console.print(table)
 
     def document(self, result: Any) -> None:
         """Print the result for programs."""

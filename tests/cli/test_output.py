@@ -127,6 +127,29 @@ def test_silence(form: str, verbosity: int, later: Callable[[float], None], caps
     assert capsys.readouterr().err == ""
 
 
+class TestTables:
+    ROW = ("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "a sentence " * 20)
+
+    def test_cells_are_not_broken_where_there_is_no_terminal(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+        Output("text").table(("uuid", "details"), [self.ROW])
+        _, _, _, row, _ = capsys.readouterr().out.splitlines()
+        assert [cell.strip() for cell in row.split("|")[1:-1]] == [self.ROW[0], self.ROW[1].strip()]
+
+    @pytest.mark.parametrize("columns", [30, 60, 100])
+    def test_nothing_is_cut_in_a_narrow_one(
+        self, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        Output("text").table(("uuid", "details"), [self.ROW])
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= columns
+        cells = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+        assert "".join(cells[1:]) == self.ROW[0]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
 def test_times_for_people(seconds: float, text: str) -> None:
     assert spoken(seconds) == text
