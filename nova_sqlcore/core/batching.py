@@ -131,12 +131,34 @@ class Batching(Connected):
 
     def _perform_together(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation with what waits before it, and with COMMIT after it if it is the last."""
+        if link.carrier is None and not link.alone and not self._waiting:
+            return self._perform_last(link, operation, statement, params)
         part = Part(operation, statement, params)
         if not link.alone:
             self._pack(link, part)
         self._send((part,))
         self.writes -= _changes(part)  # whoever runs an operation counts it
         return part.result
+
+    def _perform_last(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
+        """Do so where the driver takes one statement at a time."""
+        ends = self._ends and self.mode == "writer" and self.state is State.OPEN
+        self._ends = self._together = False
+        if ends:
+            self._alive(link)
+        result = self._perform_one(operation, statement, params)
+        if ends and self.state is State.OPEN:
+            self._commit(self._ready())
+            self._note_commit()
+        return result
+
+    def _alive(self, link: Link) -> Link:
+        """Return a connection that has not died in the pool: once COMMIT has been sent it is too late to tell."""
+        if self.changed or link.dialect.is_quiet(link.raw):
+            return link
+        self.database.lost(link)
+        self._let_go(link)
+        return self._ready()
 
     def _send(self, more: Sequence[Part]) -> None:
         """Send what waits, and then ``more``.
@@ -161,10 +183,8 @@ class Batching(Connected):
 
     def _send_parts(self, link: Link, parts: list[Part], ends: bool) -> None:
         is_writer = self.mode == "writer"
-        if ends and is_writer and not self.changed and not self.dialect.is_quiet(link.raw):
-            self.database.lost(link)  # it has died in the pool: once COMMIT has been sent it is too late to tell
-            self._let_go(link)
-            link = self._ready()
+        if ends and is_writer:
+            link = self._alive(link)
         carries_commit = ends and not link.connection.in_transaction()  # else SQLAlchemy has to end it
         groups = self._groups(link, parts)
         for group in groups:

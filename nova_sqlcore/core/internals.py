@@ -63,8 +63,15 @@ class Ears:
 
     def are_open(self, connection: sa.Connection) -> bool:
         """Tell whether somebody listens to anything, the end of transactions among it, or it shall be logged."""
-        is_marked = connection._has_events or any(one._has_events for one in self._marked)
-        return connection._echo or (is_marked and self._ask(connection, (*_OF_CONNECTIONS, *_OF_TRANSACTIONS)))
+        if connection._echo:
+            return True
+        if not connection._has_events:
+            for one in self._marked:
+                if one._has_events:
+                    break
+            else:
+                return False
+        return self._ask(connection, (*_OF_CONNECTIONS, *_OF_TRANSACTIONS))
 
     def _ask(self, connection: sa.Connection, events: tuple[str, ...]) -> bool:
         dispatch, of_dialect = connection.dispatch, connection.dialect.dispatch

@@ -297,8 +297,9 @@ def _guard(kind: types.Kind, role: Role, dialect: sa.Dialect) -> Process:
     No row has text that no row can have: NULL, which equals nothing, takes its place where it is looked for.
     """
     if role is Role.STORED:
-        return lambda value: kind.to_store(value, dialect)
-    convert, instead = (kind.to_find, None) if role is Role.SOUGHT else (kind.process_bind_param, _NOTHING)
+        store = kind.step("to_store")
+        return lambda value: store(value, dialect)
+    convert, instead = (kind.step("to_find"), None) if role is Role.SOUGHT else (kind.process_bind_param, _NOTHING)
 
     def guard(value: Any) -> Any:
         try:

@@ -493,7 +493,8 @@ class Transaction(Batching):
         try:
             self._host = self._find_host()
             link = self._connect()
-            if alone and self.dialect.autocommit_is_free(link.raw) and not self.dialect.is_quiet(link.raw):
+            alone = alone and link.dialect.autocommit_is_free(link.raw)
+            if alone and not link.dialect.is_quiet(link.raw):
                 self.database.lost(link)  # it has died in the pool: once its only statement is sent, who can tell?
                 link = self._connect()
             self._begin(link, alone)
@@ -512,7 +513,7 @@ class Transaction(Batching):
         return self._link or self._start(alone)
 
     def _begin(self, link: Link, alone: bool = False) -> None:
-        """Begin; the next statement of a writer stands ``alone`` if it is its only one."""
+        """Begin; the next statement of a writer stands ``alone`` if it is its only one and autocommit costs nothing."""
         if self.mode != "writer":
             is_single = not self._snapshot or self._turn is not None  # nobody else gets at a database in memory
             if not is_single:
@@ -521,10 +522,10 @@ class Transaction(Batching):
             return
         if self._host is not None:
             link.command(f"SAVEPOINT {self._savepoint_name}")
-        elif alone and self.dialect.autocommit_is_free(link.raw) and roads.is_direct(link):
+        elif alone and roads.is_direct(link):
             link.begin_alone()
         else:
-            link.begin(self.dialect.begin_writer)
+            link.begin(link.dialect.begin_writer)
             if link.begins and roads.carrier_of(link) is not None:
                 self._together = True
         self._move(State.OPEN)

@@ -86,6 +86,12 @@ class Kind(sa.TypeDecorator[Any]):
         """
         return self.process_bind_param(value, dialect)
 
+    def step(self, name: str) -> Callable[[Any, Any], Any]:
+        """Return the method ``to_store`` or ``to_find``, without the frame of one that only hands over."""
+        hands_over = getattr(type(self), name) is getattr(Kind, name)
+        found: Callable[[Any, Any], Any] = self.process_bind_param if hands_over else getattr(self, name)
+        return found
+
     def _refusal(self, holds: str, value: object) -> UnstorableValue:
         return UnstorableValue(self.place, holds, value)
 

@@ -209,11 +209,12 @@ def _networks(table: sa.Table) -> tuple[str, ...]:
 @functools.cache
 def _converters(table: sa.Table, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
     named = _Named(dialect.name)
-    return {column.name: functools.partial(_convert, column.type, named) for column in tables.row_columns(table)}
+    return {column.name: _converter(column.type, named) for column in tables.row_columns(table)}
 
 
-def _convert(kind: Any, dialect: Any, value: Any) -> Any:
-    return None if value is None else kind.to_store(value, dialect)
+def _converter(kind: Any, dialect: Any) -> Callable[[Any], Any]:
+    store = kind.step("to_store")
+    return lambda value: None if value is None else store(value, dialect)
 
 
 class _Named:

@@ -279,9 +279,9 @@ def _may(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # at each writer's start; a Path takes three times as long
     except OSError:
         return None
     return found.st_dev, found.st_ino
@@ -295,13 +295,14 @@ class _Connection(sqlite3.Connection):
 
     def note_file(self) -> None:
         """Remember which file was opened."""
-        path = self.opener.path
+        path = self.opener.place
         self.file = None if path is None else _identity(path)
         self.opener.was_there = self.file is not None
 
     def has_file(self) -> bool:
         """Tell whether the file is still the one at its path; one in memory always is."""
-        return self.opener.path is None or self.file == _identity(self.opener.path)
+        path = self.opener.place
+        return path is None or self.file == _identity(path)
 
     def check_file(self) -> None:
         """Refuse to go on with a file that has been removed, or replaced by another one: writes would be lost."""
@@ -342,6 +343,8 @@ class _Opener:
 
     def __init__(self, path: Path | None, patience: float | None) -> None:
         self.path = path
+        #: the same as text
+        self.place = None if path is None else str(path)
         self.patience = patience
         self.was_there = False
 

@@ -245,8 +245,8 @@ def _merge(
 
     Of several rows with a key one stays. With ``delete`` rows with other keys go too.
     """
-    named = ({"key": key, "value": value} for key, value in given.items())
-    wanted = _as_mapping(values.stored(table, pair, transaction.dialect) for pair in named)
+    dialect = transaction.dialect
+    wanted = _as_mapping(values.stored(table, {"key": key, "value": given[key]}, dialect) for key in given)
     chosen = _chosen(known, wanted, into_deleted)
     kept = {row["id"] for row in chosen.values()}
     gone = [row["id"] for row in known if row["id"] not in kept and (delete or row["key"] in wanted)]
