@@ -17,7 +17,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -106,7 +106,7 @@ class _Databases:
             engine = sa.create_engine(url, poolclass=sa.NullPool)
             tables.metadata.create_all(engine)
             self._backends[name] = Backend(name, url, self.directory)
-            self._cleaners[name] = Cleaner(engine)
+            self._cleaners[name] = Cleaner(url)
         return self._backends[name]
 
     def clean(self, name: str) -> None:
@@ -117,39 +117,56 @@ class _Databases:
 
 
 class Cleaner:
-    """Empties the tables that a test has filled: one look at all of them, then a DELETE each."""
+    """Empties the tables that a test has filled: one look at all of them, then a DELETE each.
+
+    Each of the two has a connection of its own, so that the look is planned once: PostgreSQL forgets its plans, which
+    take 20 ms for so many tables, when it is told to leave foreign keys alone.
+    """
 
     _CHECKS_OFF: ClassVar = {
         "mysql": "SET foreign_key_checks = 0",
         "postgresql": "SET session_replication_role = replica",
     }
-    _CHECKS_ON: ClassVar = {
-        "mysql": "SET foreign_key_checks = 1",
-        "postgresql": "SET session_replication_role = DEFAULT",
-    }
 
-    def __init__(self, engine: sa.Engine) -> None:
-        # a test may have killed all connections to its database
-        self._engine = sa.create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
-        quote = engine.dialect.identifier_preparer.quote
+    def __init__(self, url: sa.URL) -> None:
+        self._looker, self._sweeper = self._engine(url), self._engine(url)
+        dialect = self._looker.dialect
+        quote = dialect.identifier_preparer.quote
         self._names = {name: quote(name) for name in tables.metadata.tables}
-        looks = [f"SELECT '{name}' FROM (SELECT 1 FROM {quoted} LIMIT 1) t" for name, quoted in self._names.items()]
-        self._filled = " UNION ALL ".join(looks)
-        if engine.dialect.name == "sqlite":  # it takes at most 500 arms of a UNION, fewer than there may be one day
-            assert len(looks) < 500
+        arm = (
+            "(SELECT '{}' FROM {} LIMIT 1)"
+            if dialect.name != "sqlite"
+            else "SELECT '{}' WHERE EXISTS (SELECT 1 FROM {})"
+        )
+        self._look = " UNION ALL ".join(arm.format(*names) for names in self._names.items())
+        if dialect.name == "sqlite":  # it takes at most 500 arms of a UNION, fewer than there may be one day
+            assert len(self._names) < 500
+        if dialect.name == "mysql":
+            self._at_connect(self._looker, "PREPARE look FROM %s", (self._look,))
+            self._look = "EXECUTE look"
+        if dialect.name in self._CHECKS_OFF:
+            self._at_connect(self._sweeper, self._CHECKS_OFF[dialect.name], ())
 
     def clean(self) -> None:
-        dialect = self._engine.dialect.name
-        with self._engine.connect() as connection:
-            filled = connection.exec_driver_sql(self._filled).scalars().all()
-            if not filled:
-                return
-            if dialect in self._CHECKS_OFF:
-                connection.exec_driver_sql(self._CHECKS_OFF[dialect])
-            for name in filled:
-                connection.exec_driver_sql(f"DELETE FROM {self._names[name]}")
-            if dialect in self._CHECKS_ON:
-                connection.exec_driver_sql(self._CHECKS_ON[dialect])
+        with self._looker.connect() as connection:
+            filled = connection.exec_driver_sql(self._look).scalars().all()
+        if filled:
+            with self._sweeper.connect() as connection:
+                for name in filled:
+                    connection.exec_driver_sql(f"DELETE FROM {self._names[name]}")
+
+    @staticmethod
+    def _engine(url: sa.URL) -> sa.Engine:
+        # a test may have killed all connections to its database
+        return sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
+
+    @staticmethod
+    def _at_connect(engine: sa.Engine, statement: str, parameters: tuple[str, ...]) -> None:
+        def run(connection: Any, record: Any) -> None:
+            with contextlib.closing(connection.cursor()) as cursor:
+                cursor.execute(statement, parameters)
+
+        sa.event.listen(engine, "connect", run)
 
 
 _DATABASES = pytest.StashKey[_Databases]()
@@ -174,6 +191,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         driver = mark.kwargs.get("driver")
         names = [name for name in names if not driver or FAMILIES[name] != "mysql" or _driver_of(name) == driver]
     metafunc.parametrize("backend", names, indirect=True, scope="function")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the tests of a module run on one back-end after the other: each change takes new connections, 10 to 30 ms."""
+    places = {name: place for place, name in enumerate(config.option.backends)}
+    modules: dict[Path, int] = {}
+
+    def key(item: pytest.Item) -> tuple[int, int]:
+        module = modules.setdefault(item.path, len(modules))
+        name = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+        return module, places.get(name, -1)
+
+    items.sort(key=key)
 
 
 @pytest.fixture

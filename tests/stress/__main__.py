@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run_all(
     kinds: Sequence[Kind], urls: list[sa.URL], processes: Processes, keys: int
 ) -> tuple[dict[str, Figures], int]:
-    cleaner = Cleaner(sa.create_engine(urls[0]))
+    cleaner = Cleaner(urls[0])
     found: dict[str, Figures] = {}
     for kind in kinds:
         began = time.perf_counter()
