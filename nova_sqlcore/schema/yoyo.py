@@ -9,6 +9,7 @@ SQLAlchemy's dialect finds in its URL.
 from __future__ import annotations
 
 import contextlib
+import functools
 import getpass
 import glob
 import os
@@ -133,14 +134,22 @@ def read(directory: Path) -> Any:
 
     Raises: DBMigrationError(text).
     """
-    migrations = yoyo.read_migrations(glob.escape(str(directory)))
     try:
-        for migration in migrations:
-            migration.load()
+        files = frozenset((path.name, path.read_bytes()) for path in directory.glob("*") if path.is_file())
+        migrations = _loaded(directory, files)
     except (errors.BadMigration, OSError) as error:
         raise exceptions.DBMigrationError(f"a migration can't be read: {error}") from error
     if not migrations:
         raise exceptions.DBMigrationError(f"no migrations in {directory}: the installation is broken")
+    return migrations
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(directory: Path, files: frozenset[tuple[str, bytes]]) -> Any:
+    """Return the migrations in these files; yoyo takes 0.14 s to cut them into statements."""
+    migrations = yoyo.read_migrations(glob.escape(str(directory)))
+    for migration in migrations:
+        migration.load()
     return migrations
 
 
