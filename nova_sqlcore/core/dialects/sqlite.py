@@ -213,7 +213,8 @@ class Sqlite(Dialect):
 
         An error that did not come from the driver, as in fault injection, has no code: then the text tells it.
         Raises: what REGEXP has raised: InvalidInput(reason), or the exception of a signal handler. The driver keeps
-        that to itself, and sqlite has undone the statement alone.
+        that to itself, and sqlite has undone the statement alone. What is raised as REGEXP is entered, before its first
+        line, nobody but the driver has seen: that is a plain error.
         """
         text = str(error)
         if text == "user-defined function raised exception":
