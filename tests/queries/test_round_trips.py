@@ -68,15 +68,20 @@ def node() -> int:
     return int(api.compute_node_create(C, node_values(f"n{next(_numbers)}"))["id"])
 
 
+def address(form: str) -> str:
+    """Return another address, whatever number of them there were before."""
+    return form.format(*divmod(next(_numbers), 256))
+
+
 def fixed_ip() -> int:
     network = api.network_create_safe(C, {"cidr": "10.0.0.0/24"})["id"]
-    api.fixed_ip_create(C, {"address": f"10.0.0.{next(_numbers)}", "network_id": network})
+    api.fixed_ip_create(C, {"address": address("10.0.{}.{}"), "network_id": network})
     return int(network)
 
 
 def floating_ip() -> str:
     pool = f"pool {next(_numbers)}"
-    api.floating_ip_create(C, {"address": f"172.16.0.{next(_numbers)}", "pool": pool})
+    api.floating_ip_create(C, {"address": address("172.16.{}.{}"), "pool": pool})
     return pool
 
 
@@ -128,7 +133,7 @@ CASES = {
 
 
 def fixed_ips() -> list[dict[str, Any]]:
-    return [{"address": f"10.1.{next(_numbers)}.{last}"} for last in (1, 2)]
+    return [{"address": address("10.{}.{}.1")} for _ in range(2)]
 
 
 def flavor(_: object = None) -> object:
