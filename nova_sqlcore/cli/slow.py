@@ -38,9 +38,18 @@ _DIGESTS: Final = sa.text(
     " FROM performance_schema.events_statements_summary_by_digest"
     " WHERE schema_name = DATABASE() AND digest_text IS NOT NULL ORDER BY sum_timer_wait DESC"
 )
+#: Statements for which there was no place in the list any more.
+_LOST: Final = sa.text(
+    "SELECT sum(count_star) FROM performance_schema.events_statements_summary_by_digest WHERE digest IS NULL"
+)
 _EXTENSION: Final = sa.text(
     "SELECT nspname, extversion FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
     " WHERE extname = 'pg_stat_statements'"
+)
+_DIGESTS_FULL: Final = (
+    "The server's list of statements is full: {:,} statements, of any database, are in none of its lines. "
+    "Empty it with TRUNCATE performance_schema.events_statements_summary_by_digest, or raise "
+    "performance_schema_digests_size."
 )
 _DIGESTS_OFF: Final = (
     "the server keeps no statistics of statements: set performance_schema=ON in the section [mysqld] of its "
@@ -82,29 +91,35 @@ class Busy:
         return f"{self.calls:,}", f"{self.seconds:.3f}", f"{mean:.2f}", f"{self.rows:,}", names + more, text
 
 
-def busiest(url: str, top: int) -> list[Busy]:
+def busiest(url: str, top: int, remark: Callable[[str], None]) -> list[Busy]:
     """Return the ``top`` statements of the database by the time that the server has spent with them.
 
+    ``remark`` is told what the server has not counted.
     Raises: click.ClickException if the server keeps no statistics, with the remedy. DBError for a URL or a server that
     can't be used.
     """
     engine = tool_engine(parse_url(url))
     with translated(dialects.family(engine.url), engine), engine.connect() as connection:
         server = server_of(connection)
-        found = [row for row in _READERS[recorded.SERVERS[server]](connection) if _OF_FUNCTIONS.match(str(row[0]))]
+        found = [
+            row for row in _READERS[recorded.SERVERS[server]](connection, remark) if _OF_FUNCTIONS.match(str(row[0]))
+        ]
     return [
         Busy(str(text), int(calls), float(seconds), int(rows), senders(server, str(text)))
         for text, calls, seconds, rows in found[:top]
     ]
 
 
-def _of_mysql(connection: sa.Connection) -> list[Any]:
+def _of_mysql(connection: sa.Connection, remark: Callable[[str], None]) -> list[Any]:
     if not connection.exec_driver_sql("SELECT @@performance_schema").scalar():
         raise click.ClickException(_DIGESTS_OFF)
+    lost = connection.execute(_LOST).scalar()
+    if lost:
+        remark(_DIGESTS_FULL.format(int(lost)))
     return [tuple(row) for row in connection.execute(_DIGESTS)]
 
 
-def _of_postgresql(connection: sa.Connection) -> list[Any]:
+def _of_postgresql(connection: sa.Connection, remark: Callable[[str], None]) -> list[Any]:
     if "pg_stat_statements" not in str(connection.exec_driver_sql("SHOW shared_preload_libraries").scalar()):
         raise click.ClickException(_EXTENSION_OFF)
     there = connection.execute(_EXTENSION).one_or_none()
@@ -126,11 +141,11 @@ def _of_postgresql(connection: sa.Connection) -> list[Any]:
     return [tuple(row) for row in connection.execute(wanted.order_by(seconds.desc()))]
 
 
-def _of_sqlite(connection: sa.Connection) -> list[Any]:
+def _of_sqlite(connection: sa.Connection, remark: Callable[[str], None]) -> list[Any]:
     raise click.ClickException(_NONE_KEPT)
 
 
-_READERS: Final[dict[str, Callable[[sa.Connection], list[Any]]]] = {
+_READERS: Final[dict[str, Callable[[sa.Connection, Callable[[str], None]], list[Any]]]] = {
     "sqlite": _of_sqlite,
     "mysql": _of_mysql,
     "postgresql": _of_postgresql,

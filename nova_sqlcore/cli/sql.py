@@ -217,7 +217,7 @@ def _statements(calls: tuple[Call, ...], *, in_full: bool) -> list[Statement]:
 
 def _show_slow(setup: Setup, url: str, top: int) -> None:
     output = setup.output
-    found = slow.busiest(url, top)
+    found = slow.busiest(url, top, output.remark)
     output.document([one.told() for one in found])
     if not found:
         output.line("The server has counted no statement of this database yet.")

@@ -68,7 +68,7 @@ class Report(Told):
     mode: Mode
     #: "conflict": it lost against another one; "refused": an error of the domain, such as NotFound; "failed": any other
     outcome: Outcome
-    #: statements that it ran, BEGIN and COMMIT apart
+    #: statements that it ran, BEGIN and COMMIT apart, and without those of the caller on its ``connection``
     statements: int
     #: from opening to end
     seconds: float

@@ -129,6 +129,19 @@ def test_statistics_that_are_off() -> None:
     assert "performance_schema=ON" in result.stderr
 
 
+@pytest.mark.only_on("mariadb", why="of both products the same is asked")
+@pytest.mark.usefixtures("backend")
+def test_statistics_that_have_no_room_left() -> None:
+    with servers.PRODUCTS["mariadb"](None, performance_schema_digests_size="5") as server:
+        url = server.create_database("nova")
+        with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+            for number in range(10):
+                connection.exec_driver_sql(f"SELECT 1 AS a{number}")
+        result = run("--slow", url.render_as_string(hide_password=False))
+    assert result.exit_code == 0
+    assert "list of statements is full" in result.stderr
+
+
 def busy(url: sa.URL) -> list[dict[str, object]]:
     """Let a service work, and return what the server says of it."""
     tx.close()

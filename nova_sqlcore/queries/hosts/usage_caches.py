@@ -122,7 +122,8 @@ def bw_usage_update(
     """Set the usage of the card in the period that begins then, as of ``last_refreshed`` or now, and return it.
 
     ``update_cells`` has no meaning here; the reference's public face takes it.
-    Cost: 1 statement, 2 on the MySQL family; for a new row 2 on sqlite, else 3; in 1 round trip, 2 for a new row.
+    Cost: 1 statement, 2 on the MySQL family; for a new row 2 on sqlite, 3 on PostgreSQL, 4 or 5 on the
+    MySQL family; in 1 round trip, 2 for a new row.
     Lock: the row; for a new row a guard, or on the MySQL family the first row of the key.
     Raises: ValueError for text that is not a time.
     """
