@@ -44,6 +44,15 @@ def test_several_observers_each_with_its_remover(admin: RequestContext) -> None:
     assert 0 <= first[0].waited <= first[0].seconds
 
 
+def test_none_removes_all_observers(admin: RequestContext) -> None:
+    seen: list[tx.Report] = []
+    tx.observe(seen.append)
+    tx.observe(seen.append, joined=True)
+    tx.observe(None)()
+    api.service_get_all(admin)
+    assert not seen
+
+
 def test_an_error_of_the_domain_is_a_refusal(admin: RequestContext) -> None:
     seen: list[tx.Report] = []
     end = tx.observe(seen.append)

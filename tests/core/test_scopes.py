@@ -464,3 +464,21 @@ def test_a_transaction_that_is_over_leaves_every_place_at_once(admin: RequestCon
         entries = [outer, other, outer]
         scopes.leave_for_good(entries, outer)
         assert entries == [other]
+
+
+def test_a_transaction_that_has_ended_does_not_end_again(admin: RequestContext) -> None:
+    with tx.writer(admin) as t:
+        _add(admin, "kept")
+    with pytest.raises(exceptions.DBError, match="has ended"):
+        t.commit()
+    assert _stored(admin) == ["kept"]
+
+
+def test_the_connection_of_a_writer_is_in_a_transaction_that_callers_do_not_end(admin: RequestContext) -> None:
+    with pytest.raises(ValueError, match="undo"), tx.writer(admin) as t:
+        with pytest.raises(sa.exc.InvalidRequestError), t.connection.begin():
+            pass
+        with t.connection.begin_nested():
+            t.connection.execute(tables.certificates.insert().values(file_name="undone"))
+        raise ValueError("undo")
+    assert _stored(admin) == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from nova_sqlcore import exceptions, tables
-from nova_sqlcore.core import statements, values
+from nova_sqlcore.core import connections, statements, values
 
 KIB = 1024
 ROOM = 64 * KIB
@@ -53,3 +53,19 @@ def test_the_greatest_character_of_a_server_can_be_stored() -> None:
     assert not statements._is_beyond("\uffff", "\uffff")
     assert statements._is_beyond("\U00010000", "\uffff")
     assert not statements._is_beyond("", "\uffff")
+
+
+@pytest.mark.parametrize(
+    ("params", "size"),
+    [
+        ("abc", 3),
+        ("\u00e9", 2),
+        ("it's\n", 7),
+        ("\ud800", 1),
+        (b"abc", 3),
+        ({"a": "abc", "b": 5, "c": None}, 3),
+        ([{"a": "abc"}, {"a": ["d", "e"]}], 5),
+    ],
+)
+def test_the_size_of_parameters_is_that_of_their_text_with_escapes(params: object, size: int) -> None:
+    assert connections._size(params) == size

@@ -125,8 +125,8 @@ def _by_line(contexts: dict[str, list[str]]) -> dict[int, list[str]]:
 
 
 def _ran(names: list[str]) -> set[str]:
-    """Return the tests among coverage's contexts: "tests/core/test_x.py::test_y[sqlite]|run"."""
-    return {test for test, _, phase in (name.rpartition("|") for name in names) if phase == "run"}
+    """Return the tests among coverage's contexts: "tests/core/test_x.py::test_y[sqlite]|run", those of fixtures too."""
+    return {test for test, _, phase in (name.rpartition("|") for name in names) if phase in ("setup", "run")}
 
 
 def _fingerprint() -> str:
