@@ -124,6 +124,19 @@ def test_the_command_without_a_url() -> None:
     assert "2 servers in" in outcome.stdout
 
 
+@pytest.mark.only_on("sqlite", why="who ends whom has nothing to do with the server")
+def test_an_interrupted_run_ends_with_the_servers_that_are_at_hand(database: str) -> None:
+    def interrupt(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run(database, 5000, 1, interrupt)
+    tx.configure(database)
+    with tx.reader(get_admin_context()) as t:
+        assert 0 < t.scalar(sa.select(sa.func.count()).select_from(tables.instances)) < 500
+
+
 def test_sums_of_measures() -> None:
     one, other = Measure(2, 1, [0.1]), Measure(4, 0, [0.3, 0.2])
     whole = measures.total([{"f": one}, {"f": other, "g": one}])

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
+import signal
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING
@@ -16,8 +18,9 @@ from nova_sqlcore import exceptions, get_admin_context, tables, tx
 from nova_sqlcore.demo import cloud, invariants, measures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
 
     from nova_sqlcore.demo.measures import Measure
 
@@ -97,7 +100,8 @@ def _work(
 ) -> list[Outcome]:
     spawn = multiprocessing.get_context("spawn")  # a forked child would share the parent's connections
     done: SimpleQueue[int] = spawn.SimpleQueue()
-    with ProcessPoolExecutor(workers, spawn, _take_queue, (done,)) as pool:
+    stop = spawn.Event()
+    with ProcessPoolExecutor(workers, spawn, _prepare, (done, stop)) as pool, _setting(stop):
         futures = [pool.submit(_worker, url, scene, number, servers) for number in range(workers)]
         pending: set[Future[Outcome]] = set(futures)
         while pending:
@@ -111,6 +115,16 @@ def _work(
         return [future.result() for future in futures]
 
 
+@contextlib.contextmanager
+def _setting(stop: Event) -> Iterator[None]:
+    """Let the workers end with the server that they are at, if the block fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+
+
 def _drained(done: SimpleQueue[int]) -> int:
     """Return how many servers have been reported since the last look."""
     count = 0
@@ -120,11 +134,14 @@ def _drained(done: SimpleQueue[int]) -> int:
 
 
 _done: SimpleQueue[int]
+_stop: Event
 
 
-def _take_queue(done: SimpleQueue[int]) -> None:
-    global _done  # noqa: PLW0603  # what a worker process starts with
-    _done = done
+def _prepare(done: SimpleQueue[int], stop: Event) -> None:
+    """Take what a worker process starts with, and leave Ctrl-C, which comes to all, to the process that has begun."""
+    global _done, _stop  # a process pool has no other place for it
+    _done, _stop = done, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _worker(url: str | sa.URL, scene: cloud.Scene, number: int, servers: int) -> Outcome:
@@ -135,6 +152,8 @@ def _worker(url: str | sa.URL, scene: cloud.Scene, number: int, servers: int) ->
     try:
         worker = cloud.Worker(scene, number, found)
         for turn in range(servers):
+            if _stop.is_set():
+                break
             worker.serve(turn)
             _done.put(1)
         return worker.tally, dict(found.by_name)
