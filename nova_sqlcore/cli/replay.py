@@ -54,7 +54,7 @@ def command(setup: Setup, paths: tuple[str, ...], speed: float | None, threads: 
     """
     output, replay, began = setup.output, Replay(speed, threads), time.perf_counter()
 
-    progress = output.progress("lines")
+    progress = output.progress("lines", lambda: logs.count(paths) - replay.tally.lines)
     code = 0
     with setup.database():
         try:

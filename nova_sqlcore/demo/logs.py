@@ -10,7 +10,7 @@ import gzip
 import heapq
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,9 +43,25 @@ def read(path: str) -> Iterator[Line | None]:
 
     Raises: OSError.
     """
-    opener = gzip.open if Path(path).suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", errors="replace") as text:
+    with _opened(path) as text:
         yield from map(parsed, text)
+
+
+def count(paths: Sequence[str]) -> int:
+    """Return how many lines all files have.
+
+    Raises: OSError.
+    """
+    total = 0
+    for path in paths:
+        with _opened(path) as text:
+            total += sum(1 for _ in text)
+    return total
+
+
+def _opened(path: str) -> TextIO:
+    opener = gzip.open if Path(path).suffix == ".gz" else open
+    return cast("TextIO", opener(path, "rt", encoding="utf-8", errors="replace"))
 
 
 def parsed(text: str) -> Line | None:

@@ -101,6 +101,16 @@ class TestLines:
         assert time.monotonic() - began >= 0.3
         assert run(backend, str(log), "--speed", "0").exit_code == 2
 
+    def test_the_time_left_is_told(self, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("nova_sqlcore.cli.output.ELSEWHERE", 0.0)
+        log = tmp_path / "nova-api.log"
+        log.write_text(LINE.format("1.000", LISTED) * 2)
+        first, *_, last = run(backend, str(LOG), str(log)).stderr.splitlines()
+        assert first.startswith("1 lines, ")
+        assert "left" not in first
+        assert last.startswith("172 lines, ")
+        assert ", 0 s left of " in last
+
     def test_threads_keep_the_order_of_what_is_about_one_instance(self, backend: Backend) -> None:
         one, several = (
             json.loads(run(backend, str(LOG), "--format", "json", "--threads", threads).stdout) for threads in "13"
