@@ -298,7 +298,7 @@ def _archive_batch(context: Context, which: _Which, wanted: _Wanted, **bounds: A
     transaction = current(context)
     if which.single and transaction.dialect.moves_rows:
         shape = ("behind" in bounds, "before" in bounds, transaction.dialect)
-        moved = transaction.scalars(_move_singles_statement(which, *shape), limit=wanted.roots, **bounds)
+        moved = transaction.last().scalars(_move_singles_statement(which, *shape), limit=wanted.roots, **bounds)
         return _of_singles(which.table, moved, wanted)
     batch, chosen = _take(transaction, which, wanted, bounds)
     if chosen:
@@ -453,8 +453,8 @@ def archive_deleted_rows(
     these is logged as a warning in the end, and ``on_blocked`` is called with the name of each table and what is
     ``Blocked`` there. ``archive_blocked_rows`` tells without moving.
     Cost: 1 statement; for each batch of rows with nothing to hang on them 3 more, 1 on PostgreSQL; for each batch of
-    trees 2, and for each table with rows 1 on PostgreSQL, 2 on sqlite, 3 on the MySQL family; in 1 round trip, and at
-    least 2 more for each batch.
+    trees 2, and for each table with rows 1 on PostgreSQL, 2 on sqlite, 3 on the MySQL family; in 1 round trip, and 1 to
+    4 more for each batch.
     Lock: the rows of one batch at a time.
     Raises: ValueError if an argument can't be, before anything moves; DBTransactionTooLarge for a tree that a Galera
     cluster does not take. What has moved before another error stays moved.

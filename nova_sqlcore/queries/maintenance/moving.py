@@ -23,7 +23,7 @@ from nova_sqlcore.queries.common.clauses import CHUNK, arg, arg_list
 from nova_sqlcore.queries.maintenance.trees import Relation, above, among_clause, as_key, below, key_of, no_row_clause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nova_sqlcore import tx
     from nova_sqlcore.core.dialects import Dialect
@@ -98,24 +98,31 @@ def move_clause(table: sa.Table, clause: sa.ColumnElement[bool], dialect: Dialec
     )
 
 
-def move_rows(transaction: tx.Transaction, column: sa.Column[Any], values: Sequence[Any], *, locked: bool) -> int:
-    """Move the rows with one of ``values`` in ``column`` and return how many.
+def move_rows(
+    transaction: tx.Transaction, column: sa.Column[Any], values: Sequence[Any], *, locked: bool
+) -> Callable[[], int]:
+    """Move the rows with one of ``values`` in ``column``, and return what tells how many; it must be asked.
 
     Cost: 1 statement on PostgreSQL and where there is no shadow table; else 2, and 1 more if they are not ``locked``.
+    They travel with the next one.
     Raises: DBDuplicateEntry if the shadow table holds one of the keys.
     """
-    dialect = transaction.dialect
+    dialect, later = transaction.dialect, transaction.later
     if shadow_of(column.table) is None:
-        return transaction.execute(delete_statement(column), values=values)
+        return later.execute(delete_statement(column), values=values).get
     if dialect.moves_rows:
-        moved: int = transaction.scalar(_move_statement(column, dialect), values=values)
-        return moved
+        moved = later.rows(_move_statement(column, dialect), values=values)
+        return lambda: int(moved.get()[0]["rows"])
     if dialect.locks_rows and not locked:
-        transaction.scalar(_lock_statement(column, dialect), values=values)
-    copied = transaction.execute(_copy_statement(column, dialect), values=values)
-    deleted = transaction.execute(delete_statement(column), values=values)
+        later.rows(_lock_statement(column, dialect), values=values)
+    copied = later.execute(_copy_statement(column, dialect), values=values)
+    deleted = later.execute(delete_statement(column), values=values)
+    return lambda: _as_many(column.table, copied.get(), deleted.get())
+
+
+def _as_many(table: sa.Table, copied: int, deleted: int) -> int:
     if copied != deleted:  # a row has come in between: all is undone and done again
-        raise exceptions.DBDeadlock(f"{column.table.name}: {copied} rows copied, {deleted} deleted")
+        raise exceptions.DBDeadlock(f"{table.name}: {copied} rows copied, {deleted} deleted")
     return deleted
 
 
@@ -129,24 +136,28 @@ def move_trees(
 
     Cost: as ``move_rows`` for each table; for one whose rows have others hanging on them 1 more per ``CHUNK`` rows.
     """
-    counts = Counts()
+    moved: list[tuple[str, Callable[[], int]]] = []
     for relation in below(table):
         if relation.goes and relation.child.name in filled:
-            _move_children(transaction, relation, [root[relation.parent.name] for root in roots], filled, counts)
+            moved += _move_children(transaction, relation, [root[relation.parent.name] for root in roots], filled)
     key = key_of(table)
-    counts[table.name] += move_rows(transaction, key, [root[key.name] for root in roots], locked=True)
+    moved.append((table.name, move_rows(transaction, key, [root[key.name] for root in roots], locked=True)))
+    counts = Counts()
+    for name, count in moved:
+        counts[name] += count()
     return counts
 
 
 def _move_children(
-    transaction: tx.Transaction, relation: Relation, values: Sequence[Any], filled: frozenset[str], counts: Counts
-) -> None:
+    transaction: tx.Transaction, relation: Relation, values: Sequence[Any], filled: frozenset[str]
+) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Move rows and yield, by table, what tells how many."""
     child = relation.child
     deeper = [lower for lower in below(child) if lower.goes and lower.child.name in filled]
     for rows in _chunks(transaction, relation.column, values) if deeper else ():
         for lower in deeper:
-            _move_children(transaction, lower, [row[lower.parent.name] for row in rows], filled, counts)
-    counts[child.name] += move_rows(transaction, relation.column, values, locked=False)
+            yield from _move_children(transaction, lower, [row[lower.parent.name] for row in rows], filled)
+    yield child.name, move_rows(transaction, relation.column, values, locked=False)
 
 
 @functools.cache
@@ -273,4 +284,4 @@ def _copy_anew(
 ) -> None:
     parameters = anew.parameters("own") | ({} if above_it is None else above_it.parameters("parent"))
     statement = _copy_anew_statement(table, None if above_it is None else above_it.table, transaction.dialect)
-    transaction.execute(statement, values=keys, **parameters)
+    transaction.later.execute(statement, values=keys, **parameters)
