@@ -110,9 +110,17 @@ class TestURLs:
             use(database)
 
     def test_an_option_that_does_not_exist(self, database: tx.Database) -> None:
-        with pytest.warns(UserWarning, match="unknown database option 'pool_sise' is ignored"):
+        with pytest.warns(UserWarning, match="unknown database option 'pool_sise' is ignored") as told:
             database.configure("sqlite://", pool_sise=3)
+        assert [one.filename for one in told] == [__file__]
         assert database.options == EngineOptions()
+
+    def test_an_option_of_the_main_database_that_does_not_exist(self) -> None:
+        tx.close()
+        with pytest.warns(UserWarning, match="'pool_sise' is ignored") as told:
+            tx.configure("sqlite://", pool_sise=3)
+        tx.close()
+        assert [one.filename for one in told] == [__file__]
 
 
 def test_a_database_that_has_not_been_migrated(backend: Backend, database: tx.Database) -> None:

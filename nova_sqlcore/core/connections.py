@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +23,7 @@ from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.replica import Health
 from nova_sqlcore.core.statements import Cache
+from nova_sqlcore.core.warn import warn_caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,7 @@ class Connections:
         """
         known = {field.name for field in dataclasses.fields(EngineOptions)}
         for name in sorted(options.keys() - known):
-            warnings.warn(f"unknown database option {name!r} is ignored", stacklevel=2)
+            warn_caller(f"unknown database option {name!r} is ignored", UserWarning)
         with self._lock:
             if self._engines:
                 raise TypeError(f"{self!r} is in use; close it before it is configured again")
