@@ -250,6 +250,7 @@ def aggregate_update(context: Context, aggregate_id: int, values: Mapping[str, A
     with clash_named(items.c.key, written):
         if is_all or written:
             _write_items_later(transaction, row["id"], written, set_delete=is_all)
+        # COMMIT comes after it: a list that the server has cut is read again
         found = _get(transaction, "yes", given.get("id", row["id"]))
     return cast("rows.AggregateWithChildren", found)
 

@@ -77,6 +77,7 @@ def _set_uuid_statement(table: sa.Table) -> sa.Update:
 def _fill_uuids(context: Context, table: sa.Table, max_count: int | None) -> tuple[int, int]:
     found = _found(context, _without_uuid_statement(table, context.read_deleted), max_count)
     given = [{"by_id": row["id"], "uuid": str(uuid.uuid4())} for row in found]
+    # not together with COMMIT: psycopg takes many rows in a third of the time that a batch of ours does
     current(context).execute_many(_set_uuid_statement(table), given)
     return len(found), len(found)
 

@@ -556,6 +556,7 @@ def floating_ip_bulk_destroy(context: Context, ips: Iterable[Mapping[str, Any]])
     doomed = [row for block in chunks(wanted, _BLOCK) for row in transaction.rows(statement, addresses=block)]
     held = [row["project_id"] for row in doomed if row["project_id"] is not None and row["auto_assigned"] is False]
     # before the rows go: if the usage has to be counted anew, they must count, for the commit takes them off
+    # each call of the quota sends what waits at its end, so that its errors are its own
     reservations = _reserve(context, collections.Counter(held))
     for block in chunks([row["id"] for row in doomed], _BLOCK):
         transaction.later.execute(_DESTROY_STATEMENT, ids=block, **deleted_now())
