@@ -41,6 +41,8 @@ COMMANDS: Final = {
     "replay": "replay",
     "demo": "demo",
 }
+#: How the names of environment variables begin.
+PREFIX: Final = "NOVA_SQLCORE"
 #: Names of earlier releases.
 ALIASES: Final = {"archive": "archive-deleted-rows", "sync": "migrate"}
 
@@ -55,6 +57,15 @@ class Command(click.Command):
         """Take what ``click.Command`` takes."""
         super().__init__(*args, **kwargs)
         self.unexpected = unexpected
+        self._unnamed = [one for one in self.params if isinstance(one, click.Option) and not one.envvar]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let every option stand in the environment by the name that operators type, whatever click calls it."""
+        name = str(ctx.info_name).replace("_", "-")
+        prefix = f"{ctx.parent.auto_envvar_prefix if ctx.parent else PREFIX}_{ALIASES.get(name, name)}"
+        for option in self._unnamed:
+            option.envvar = f"{prefix}{max(option.opts, key=len)[1:]}".replace("-", "_").upper()
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a number that it returns is its exit code."""
@@ -113,7 +124,7 @@ def dashed(name: str) -> str:
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 120,
-        "auto_envvar_prefix": "NOVA_SQLCORE",
+        "auto_envvar_prefix": PREFIX,
         "token_normalize_func": dashed,
     },
 )

@@ -108,6 +108,27 @@ def test_options_stand_before_the_command_or_behind_it(url: sa.URL) -> None:
     assert behind.stdout == "0002.indexes-for-hot-statements\n"
 
 
+@pytest.mark.only_on("sqlite", why="the server has no part in it")
+@pytest.mark.parametrize(
+    ("words", "variable", "value", "code"),
+    [
+        ("db purge", "PURGE_ALL", "1", 3),
+        ("purge", "PURGE_BEFORE", "2015-13-01", 2),
+        ("db archive-deleted-rows", "ARCHIVE_DELETED_ROWS_MAX_ROWS", "x", 2),
+        ("archive", "ARCHIVE_DELETED_ROWS_MAX_ROWS", "x", 2),
+        ("db sync", "MIGRATE_ROLLBACK", "x", 2),
+        ("quota refresh", "QUOTA_REFRESH_ALL", "1", 0),
+        ("sql service_get", "SQL_DIALECT", "oracle", 2),
+        ("sql", "SQL_SLOW", "", 1),
+    ],
+)
+def test_options_stand_in_the_environment_by_their_names(
+    url: sa.URL, words: str, variable: str, value: str, code: int
+) -> None:
+    environment = {"NOVA_SQLCORE_URL": url.render_as_string(), f"NOVA_SQLCORE_{variable}": value or str(url)}
+    assert CliRunner(env=environment).invoke(app, words.split()).exit_code == code
+
+
 @pytest.mark.only_on("sqlite", why="signals have nothing to do with the server")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_any_command_with_a_line(
