@@ -50,7 +50,9 @@ def explaining(url: str) -> Iterator[Explainer]:
 
     Raises: DBError for a URL or a server that can't be used.
     """
-    engine = tool_engine(parse_url(url))
+    parsed = parse_url(url)
+    dialects.family(parsed).require_file(parsed)
+    engine = tool_engine(parsed)
     with translated(dialects.family(engine.url), engine), engine.connect() as connection:
         yield Explainer(server_of(connection), connection)
 

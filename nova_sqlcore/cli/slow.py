@@ -98,7 +98,9 @@ def busiest(url: str, top: int, remark: Callable[[str], None]) -> list[Busy]:
     Raises: click.ClickException if the server keeps no statistics, with the remedy. DBError for a URL or a server that
     can't be used.
     """
-    engine = tool_engine(parse_url(url))
+    parsed = parse_url(url)
+    dialects.family(parsed).require_file(parsed)
+    engine = tool_engine(parsed)
     with translated(dialects.family(engine.url), engine), engine.connect() as connection:
         server = server_of(connection)
         found = [

@@ -84,8 +84,11 @@ def test_a_database_without_tables_fails_the_upgrade_check(backend: Backend) -> 
 
 
 @pytest.mark.only_on("sqlite", why="servers make no databases by themselves")
-@pytest.mark.parametrize("words", [("db", "archive_deleted_rows"), ("db", "purge", "--all"), ("check",), ("version",)])
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "line", ["db archive_deleted_rows", "db purge --all", "check", "version", "sql service_get --explain", "sql --slow"]
+)
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, line: str) -> None:
+    words = line.split()
     path = tmp_path / "typo" / "nova.sqlite"
     url = sa.make_url(f"sqlite:///{path}")
     result = run(url, *words)
