@@ -91,8 +91,18 @@ def _apart(app: Sphinx, what: str, name: str, thing: object, options: object, li
             lines[place : place + 1] = ["", f"**{section.group(1)}** {section.group(2)}"]
 
 
+def _without_internals(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Show no signature of a class that callers don't make themselves: one with names that begin with an underscore."""
+    if what == "class" and signature and re.search(r"[(,]\s*_\w", signature):
+        return "", returns
+    return signature, returns
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
     app.add_directive("statement-table", StatementTable)
     app.connect("autodoc-process-docstring", _apart)
+    app.connect("autodoc-process-signature", _without_internals)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
