@@ -315,7 +315,7 @@ def flavor_create(
     Cost: 1 statement, 1 for specs, 1 for projects; 2 for a flavor that exists; in 1 round trip, 2 with specs or
     projects.
     Raises: FlavorIdExists(flavor_id), FlavorExists(name) if a live flavor has the same, the former if both are taken;
-    DBKeyClash; DBError for everything else that the server refuses.
+    DBKeyClash; DBDataError for a project that can't be stored; DBError for everything else that the server refuses.
     """
     transaction = current(context)
     specs = mapping_in(values, "extra_specs")
@@ -325,9 +325,10 @@ def flavor_create(
     with _plain_errors():
         flavor = _insert(transaction if specs or projects else transaction.last(), values)
         new = [{"instance_type_id": flavor["id"], "key": key, "value": value} for key, value in specs.items()]
-        granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
         stored = transaction.later.insert_many(instance_type_extra_specs, new)
-        transaction.later.insert_many(instance_type_projects, granted)
+    granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
+    transaction.later.insert_many(instance_type_projects, granted)
+    with _plain_errors():
         if specs or projects:
             transaction.last().send_waiting()
     shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored.get()}}

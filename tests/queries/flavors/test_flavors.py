@@ -161,6 +161,14 @@ class TestCreate:
         assert raised.value.inner_exception is not None
         assert flavors.flavor_get_all(admin) == []
 
+    def test_a_project_that_can_not_be_stored_is_named(self, admin: RequestContext) -> None:
+        values = {"name": "n", "flavorid": "f", "vcpus": 1, "memory_mb": 1}
+        with pytest.raises(
+            exceptions.DBDataError, match=r"instance_type_projects\.project_id holds text of at most 255"
+        ):
+            flavors.flavor_create(admin, values, ["x" * 256])
+        assert flavors.flavor_get_all(admin) == []
+
     @pytest.mark.parametrize("error", [exceptions.DBDeadlock, exceptions.DBConnectionError])
     def test_conflicts_and_lost_connections_are_not_wrapped(
         self, admin: RequestContext, monkeypatch: pytest.MonkeyPatch, error: type[exceptions.DBError]
