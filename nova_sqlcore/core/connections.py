@@ -264,7 +264,7 @@ class Connections:
         Another checkout costs as much as a whole one-row read from sqlite, and the pool closes what comes back above
         its size: 64 threads would connect at every other call.
         """
-        if not link.usable or link.pool is not link.engine.pool:  # nobody would close what goes back to a former pool
+        if not link.usable or link.pool is not link.engine.pool:
             link.discard()
             return
         if self.shared_lock is None and link.dialect.in_transaction(link.raw):

@@ -199,7 +199,10 @@ class Link:
         self.unsure = False
 
     def close(self) -> None:
-        """Give the connection back to its pool: its transaction is over."""
+        """Give the connection back to its pool: its transaction is over; a former pool would not close it."""
+        if self.pool is not self.engine.pool:
+            self.discard()
+            return
         with contextlib.suppress(Exception):
             self.cursor.close()
         if self.dialect.in_transaction(self.raw) is None:

@@ -126,6 +126,18 @@ def test_kept_connections_give_way_to_the_plain_engine(database: Make) -> None:
         made.engine.dispose()
 
 
+def test_what_was_kept_of_a_former_pool_is_closed(database: Make) -> None:
+    """Who disposes of an engine gives it another pool."""
+    made = database()
+    closed: list[object] = []
+    sa.event.listen(made.engine, "close", lambda raw, _: closed.append(raw))
+    first = used(made.writer)
+    made.engine.dispose()
+    assert closed == []
+    assert used(made.writer) is not first
+    assert closed == [first]
+
+
 def test_who_waits_for_a_connection_gets_the_next_one(database: Make) -> None:
     """It does not lie at hand for others while somebody waits for it."""
     made = database(pool_size=1, max_overflow=0, pool_timeout=10)

@@ -70,3 +70,4 @@ def test_a_shared_connection_is_rolled_back_when_it_is_discarded() -> None:
     one.discard()
     assert not raw.in_transaction
     assert raw.execute("SELECT 1").fetchone() == (1,)
+    engine.dispose()
