@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from nova_sqlcore import tx
+from nova_sqlcore.core import roads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +55,23 @@ def overtake(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Any], times: in
     There are six attempts at most, whatever the deadline.
     """
     monkeypatch.setattr(tx.main, "_options", dataclasses.replace(tx.main.options, attempts=6))
-    execute = tx.Transaction.execute
+    execute, queue = tx.Transaction.execute, tx.Transaction.queue
     state = {"left": times, "inside": False}
 
-    def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
+    def comes_first() -> None:
         if state["left"] and not state["inside"]:
             state.update(left=state["left"] - 1, inside=True)
             call()
             state["inside"] = False
+
+    def overtaken(self: tx.Transaction, statement: Any, /, **params: Any) -> int:
+        comes_first()
         return execute(self, statement, **params)
 
+    def overtaken_later(self: tx.Transaction, action: Any, statement: Any, params: Any, **more: Any) -> Any:
+        if getattr(statement, "is_dml", False) and roads.carrier_of(self._ready()) is None:  # then it runs at once
+            comes_first()
+        return queue(self, action, statement, params, **more)
+
     monkeypatch.setattr(tx.Transaction, "execute", overtaken)
+    monkeypatch.setattr(tx.Transaction, "queue", overtaken_later)
