@@ -19,6 +19,7 @@ import rich
 import sqlalchemy as sa
 
 from benchmarks import contests, report
+from benchmarks.analysis import analyze
 from benchmarks.by_hand import ByHand
 from benchmarks.link import linked
 from benchmarks.operations import Loop, Operation, Ours, Stock, fill, operations
@@ -227,7 +228,9 @@ def _filled(url: sa.URL) -> Stock:
     tx.configure(url)
     try:
         tables.metadata.create_all(tx.main.engine)
-        return fill()
+        stock = fill()
+        analyze(tx.main.engine, tables.metadata.tables.values())
+        return stock
     finally:
         tx.close()
 

@@ -29,6 +29,7 @@ import sqlalchemy as sa
 from rich.table import Table
 
 from benchmarks.__main__ import BACKENDS, databases
+from benchmarks.analysis import analyze
 from nova_sqlcore import tables, tx
 from nova_sqlcore.queries.maintenance import archive
 
@@ -88,10 +89,7 @@ def fill(count: int) -> None:
     for start in range(1, count + 1, STEP):
         with engine.begin() as connection:
             _store(connection, range(start, min(start + STEP, count + 1)))
-    words = "ANALYZE TABLE" if engine.dialect.name == "mysql" else "ANALYZE"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for name in ("instances", *CHILDREN):  # servers do so by themselves some time after so many rows have come
-            connection.exec_driver_sql(f"{words} {name}")
+    analyze(engine, (tables.instances, *map(tables.metadata.tables.__getitem__, CHILDREN)))
 
 
 def _store(connection: sa.Connection, numbers: Sequence[int]) -> None:

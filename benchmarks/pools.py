@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks import pairing
 from benchmarks.__main__ import BACKENDS, databases
+from benchmarks.analysis import analyze
 from nova_sqlcore import get_admin_context, tables, tx
 from nova_sqlcore.queries.common.clauses import arg
 from nova_sqlcore.queries.network import fixed_ips, floating_ips
@@ -45,10 +46,7 @@ def fill(size: int) -> None:
     floating = [{"address": one["address"], "pool": "pool", "project_id": one["host"]} for one in fixed]
     fixed_ips.fixed_ip_bulk_create(context, fixed)
     floating_ips.floating_ip_bulk_create(context, floating, want_result=False)
-    words = "ANALYZE TABLE" if engine.dialect.name == "mysql" else "ANALYZE"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for table in POOLS:  # servers do so by themselves some time after so many rows have come
-            connection.exec_driver_sql(f"{words} {table.name}")
+    analyze(engine, POOLS)
 
 
 def pairs() -> Iterator[pairing.Pair]:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from benchmarks import contests
 from benchmarks.__main__ import BACKENDS, databases
+from benchmarks.analysis import analyze
 from benchmarks.operations import Operation, Ours, new_instances, values
 from nova_sqlcore import api, get_admin_context, tables, tx
 
@@ -125,15 +126,6 @@ def _archive_a_copy(connection: sa.Connection, step: int) -> None:
     connection.execute(sa.insert(shadow).from_select(["id", *names], found, include_defaults=False))
 
 
-def analyzed() -> None:
-    """Let the server look at its tables, as it does by itself some time after so many rows have come."""
-    engine = tx.main.engine
-    words = "ANALYZE TABLE" if engine.dialect.name == "mysql" else "ANALYZE"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for table in (tables.instances, *_CHILDREN):
-            connection.exec_driver_sql(f"{words} {table.name}")
-
-
 def operations(steps: int) -> list[Operation]:
     """Return the operations, which ask for something else each time."""
     turns = itertools.count(1, 7_919)
@@ -189,7 +181,7 @@ def measured(url: sa.URL, sizes: Sequence[int], rounds: int) -> Iterator[tuple[i
             for step in range(done, size // STEP):
                 grow(step)
             done = max(done, size // STEP)
-            analyzed()
+            analyze(tx.main.engine, (tables.instances, *_CHILDREN))
             for operation in operations(done):
                 times = contests.race(operation, {OURS: Lists(), KNOWN_ROW: known}, rounds)
                 yield size, operation.name, contests.result(operation, times, {}).ratios[KNOWN_ROW]

@@ -464,8 +464,8 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
 def project_get_networks(context: Context, project_id: str, associate: bool = True) -> list[rows.Network]:
     """Return the live networks of the project, by id; if it has none and ``associate``, one that it is given now.
 
-    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 5 on the MySQL family; in 1 round trip; to give one as
-    ``network_associate``.
+    Cost: 1 statement; to give one 2, 3 on PostgreSQL and 5 on the MySQL family, 4 to 6 if none is left; in 1 round
+    trip; to give one as ``network_associate``.
     Lock: none if the project has networks; else as ``network_associate``.
     Raises: NoMoreNetworks().
     """
