@@ -308,17 +308,17 @@ class ByHand:
             run(text, (now, *uuids))
         return len(found)
 
-    def _claimed(self, table: sa.Table, where: str, where_params: Sequence[Any], given: Row) -> Row:
+    def _claimed(self, table: sa.Table, where: str, where_params: Sequence[Any], given: Row, order: str = "") -> Row:
         assigned, params = self._assigned(tuple(given)), tuple(given.values())
-        skip = f"{self.driver.locks} SKIP LOCKED" if self.driver.locks else ""
+        first = f"{order} LIMIT 1{self.driver.locks} SKIP LOCKED" if self.driver.locks else f"{order} LIMIT 1"
         if self.driver.returns:
             text = (
                 f"UPDATE {table.name} SET {assigned} WHERE id = "
-                f"(SELECT id FROM {table.name} WHERE {where} LIMIT 1{skip}) RETURNING {self.driver.listed(table)}"
+                f"(SELECT id FROM {table.name} WHERE {where}{first}) RETURNING {self.driver.listed(table)}"
             )
             return self.driver.maker(table)(self.driver.run(text, (*params, *where_params)).fetchone())
         with self.driver.transaction():
-            text, maker = self.driver.select(table, where, f" LIMIT 1{skip}")
+            text, maker = self.driver.select(table, where, first)
             row = maker(self.driver.run(text, tuple(where_params)).fetchone())
             self.driver.run(f"UPDATE {table.name} SET {assigned} WHERE id = {self.mark}", (*params, row["id"]))
         return {**row, **given}
@@ -326,9 +326,11 @@ class ByHand:
     def fixed_ip(self, network: int) -> Row:
         free = "instance_uuid IS NULL AND host IS NULL"
         false = "false" if self.driver.name == "postgresql" else "0"
-        where = f"network_id = {self.mark} AND deleted = 0 AND reserved = {false} AND leased = {false} AND {free}"
-        given = {"host": "h", "updated_at": self.driver.moment()}
-        return self._claimed(tables.fixed_ips, where, (network,), given)
+        network_or_none = f"(network_id = {self.mark} OR network_id IS NULL)"
+        where = f"{network_or_none} AND deleted = 0 AND reserved = {false} AND leased = {false} AND {free}"
+        oldest = " ORDER BY updated_at" + (" NULLS FIRST" if self.driver.name == "postgresql" else "") + ", id"
+        given = {"host": "h", "network_id": network, "updated_at": self.driver.moment()}
+        return self._claimed(tables.fixed_ips, where, (network,), given, oldest)
 
     def floating_ip(self, pool: str) -> Any:
         where = f"pool = {self.mark} AND deleted = 0 AND fixed_ip_id IS NULL AND project_id IS NULL"

@@ -359,9 +359,9 @@ class Orm:
                 one.deleted, one.deleted_at = one.id, _now()
             return len(found)
 
-    def _claimed(self, model: Any, given: Row, *where: sa.ColumnElement[bool]) -> Row:
+    def _claimed(self, free: sa.Select[Any], given: Row) -> Row:
         with self._begun() as session:
-            found = session.scalars(sa.select(model).where(*where).limit(1).with_for_update(skip_locked=True)).one()
+            found = session.scalars(free.limit(1).with_for_update(skip_locked=True)).one()
             for name, value in given.items():
                 setattr(found, name, value)
             session.flush()
@@ -371,14 +371,17 @@ class Orm:
     def fixed_ip(self, network: int) -> Row:
         c = _tables.fixed_ips.c
         free = (c.instance_uuid.is_(None), c.host.is_(None), c.reserved == sa.false(), c.leased == sa.false())
-        given = {"host": "h", "updated_at": _now()}
-        return self._claimed(FixedIp, given, c.network_id == network, c.deleted == 0, *free)
+        in_network = sa.or_(c.network_id == network, c.network_id.is_(None))
+        is_postgresql = self.engine.dialect.name == "postgresql"
+        age = c.updated_at.nulls_first() if is_postgresql else c.updated_at
+        oldest = sa.select(FixedIp).where(in_network, c.deleted == 0, *free).order_by(age, c.id)
+        return self._claimed(oldest, {"host": "h", "network_id": network, "updated_at": _now()})
 
     def floating_ip(self, pool: str) -> Any:
         c = _tables.floating_ips.c
         free = (c.fixed_ip_id.is_(None), c.project_id.is_(None))
         given = {"project_id": "project", "auto_assigned": False, "updated_at": _now()}
-        return str(self._claimed(FloatingIp, given, c.pool == pool, c.deleted == 0, *free)["address"])
+        return str(self._claimed(sa.select(FloatingIp).where(c.pool == pool, c.deleted == 0, *free), given)["address"])
 
 
 def _all_columns(instance: Any) -> Row:

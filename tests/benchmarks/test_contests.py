@@ -81,3 +81,5 @@ def test_files_of_runs(tmp_path: pathlib.Path) -> None:
     assert report.load(tmp_path / "run.json") == [run]
     assert [is_met for *_, is_met in report.targets(run)] == [True, True]
     assert run.against_orm == pytest.approx(10)
+    assert run.by_hand_against_orm == pytest.approx(6)
+    assert [*report.targets(run)][-1][0].endswith("code by hand reaches 6.0")
