@@ -22,16 +22,21 @@ _VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.i
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, set, frozenset})
 
 
-def walked(args: Sequence[Any]) -> list[Any]:
+def walked(args: Sequence[Any]) -> Sequence[Any]:
     """Return the positional arguments with a list in place of each iterator and each view of a dict.
 
     The first one is the context and stays as it is. So is what a dict argument holds under its keys.
     """
-    return [args[0], *[_walked(value) for value in args[1:]]] if args else []
+    for value in args[1:]:
+        if type(value) not in _PLAIN:
+            return [args[0], *map(_walked, args[1:])]
+    return args
 
 
-def walked_by_name(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def walked_by_name(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments with a list in place of each iterator and each view of a dict."""
+    if not kwargs:
+        return kwargs
     return {name: _walked(value) for name, value in kwargs.items()}
 
 

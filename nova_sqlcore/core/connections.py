@@ -231,10 +231,10 @@ class Connections:
                 return bool(reached)
             time.sleep(dialect.replica_look)
 
-    def _kept_link(self, role: str) -> Link:
-        engine = self._engine(role)
-        kept = self._kept.get(role)
-        while kept and (link := _popped(kept)) is not None:
+    def at_hand(self, role: str) -> Link | None:
+        """Return an idle connection for a "writer", a "reader" or of the "replica", if one is kept."""
+        kept, engine = self._kept.get(role), self._engines.get(role)
+        while kept and engine is not None and (link := _popped(kept)) is not None:
             now = time.monotonic()
             if (
                 link.pool is engine.pool
@@ -244,7 +244,10 @@ class Connections:
                 internals.heed_log_level(link.connection)
                 return link
             link.close()
-        return self._link(engine, role)
+        return None
+
+    def _kept_link(self, role: str) -> Link:
+        return self.at_hand(role) or self._link(self._engine(role), role)
 
     def _is_current(self, link: Link, now: float) -> bool:
         """Tell whether the link leads where its URL does; for a reader that is looked at once a second.
@@ -270,7 +273,9 @@ class Connections:
         if self.shared_lock is None and link.dialect.in_transaction(link.raw):
             link.discard()  # a signal came between the answer to BEGIN and the note that it has begun
             return
-        kept = self._kept.setdefault(link.role, [])
+        kept = self._kept.get(link.role)
+        if kept is None:
+            kept = self._kept.setdefault(link.role, [])
         if not keep or self._options.pool_pre_ping or link.engine is not self._engines.get(link.role):
             link.close()
             return

@@ -7,6 +7,7 @@ A test names the versions of SQLAlchemy that these were tried with.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,7 +86,7 @@ class Ears:
 
 def heed_log_level(connection: sa.Connection) -> None:
     """Let a connection that is used again log as the level of the logger says now, as a new one would."""
-    connection._echo = connection.engine._should_log_info()
+    connection._echo = connection.engine.logger.isEnabledFor(logging.INFO)
 
 
 def leave_to_parent(connection: sa.Connection) -> None:

@@ -109,7 +109,7 @@ class DriverRoad(Road):
         cursor.execute(text, bound)
         records = cursor.fetchall()
         link.unsure = False
-        return prepared.shape(cursor).dicts(records)
+        return prepared.dicts(cursor, records)
 
     def change(self, link: Link, statement: Any, params: Params) -> int:
         """As ``Road.change``."""
@@ -173,7 +173,7 @@ class DriverRoad(Road):
             return Step(*prepared.written_for_all(params), lambda answer: None)
         text, bound = prepared.written(params)
         if operation == "fetch":
-            return Step(text, bound, lambda answer: prepared.shape(answer).dicts(answer.fetchall()))
+            return Step(text, bound, lambda answer: prepared.dicts(answer, answer.fetchall()))
         if operation == "change":
             return Step(text, bound, lambda answer: int(answer.rowcount))
         return Step(text, bound, functools.partial(_identity, prepared, statement))

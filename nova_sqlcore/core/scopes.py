@@ -166,8 +166,9 @@ def current(context: Any) -> Transaction:
     holder = getattr(context, HOLDER, None)
     if type(holder) is not Scopes:
         holder = _closed.known(context)
-    if holder is not None and holder.open:
-        return holder.open[-1]
+    open_ones = None if holder is None else holder.open
+    if open_ones:
+        return open_ones[-1]
     raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from sqlalchemy.sql import operators
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
+from nova_sqlcore.core.shortcuts import with_shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,10 +53,11 @@ class Prepared:
         "_defaults",
         "_dialect",
         "_guards",
+        "_least",
+        "_make",
         "_needed",
         "_processors",
         "_roles",
-        "_shape",
         "_slots",
         "_statement",
         "_template",
@@ -74,7 +77,8 @@ class Prepared:
         self._compiled = compiled if self.expands else None
         self._statement: Any = compiled.statement
         self._dialect = dialect
-        self._shape: RowShape | None = None
+        #: makes dicts of records
+        self._make: Callable[[Sequence[Any]], list[dict[str, Any]]] | None = None
         self._defaults = _defaults(compiled)
         self._needed: dict[str, Process | None] = {}
         #: what a value goes through before SQLAlchemy or the driver sees it
@@ -99,6 +103,8 @@ class Prepared:
         self._template: Any = constants if names is None else [constants.get(name) for name in names]
         places = ((name, name) for name in self._needed) if names is None else enumerate(names)
         self._slots = [(place, name, self._needed[name]) for place, name in places if name in self._needed]
+        #: how many parameters have to be given
+        self._least = len(self._needed) - len(self._defaults)
         self._roles = roles
 
     def bind(self, params: Mapping[str, Any]) -> Any:
@@ -113,7 +119,7 @@ class Prepared:
                 bound[place] = value if process is None or value is None else process(value)
         except types.UnstorableValue as error:
             raise exceptions.DBDataError(str(error)) from error
-        if len(params) > len(self._needed) - len(self._defaults):
+        if len(params) > self._least:
             self._refuse_unknown(params)
         return bound
 
@@ -189,16 +195,17 @@ class Prepared:
             case _:
                 return _NOTHING if _is_beyond(value, greatest) else value
 
-    def shape(self, cursor: Any) -> RowShape:
-        """Return how the rows on ``cursor`` become dicts.
+    def dicts(self, cursor: Any, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the records that ``cursor`` has given as dicts.
 
         Its description is read the first time only: psycopg makes it anew at each look, which takes 40 microseconds.
         """
-        if self._shape is None:
+        make = self._make
+        if make is None:
             # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
             columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
-            self._shape = RowShape(columns, cursor.description, self._dialect)
-        return self._shape
+            make = self._make = _maker_of(columns, cursor.description, self._dialect)
+        return make(records)
 
     def _default(self, name: str) -> Any:
         default: Any = self._defaults.get(name)
@@ -280,15 +287,19 @@ def _processes(
         return None, kind.dialect_impl(dialect).bind_processor(dialect)
     # the type's own step is in the guard
     own: Any = kind.dialect_impl(dialect)
-    return _chained(_guard(kind, role, dialect), own.impl_instance.bind_processor(dialect))
+    guard = with_shortcut(kind, dialect.name, _guard(kind, role, dialect))
+    return _chained(guard, own.impl_instance.bind_processor(dialect))
 
 
 def _chained(guard: Process, process: Process | None) -> tuple[Process, Process]:
-    return guard, guard if process is None else lambda value: _processed(guard(value), process)
+    if process is None:
+        return guard, guard
 
+    def chained(value: Any) -> Any:
+        kept = guard(value)
+        return None if kept is None else process(kept)
 
-def _processed(value: Any, process: Process) -> Any:
-    return None if value is None else process(value)
+    return guard, chained
 
 
 def _guard(kind: types.Kind, role: Role, dialect: sa.Dialect) -> Process:
@@ -336,34 +347,41 @@ def _defaults(compiled: SQLCompiler) -> dict[str, Any]:
     return {column.key: column.default for column in inserted} | {column.key: column.onupdate for column in updated}
 
 
-class RowShape:
-    """How the rows of one statement become dicts: names once, and the columns that need a conversion."""
+def _maker_of(columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> Any:
+    """Return a function that makes dicts of the records of one statement.
 
-    __slots__ = ("names", "processors")
+    It takes the statement's columns, None if it does not know them, and the cursor's description of them.
+    """
+    if columns is None:
+        return _maker(tuple(entry[0] for entry in description), ())()
+    processors = [
+        column.type.dialect_impl(dialect).result_processor(dialect, entry[1])
+        for column, entry in zip(columns, description, strict=True)
+    ]
+    converted = tuple(place for place, process in enumerate(processors) if process)
+    return _maker(tuple(column.key for column in columns), converted)(*(processors[place] for place in converted))
 
-    def __init__(self, columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> None:
-        """Take the statement's columns, None if it does not know them, and the cursor's description of them."""
-        if columns is None:
-            self.names: tuple[str, ...] = tuple(entry[0] for entry in description)
-            self.processors: tuple[tuple[str, Process], ...] = ()
-            return
-        self.names = tuple(column.key for column in columns)
-        found = (
-            (column.key, column.type.dialect_impl(dialect).result_processor(dialect, entry[1]))
-            for column, entry in zip(columns, description, strict=True)
-        )
-        self.processors = tuple((name, process) for name, process in found if process)
 
-    def dicts(self, records: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-        """Return the records as dicts."""
-        names = self.names
-        rows = [dict(zip(names, record)) for record in records]  # noqa: B905  # lengths agree; ``strict`` costs time
-        for name, process in self.processors:
-            for row in rows:
-                value = row[name]
-                if value is not None:
-                    row[name] = process(value)
-        return rows
+@functools.lru_cache(maxsize=256)  # one takes 5 KB with 49 columns; statements with the same columns share it
+def _maker(names: tuple[str, ...], converted: tuple[int, ...]) -> Callable[..., Any]:
+    """Return a function that takes the converters of some columns and returns one that makes dicts of records.
+
+    It is generated for these names, in half a millisecond. ``{"id": v0, "host": v1}`` takes a third of the time of
+    ``dict(zip(names, record))``, and converters are at hand: 0.75 of the time for a list of 300 services on sqlite.
+    """
+    values = {
+        place: f"None if v{place} is None else convert_{place}(v{place})" if place in converted else f"v{place}"
+        for place in range(len(names))
+    }
+    items = ", ".join(f"{name!r}: {values[place]}" for place, name in enumerate(names))
+    taken = "".join(f"v{place}, " for place in values) if names else "_"
+    converters = ", ".join(f"convert_{place}" for place in converted)
+    made: dict[str, Any] = {}
+    exec(  # names of columns are in it as literals only
+        f"def maker({converters}):\n    return lambda records: [{{{items}}} for {taken} in records]", made
+    )
+    maker: Callable[..., Any] = made["maker"]
+    return maker
 
 
 class Cache:

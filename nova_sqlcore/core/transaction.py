@@ -71,7 +71,6 @@ class Transaction(Batching):
         mode: Mode,
         name: str,
         task: Any = None,
-        *,
         snapshot: bool = False,
         outer: Transaction | None = None,
         not_before: str | None = None,
@@ -434,6 +433,9 @@ class Transaction(Batching):
         A snapshot ends by COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the
         connection may have written.
         """
+        if self.state is State.SINGLE:  # there is nothing to end: most readers, which save 0.2 µs
+            self._end(clean=True)
+            return
         link, clean = self._link, False
         is_begun = self.state in (State.OPEN, State.FAILED) and not any(part.is_begin for part in self._waiting)
         try:
@@ -488,10 +490,13 @@ class Transaction(Batching):
 
     def _start(self, alone: bool) -> Link:
         """Connect and begin; a connection that turns out dead is replaced once."""
-        self._take_turn()
+        database = self.database
+        if database.shared_lock is not None:
+            self._take_turn()
         link: Link | None = None
         try:
-            self._host = self._find_host()
+            is_apart = self.outer is None and database.shared_owner is None
+            self._host = None if is_apart else self._find_host()
             link = self._connect()
             alone = alone and link.dialect.autocommit_is_free(link.raw)
             if alone and not link.dialect.is_quiet(link.raw):
@@ -569,13 +574,19 @@ class Transaction(Batching):
     # -- running a statement --------------------------------------------------------------------------------------
 
     def _fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> list[Row]:
-        if self.mode != "writer" and not statement.is_select:
+        if not statement.is_select:
+            self._may_write(statement)
+        rows: list[Row] = self._perform("fetch", statement, params)
+        if not statement.is_select:
+            self.writes += statement.is_dml and bool(rows)
+        return rows
+
+    def _may_write(self, statement: sa.sql.expression.Executable) -> None:
+        """Refuse what writes in a reader, and let it undo what may do so."""
+        if self.mode != "writer":
             if statement.is_dml:
                 self.refuse_in_reader()
             self._expose()
-        rows: list[Row] = self._perform("fetch", statement, params)
-        self.writes += statement.is_dml and bool(rows)
-        return rows
 
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation of the road, in company if it has some."""
@@ -584,11 +595,14 @@ class Transaction(Batching):
             link = self._ready(alone=self._ends and operation != "command")
         if self._together:
             return self._perform_together(link, operation, statement, params)
-        return self._perform_one(operation, statement, params)
+        return self._perform_on(link, operation, statement, params)
 
     def _perform_one(self, operation: str, statement: Any, params: Any) -> Any:
+        """Run an operation without company."""
+        return self._perform_on(self._ready(), operation, statement, params)
+
+    def _perform_on(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation; a connection that turns out dead at the first statement is replaced once."""
-        link = self._ready()
         began = time.perf_counter() if reports.statements else 0.0
         if operation != "command":  # whose link counts it
             link.note_trip()

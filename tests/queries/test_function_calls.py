@@ -33,17 +33,17 @@ PACKAGE = str(pathlib.Path(nova_sqlcore.__file__).parent)
 WARM = 3
 
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
-    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 88),
-    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 122),
-    "instance_create": (service, lambda _: instance(), 561),
+    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 78),
+    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 113),
+    "instance_create": (service, lambda _: instance(), 477),
     "instance_metadata_update": (
         instance,
         lambda key: api.instance_metadata_update(C, key, dict.fromkeys(PAIRS, "w"), False),
-        217,
+        188,
     ),
-    "quota_reserve": (service, reserve, 387),
-    "service_get": (service, lambda key: api.service_get(C, key), 53),
-    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 107),
+    "quota_reserve": (service, reserve, 331),
+    "service_get": (service, lambda key: api.service_get(C, key), 44),
+    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 97),
 }
 
 

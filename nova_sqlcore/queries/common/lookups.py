@@ -54,11 +54,20 @@ class Shape(NamedTuple):
 _ID = Shape(("id",), ())
 
 
+@functools.lru_cache(maxsize=1024)
+def _whole(names: tuple[str, ...]) -> Shape:
+    """Return the shape of a key without any None."""
+    return Shape(names, ())
+
+
 def shape_of(key: Mapping[str, Any], prefix: str = "") -> tuple[Shape, Row]:
     """Return the shape of ``key`` and the parameters for it."""
+    for value in key.values():
+        if value is None:
+            break
+    else:  # most keys; this takes half the time
+        return _whole(tuple(key)), {prefix + name: key[name] for name in key} if prefix else {**key}
     params = {prefix + name: value for name, value in key.items() if value is not None}
-    if len(params) == len(key):
-        return Shape(tuple(key), ()), params
     compared = tuple(name for name, value in key.items() if value is not None)
     return Shape(compared, tuple(name for name, value in key.items() if value is None)), params
 
@@ -95,20 +104,20 @@ def _soft_delete_statement(table: sa.Table, read_deleted: str, shape: Shape) -> 
 def rows_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> list[R]:
     """Return the visible rows with this key, by id."""
     shape, params = shape_of(key)
-    return transaction.rows(_select_statement(table, read_deleted, shape, first=False), **params)
+    return transaction.rows(_select_statement(table, read_deleted, shape, False), **params)
 
 
 def ask_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> Pending[list[R]]:
     """Ask for what ``rows_by`` returns, together with the next statement."""
     shape, params = shape_of(key)
-    pending: Pending[Any] = transaction.later.rows(_select_statement(table, read_deleted, shape, first=False), **params)
+    pending: Pending[Any] = transaction.later.rows(_select_statement(table, read_deleted, shape, False), **params)
     return pending
 
 
 def row_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> R | None:
     """Return the first visible row with this key, or None."""
     shape, params = shape_of(key)
-    statement: Select[R] = _select_statement(table, read_deleted, shape, first=True)
+    statement: Select[R] = _select_statement(table, read_deleted, shape, True)
     return transaction.row(statement, **params)
 
 
@@ -129,7 +138,7 @@ def update_by(
     shape, params = shape_of(key, BY)
     shape_after, params_after = shape_of({name: given.get(name, value) for name, value in key.items()})
     update = _update_statement(table, read_deleted, shape, tuple(given))
-    again: Select[R] = _select_statement(table, read_deleted, shape_after, first=True)
+    again: Select[R] = _select_statement(table, read_deleted, shape_after, True)
     return transaction.update_row(update, again, params, given, key_after=params_after)
 
 

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Ways past the checks of the column types, for values that are stored just as they are given.
+
+Most values are: a short text of ASCII, a small number, None. One function of a few tests tells them, in place of three
+calls of ``types``: 0.1 µs for a text where the checks take 0.3.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from nova_sqlcore.core import types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Process = Callable[[Any], Any]
+
+#: A subclass may check more, so types are looked up as they are.
+_NUMBERS: Final = (types.Integer, types.BigInteger, types.CountedPart)
+_LONG: Final = (types.Text, types.MediumText)
+
+
+def with_shortcut(kind: Any, dialect: str, check: Process) -> Process:
+    """Return ``check``, of values other than None for a column of this type, with a way past it where there is one."""
+    if type(kind) in _NUMBERS:
+        return _of_numbers(kind.limit, check)
+    if type(kind) is types.String or type(kind) in _LONG:
+        room = kind.length if type(kind) is types.String else kind.room
+        return (_of_texts_without_nul if dialect == "postgresql" else _of_texts)(room, check)
+    if type(kind) is types.Boolean:
+        return lambda value: value if value is True or value is False else check(value)
+    if type(kind) is types.DateTime and dialect not in ("mysql", "mariadb"):
+        return _of_moments(check)
+    return check
+
+
+def _of_numbers(limit: int, check: Process) -> Process:
+    def guard(value: Any) -> Any:
+        return value if type(value) is int and -limit - 1 <= value <= limit else check(value)
+
+    return guard
+
+
+def _of_texts(room: int, check: Process) -> Process:
+    def guard(value: Any) -> Any:
+        return value if type(value) is str and len(value) <= room and value.isascii() else check(value)
+
+    return guard
+
+
+def _of_texts_without_nul(room: int, check: Process) -> Process:
+    def guard(value: Any) -> Any:
+        is_plain = type(value) is str and len(value) <= room and value.isascii() and "\0" not in value
+        return value if is_plain else check(value)
+
+    return guard
+
+
+def _of_moments(check: Process) -> Process:
+    def guard(value: Any) -> Any:
+        return value if type(value) is datetime.datetime and value.tzinfo is None else check(value)
+
+    return guard
