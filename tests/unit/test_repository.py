@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
-import subprocess
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parents[2]
 LINE: Final = "SPDX-License-Identifier: Apache-2.0"
@@ -16,11 +19,22 @@ SOURCES: Final = (".py", ".pyi", ".css", ".yml", ".yaml", ".toml")
 SCRIPTS: Final = ("Makefile", ".ci/run", "tools/make-venv", "tools/add-headers")
 
 
-def files() -> list[Path]:
-    """Return what is under version control, or in the archive of the sources."""
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=False, capture_output=True, text=True)
-    names = listed.stdout.split("\0") if listed.returncode == 0 else map(str, ROOT.rglob("*"))
-    return [path for path in (ROOT / name for name in names if name) if path.is_file()]
+#: What is no part of the sources.
+IGNORED: Final = {".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())}
+
+
+def is_source(path: Path) -> bool:
+    names = (path.name, path.relative_to(ROOT).as_posix())
+    return not any(fnmatch.fnmatch(name, pattern) for name in names for pattern in IGNORED)
+
+
+def files(folder: Path = ROOT) -> Iterator[Path]:
+    """Yield the sources; a machine without git has them too."""
+    for path in filter(is_source, folder.iterdir()):
+        if path.is_dir():
+            yield from files(path)
+        else:
+            yield path
 
 
 def targets() -> set[str]:
