@@ -145,20 +145,18 @@ class Batching(Connected):
         ends = self._ends and self.mode == "writer" and self.state is State.OPEN
         self._ends = self._together = False
         if ends:
-            self._alive(link)
+            self._replace_if_dead(link)
         result = self._perform_one(operation, statement, params)
         if ends and self.state is State.OPEN:
             self._commit(self._ready())
             self._note_commit()
         return result
 
-    def _alive(self, link: Link) -> Link:
-        """Return a connection that has not died in the pool: once COMMIT has been sent it is too late to tell."""
-        if self.changed or link.dialect.is_quiet(link.raw):
-            return link
-        self.database.lost(link)
-        self._let_go(link)
-        return self._ready()
+    def _replace_if_dead(self, link: Link) -> None:
+        """Replace a connection that has died in the pool: once COMMIT has been sent it is too late to tell."""
+        if not self.changed and not link.dialect.is_quiet(link.raw):
+            self.database.lost(link)
+            self._let_go(link)
 
     def _send(self, more: Sequence[Part]) -> None:
         """Send what waits, and then ``more``.
@@ -184,7 +182,8 @@ class Batching(Connected):
     def _send_parts(self, link: Link, parts: list[Part], ends: bool) -> None:
         is_writer = self.mode == "writer"
         if ends and is_writer:
-            link = self._alive(link)
+            self._replace_if_dead(link)
+            link = self._ready()
         carries_commit = ends and not link.connection.in_transaction()  # else SQLAlchemy has to end it
         groups = self._groups(link, parts)
         for group in groups:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 TRIED: Final = ("2.1.9",)
 
 #: The events at which SQLAlchemy shows a statement or its failure; those of transactions need no road of their own.
-_OF_CONNECTIONS: Final = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
-_OF_TRANSACTIONS: Final = ("begin", "commit", "rollback", "savepoint", "release_savepoint", "rollback_savepoint")
+OF_STATEMENTS: Final = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
+#: Those, and the events of a transaction.
+OF_ALL: Final = (
+    *OF_STATEMENTS,
+    *("begin", "commit", "rollback", "savepoint", "release_savepoint", "rollback_savepoint"),
+)
 _OF_DIALECTS: Final = ("do_execute", "do_execute_no_params", "do_executemany", "do_setinputsizes", "handle_error")
 
 
@@ -50,8 +54,8 @@ class Ears:
         self._engines.append(engine)
         self._marked += [engine, engine.dialect]
 
-    def hear(self, connection: sa.Connection) -> bool:
-        """Tell whether a statement has to go through SQLAlchemy, for somebody listens or it shall be logged."""
+    def hear(self, connection: sa.Connection, events: tuple[str, ...] = OF_STATEMENTS) -> bool:
+        """Tell whether what happens has to go through SQLAlchemy, for somebody listens or it shall be logged."""
         if connection._echo:
             return True
         if not connection._has_events:
@@ -60,19 +64,7 @@ class Ears:
                     break
             else:
                 return False
-        return self._ask(connection, _OF_CONNECTIONS)
-
-    def are_open(self, connection: sa.Connection) -> bool:
-        """Tell whether somebody listens to anything, the end of transactions among it, or it shall be logged."""
-        if connection._echo:
-            return True
-        if not connection._has_events:
-            for one in self._marked:
-                if one._has_events:
-                    break
-            else:
-                return False
-        return self._ask(connection, (*_OF_CONNECTIONS, *_OF_TRANSACTIONS))
+        return self._ask(connection, events)
 
     def _ask(self, connection: sa.Connection, events: tuple[str, ...]) -> bool:
         dispatch, of_dialect = connection.dispatch, connection.dialect.dispatch

@@ -152,7 +152,7 @@ class Link:
         if text:
             self.command(text)
         self.begins = self.dialect.driver_begins
-        if self.ears.are_open(self.connection):
+        if self.ears.hear(self.connection, internals.OF_ALL):
             self.connection.begin()
 
     def begin_alone(self) -> None:

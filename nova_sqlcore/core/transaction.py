@@ -318,11 +318,7 @@ class Transaction(Batching):
         self.refuse_in_reader()
         if self.dialect.update_returning:
             return first_updated(self.rows(updated_statement(update, again), **key, **changes))
-        count = self.later.execute(update, **key, **changes)
-        if count.is_known and not count.get():
-            return None
-        row = self.row(again, **(key_after or key))
-        return row if count.get() else None
+        return self._sent(self.later.update_row(update, again, key, changes, key_after=key_after))
 
     # -- what the caller can do -----------------------------------------------------------------------------------
 
