@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import multiprocessing
-import os
-import signal
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,7 @@ from nova_sqlcore import RequestContext, get_admin_context, tables, tx
 from nova_sqlcore.core import dialects
 from nova_sqlcore.queries.maintenance import archive, trees
 from tests.queries import instance_factory
+from tests.queries.maintenance.kills import archive_killed_before
 from tests.queries.maintenance.rows import filled_row, keys, put, row_of, shadow, shadow_counts
 from tests.queries.processes import eight_processes
 from tests.schema import dumps
@@ -432,21 +430,6 @@ class TestCost:
         assert peaks[1] < 1.5 * peaks[0]
 
 
-def _archive_and_die(url: sa.URL, statement: int) -> None:
-    """Archive in batches of two, and be killed before the given DELETE or INSERT is sent."""
-    sent = 0
-
-    def count(connection: Any, cursor: Any, text: str, *rest: Any) -> None:
-        nonlocal sent
-        sent += text.lstrip().startswith(("INSERT", "DELETE", "WITH"))
-        if sent == statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    tx.configure(url)
-    archive.archive_deleted_rows(batch=2)
-
-
 def _archive(number: int) -> int:
     return sum(archive.archive_deleted_rows(batch=7).values())
 
@@ -456,10 +439,7 @@ class TestInterruptions:
     def test_a_run_that_is_killed_loses_nothing(self, backend: Backend, statement: int) -> None:
         """Between two batches, and between copying and deleting."""
         mappings(*range(1, 12))
-        process = multiprocessing.get_context("spawn").Process(target=_archive_and_die, args=(backend.url, statement))
-        process.start()
-        process.join(60)
-        assert process.exitcode == -signal.SIGKILL
+        archive_killed_before(backend.url, statement)
         left, moved = set(keys(MAPPINGS)), set(keys(shadow(MAPPINGS)))
         assert moved
         assert left.isdisjoint(moved)

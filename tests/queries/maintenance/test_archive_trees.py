@@ -7,10 +7,7 @@ from __future__ import annotations
 import datetime
 import gc
 import logging
-import multiprocessing
-import os
 import pathlib
-import signal
 import tracemalloc
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -22,6 +19,7 @@ from nova_sqlcore import RequestContext, api, get_admin_context, tables, tx
 from nova_sqlcore.core import types
 from nova_sqlcore.queries.maintenance import archive, trees
 from tests.queries import instance_factory
+from tests.queries.maintenance.kills import archive_killed_before
 from tests.queries.maintenance.rows import filled_row, keys, put, row_of, shadow, shadow_counts
 from tests.queries.processes import eight_processes
 
@@ -616,21 +614,6 @@ class TestCost:
         assert peaks[1] < 1.3 * peaks[0]
 
 
-def _archive_and_die(url: sa.URL, statement: int) -> None:
-    """Archive tree by tree, and be killed before the given DELETE or INSERT is sent."""
-    sent = 0
-
-    def count(connection: Any, cursor: Any, text: str, *rest: Any) -> None:
-        nonlocal sent
-        sent += text.lstrip().startswith(("INSERT", "DELETE", "WITH"))
-        if sent == statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    tx.configure(url)
-    archive.archive_deleted_rows(batch=2)
-
-
 def _archive(number: int) -> dict[str, int]:
     return archive.archive_deleted_rows(batch=7 + 5 * number)
 
@@ -655,10 +638,7 @@ class TestInterruptions:
     def test_a_run_that_is_killed_leaves_whole_trees(self, backend: Backend, statement: int) -> None:
         numbers = range(1, 7)
         forest(numbers)
-        process = multiprocessing.get_context("spawn").Process(target=_archive_and_die, args=(backend.url, statement))
-        process.start()
-        process.join(60)
-        assert process.exitcode == -signal.SIGKILL
+        archive_killed_before(backend.url, statement)
         left, _ = whole(numbers)
         assert left
         while keys(tables.instances):  # the server may hold the locks of the dead for a moment
