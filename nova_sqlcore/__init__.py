@@ -12,6 +12,9 @@ try:
     from nova_sqlcore.exceptions import HiddenRowWarning, UnknownColumnWarning, UnknownFilterWarning
 finally:
     if _collects:
+        if not gc.get_freeze_count():  # frozen and thawed it is old, and is not looked through at once
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 __all__ = [

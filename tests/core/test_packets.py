@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore import exceptions, get_admin_context, tables, tx
+from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.queries.security import certificates
 
 if TYPE_CHECKING:
@@ -44,3 +44,12 @@ def test_in_the_middle_of_a_transaction(admin: RequestContext, limit: int) -> No
         t.insert(tables.certificates, {"project_id": "p"})
         t.execute(sa.update(tables.certificates).values(file_name=sa.bindparam("text")), text="'" * (limit // 2 + 1))
     assert certificates.certificate_get_all_by_project(get_admin_context(), "p") == []
+
+
+def test_more_than_one_packet_of_the_protocol(backend: Backend, admin: RequestContext) -> None:
+    """A statement of 16 MB goes on in another packet, which a batch can't."""
+    text = "x" * (2**24 - 1)
+    instance = api.instance_create(admin, {})
+    _, row = api.instance_update_and_get_original(admin, instance["uuid"], {"user_data": text})
+    assert row["user_data"] == text
+    assert api.instance_get_by_uuid(admin, instance["uuid"])["user_data"] == text
