@@ -213,6 +213,8 @@ class Batching(Connected):
         groups: list[list[Part]] = [[]]
         size = 0
         for part in (part for part in parts if not part.is_done):
+            if part.size > limit:  # the driver splits it, and the error of what the server refuses tells its limit
+                part.packed, part.size = None, 0
             size += part.size
             if groups[-1] and (size > limit or not part.packed):
                 groups.append([])
