@@ -12,7 +12,7 @@ import platform
 import pstats
 import secrets
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import rich
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from benchmarks.link import Link
 
 BACKENDS = ("sqlite", *servers.PRODUCTS)
+#: Calls that are not profiled: statements are built, and connections made.
+WARM_UP: Final = 10
 
 
 @contextlib.contextmanager
@@ -148,13 +150,16 @@ def profiled(url: sa.URL, wanted: Sequence[Operation], times: int = 50) -> None:
     """Print where the library spends its time, operation by operation."""
     with contestants(url) as found:
         for operation in wanted:
-            call = getattr(found[report.OURS], operation.method)
-            given = operation.prepare(times)
+            ours = found[report.OURS]
+            call, given = getattr(ours, operation.method), operation.prepare(WARM_UP + times)
             profile = cProfile.Profile()
-            profile.enable()
-            for one in given:
-                call(one)
-            profile.disable()
+            with contests.opened(operation, ours):
+                for one in given[:WARM_UP]:
+                    call(one)
+                profile.enable()
+                for one in given[WARM_UP:]:
+                    call(one)
+                profile.disable()
             rich.print(f"[bold]{operation.name}[/bold], {times} calls")
             pstats.Stats(profile).sort_stats("tottime").print_stats(12)
 

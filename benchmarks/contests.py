@@ -112,7 +112,7 @@ def differing(answers: Mapping[str, Any], first: str, other: str) -> str:
 def cost(operation: Operation, contestant: Any, link: Link | None) -> Cost:
     """Count what a call costs, after others by which the contestant has warmed up."""
     call = getattr(contestant, operation.method)
-    with _opened(operation, contestant):
+    with opened(operation, contestant):
         for given in operation.prepare(1 if operation.bulk else 4):
             call(given)
         (given,) = operation.prepare(1)
@@ -178,7 +178,7 @@ def _round(operation: Operation, contestants: Mapping[str, Any], calls: int, num
     order = _turned([*contestants], number)
     with contextlib.ExitStack() as stack:
         for one in contestants.values():
-            stack.enter_context(_opened(operation, one))
+            stack.enter_context(opened(operation, one))
         for place in range(calls):
             for name in order:
                 call, argument = getattr(contestants[name], operation.method), given[name][place]
@@ -210,9 +210,10 @@ def _turned(names: list[str], by: int) -> list[str]:
     return names[place:] + names[:place]
 
 
-def _opened(operation: Operation, contestant: Any) -> contextlib.AbstractContextManager[Any]:
-    opened: contextlib.AbstractContextManager[Any] = contestant.open() if operation.joined else contextlib.nullcontext()
-    return opened
+def opened(operation: Operation, contestant: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return the transaction in which the operation is called, or an empty context if it stands alone."""
+    block: contextlib.AbstractContextManager[Any] = contestant.open() if operation.joined else contextlib.nullcontext()
+    return block
 
 
 def _crowd(operation: Operation, contestants: Sequence[Any], calls: int) -> float:
