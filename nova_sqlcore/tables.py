@@ -46,12 +46,12 @@ from nova_sqlcore.schema.ddl import (
     dead_index,
     deleted,
     mysql_index,
-    mysql_options,
     now,
     number,
     only_on,
+    options_on,
     shadow,
-    storage,
+    stored,
     times,
     zero_or_one,
 )
@@ -69,7 +69,7 @@ metadata = LateMetaData()
 
 
 def _table(name: str, *items: Any, collation: str = "utf8mb3_general_ci") -> Table[Any]:
-    return cast("Table[Any]", sa.Table(name, metadata, *items, **storage(collation)))
+    return cast("Table[Any]", stored(sa.Table(name, metadata, *items), collation))
 
 
 # -- instances and what hangs on them --
@@ -478,15 +478,18 @@ migrations: Table[rows.Migration] = _table(
         "disk_remaining",
     ),
     mysql_index("fk_migrations_instance_uuid", "instance_uuid"),
-    Index(
-        "migrations_by_host_nodes_and_status_idx",
-        "deleted",
-        "source_compute",
-        "dest_compute",
-        "source_node",
-        "dest_node",
-        "status",
-        **mysql_options(length={"source_compute": 100, "dest_compute": 100, "source_node": 100, "dest_node": 100}),
+    options_on(
+        MYSQL,
+        Index(
+            "migrations_by_host_nodes_and_status_idx",
+            "deleted",
+            "source_compute",
+            "dest_compute",
+            "source_node",
+            "dest_node",
+            "status",
+        ),
+        length={"source_compute": 100, "dest_compute": 100, "source_node": 100, "dest_node": 100},
     ),
     Index("migrations_instance_uuid_and_status_idx", "deleted", "instance_uuid", "status"),
     Reference(

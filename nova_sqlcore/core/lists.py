@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import operators
 
 from nova_sqlcore.core import types
@@ -72,7 +71,7 @@ class Arrays(_Lists):
 
     def in_list(self, column: str, items: ListParameter, kind: sa.types.TypeEngine[Any], negated: bool) -> str:
         """Return the text of the comparison."""
-        array = self.process(items.as_one(postgresql.ARRAY(kind)))
+        array = self.process(items.as_one(sa.ARRAY(kind)))
         return f"{column} != ALL ({array})" if negated else f"{column} = ANY ({array})"
 
 

@@ -8,6 +8,7 @@ One declaration must create on every server what years of migrations of the refe
 from __future__ import annotations
 
 import threading
+from collections import UserDict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -17,11 +18,12 @@ from nova_sqlcore import clock
 from nova_sqlcore.core.types import DateTime, Integer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy.util import FacadeDict
 
 Item = TypeVar("Item", sa.Index, sa.CheckConstraint, sa.UniqueConstraint)
+Optioned = TypeVar("Optioned", sa.Table, sa.Index)
 
 #: SQLAlchemy's names for the MySQL family.
 MYSQL: Final = ("mysql", "mariadb")
@@ -71,14 +73,43 @@ def columns(kind: Any, *names: str) -> tuple[sa.Column[Any], ...]:
 # -- keys, indexes and checks -----------------------------------------------------------------------------------------
 
 
-def mysql_options(**options: Any) -> dict[str, Any]:
-    """Return ``options`` for SQLAlchemy's schema items, for every dialect of the MySQL family."""
-    return {f"{dialect}_{name}": value for dialect in MYSQL for name, value in options.items()}
+class _LateOptions(UserDict[str, Any]):
+    """The options of one item by dialect, as in SQLAlchemy's ``dialect_options``, each read when somebody asks for it.
+
+    Where a constructor takes them SQLAlchemy loads the dialect at once to check them, and no process needs all three.
+    """
+
+    def __init__(self, given: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]) -> None:
+        """Add what is ``given`` to the ``defaults``, whose items load the dialect."""
+        super().__init__()
+        self._given = given
+        self._defaults = defaults
+
+    def __missing__(self, dialect: str) -> Any:
+        options = self._defaults[dialect]
+        options.update(self._given.get(dialect, {}))
+        return self.data.setdefault(dialect, options)
+
+    def __contains__(self, dialect: object) -> bool:
+        return dialect in self._given or dialect in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._given, *self.data)))
+
+    def __len__(self) -> int:
+        return len(self._given.keys() | self.data.keys())
 
 
-def storage(collation: str = "utf8mb3_general_ci") -> dict[str, Any]:
-    """Return the engine, charset and collation of a table on the MySQL family."""
-    return mysql_options(engine="InnoDB", charset=collation.partition("_")[0], collate=collation)
+def options_on(dialects: tuple[str, ...], item: Optioned, **options: Any) -> Optioned:
+    """Return ``item`` with SQLAlchemy's ``options`` of ``dialects``, none of which is loaded yet."""
+    about: Any = item
+    about.dialect_options = _LateOptions(dict.fromkeys(dialects, options), item.dialect_options)
+    return item
+
+
+def stored(table: sa.Table, collation: str = "utf8mb3_general_ci") -> sa.Table:
+    """Return ``table`` with its engine, charset and collation on the MySQL family."""
+    return options_on(MYSQL, table, engine="InnoDB", charset=collation.partition("_")[0], collate=collation)
 
 
 def mysql_index(name: str, column: str | None = None) -> sa.Index:
@@ -95,9 +126,9 @@ def added_index(*columns: Any, name: str | None = None) -> sa.Index:
 def dead_index(table: sa.Table) -> sa.Index:
     """Return the index of a table's soft-deleted rows alone: live rows cost it nothing. MySQL has no such indexes."""
     dead = table.c.deleted != sa.literal_column("0")
-    name = f"{table.name}_dead_idx"
-    index = sa.Index(name, table.c.id, info={ADDED: True}, postgresql_where=dead, sqlite_where=dead)
-    return only_on(("sqlite", "postgresql"), index)
+    index = sa.Index(f"{table.name}_dead_idx", table.c.id, info={ADDED: True})
+    dialects = ("postgresql", "sqlite")
+    return only_on(dialects, options_on(dialects, index, where=dead))
 
 
 def zero_or_one(*names: str) -> tuple[sa.CheckConstraint, ...]:
@@ -208,7 +239,7 @@ def shadow(table: sa.Table, name: str, changes: Mapping[str, Mapping[str, Any]])
         for constraint in table.constraints
         if isinstance(constraint, sa.CheckConstraint)
     ]
-    return sa.Table(name, table.metadata, *copies, *checks, **storage())
+    return stored(sa.Table(name, table.metadata, *copies, *checks))
 
 
 def _copied(column: sa.Column[Any], changes: Mapping[str, Any]) -> sa.Column[Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from nova_sqlcore.core import dialects, internals, link
+from nova_sqlcore.core import internals, link
+from nova_sqlcore.core.dialects.sqlite import SQLITE
 from nova_sqlcore.core.statements import Cache
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Interrupted(sqlite3.Connection):
 
 
 def linked(engine: sa.Engine, shared: bool = False) -> link.Link:
-    return link.Link(engine, "writer", Cache(engine.dialect), internals.Ears(), dialects.SQLITE, shared)
+    return link.Link(engine, "writer", Cache(engine.dialect), internals.Ears(), SQLITE, shared)
 
 
 def test_a_connection_that_is_interrupted_at_once_is_thrown_away(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import dialects
+from nova_sqlcore.core.dialects import mysql, postgresql, sqlite
 from nova_sqlcore.exceptions import (
     DatabaseNotMigrated,
     DBConnectionError,
@@ -73,7 +74,7 @@ POSTGRESQL: dict[type[DBError], tuple[str, ...]] = {
 @pytest.mark.parametrize("wrapper", [pymysql.OperationalError, pymysql.IntegrityError])
 def test_numbers_of_mysql(number: int, kind: type[DBError], wrapper: type[Exception]) -> None:
     cause = wrapper(number, "text")
-    error = dialects.MYSQL.translate(cause)
+    error = mysql.MYSQL.translate(cause)
     assert type(error) is kind
     assert error.inner_exception is cause
     assert "text" in str(error)
@@ -90,7 +91,7 @@ def test_numbers_of_mysql(number: int, kind: type[DBError], wrapper: type[Except
     ],
 )
 def test_keys_of_mysql(text: str, columns: list[str]) -> None:
-    error = dialects.MYSQL.translate(pymysql.IntegrityError(1062, text))
+    error = mysql.MYSQL.translate(pymysql.IntegrityError(1062, text))
     assert isinstance(error, DBDuplicateEntry)
     assert error.columns == columns
 
@@ -100,7 +101,7 @@ def test_references_of_mysql() -> None:
         "Cannot add or update a child row: a foreign key constraint fails (`nova`.`consoles`, CONSTRAINT"
         " `consoles_ibfk_1` FOREIGN KEY (`pool_id`) REFERENCES `console_pools` (`id`))"
     )
-    error = dialects.MYSQL.translate(pymysql.IntegrityError(1452, text))
+    error = mysql.MYSQL.translate(pymysql.IntegrityError(1452, text))
     assert isinstance(error, DBReferenceError)
     found = (error.table, error.constraint, error.key, error.key_table)
     assert found == ("consoles", "consoles_ibfk_1", "pool_id", "console_pools")
@@ -109,7 +110,7 @@ def test_references_of_mysql() -> None:
 @pytest.mark.parametrize(("state", "kind"), [(state, kind) for kind, states in POSTGRESQL.items() for state in states])
 def test_states_of_postgresql(state: str, kind: type[DBError]) -> None:
     cause = psycopg.errors.lookup(state)("text")
-    error = dialects.POSTGRESQL.translate(cause)
+    error = postgresql.POSTGRESQL.translate(cause)
     assert type(error) is kind
     assert error.inner_exception is cause
 
@@ -124,13 +125,13 @@ def test_states_of_postgresql(state: str, kind: type[DBError]) -> None:
     ],
 )
 def test_lost_connections_of_postgresql(cause: Exception) -> None:
-    assert type(dialects.POSTGRESQL.translate(cause)) is DBConnectionError
+    assert type(postgresql.POSTGRESQL.translate(cause)) is DBConnectionError
 
 
 def test_other_errors_without_a_state() -> None:
-    assert type(dialects.POSTGRESQL.translate(psycopg.DataError("cannot contain NUL bytes"))) is DBDataError
-    assert type(dialects.POSTGRESQL.translate(psycopg.errors.FeatureNotSupported("no such thing"))) is DBError
-    assert type(dialects.POSTGRESQL.translate(psycopg.ProgrammingError("3 parameters were passed"))) is DBError
+    assert type(postgresql.POSTGRESQL.translate(psycopg.DataError("cannot contain NUL bytes"))) is DBDataError
+    assert type(postgresql.POSTGRESQL.translate(psycopg.errors.FeatureNotSupported("no such thing"))) is DBError
+    assert type(postgresql.POSTGRESQL.translate(psycopg.ProgrammingError("3 parameters were passed"))) is DBError
 
 
 @pytest.mark.parametrize(
@@ -143,16 +144,16 @@ def test_other_errors_without_a_state() -> None:
     ],
 )
 def test_lost_connections_of_mysql(cause: Exception) -> None:
-    assert type(dialects.MYSQL.translate(cause)) is DBConnectionError
+    assert type(mysql.MYSQL.translate(cause)) is DBConnectionError
 
 
 @pytest.mark.parametrize("option", ["--read-only", "--super-read-only", "--read_only", "--innodb-read-only"])
 @pytest.mark.parametrize("product", ["MySQL", "MariaDB"])
 def test_a_read_only_server_of_mysql(product: str, option: str) -> None:
     text = f"The {product} server is running with the {option} option so it cannot execute this statement"
-    assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBReadOnly
+    assert type(mysql.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBReadOnly
     text = text.replace(option, "--secure-file-priv")
-    assert type(dialects.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBError
+    assert type(mysql.MYSQL.translate(pymysql.OperationalError(1290, text))) is DBError
 
 
 @pytest.mark.parametrize(
@@ -166,11 +167,11 @@ def test_a_read_only_server_of_mysql(product: str, option: str) -> None:
     ],
 )
 def test_what_a_galera_node_says_of_a_write_set(number: int, text: str, kind: type[DBError]) -> None:
-    assert type(dialects.MYSQL.translate(pymysql.OperationalError(number, text))) is kind
+    assert type(mysql.MYSQL.translate(pymysql.OperationalError(number, text))) is kind
 
 
 def test_a_key_that_the_server_does_not_name() -> None:
-    error = dialects.MYSQL.translate(pymysql.IntegrityError(1022, "Can't write; duplicate key in table 'cells'"))
+    error = mysql.MYSQL.translate(pymysql.IntegrityError(1022, "Can't write; duplicate key in table 'cells'"))
     assert isinstance(error, DBDuplicateEntry)
     assert error.columns == []
 
@@ -181,7 +182,7 @@ def test_what_sqlalchemy_takes_for_a_disconnect(number: int) -> None:
     cause = pymysql.OperationalError(number, "text")
     dialect: Any = sa.create_engine("mysql+pymysql://h/nova").dialect
     assert dialect.is_disconnect(cause, None, None)
-    assert isinstance(dialects.MYSQL.translate(cause), DBConnectionError)
+    assert isinstance(mysql.MYSQL.translate(cause), DBConnectionError)
 
 
 def test_what_sqlalchemy_takes_for_a_disconnect_of_sqlite() -> None:
@@ -189,7 +190,7 @@ def test_what_sqlalchemy_takes_for_a_disconnect_of_sqlite() -> None:
     connection.close()
     with pytest.raises(sqlite3.ProgrammingError) as raised:
         connection.execute("SELECT 1")
-    assert isinstance(dialects.SQLITE.translate(raised.value), DBConnectionError)
+    assert isinstance(sqlite.SQLITE.translate(raised.value), DBConnectionError)
 
 
 def test_kinds_of_time_limits() -> None:
@@ -228,7 +229,7 @@ def test_codes_of_sqlite(code: str | None, text: str, kind: type[DBError]) -> No
     cause: Any = sqlite3.OperationalError(text)
     if code:
         cause.sqlite_errorname = code
-    error = dialects.SQLITE.translate(cause)
+    error = sqlite.SQLITE.translate(cause)
     assert type(error) is kind
     assert error.inner_exception is cause
     if isinstance(error, DBDuplicateEntry):
@@ -243,6 +244,6 @@ def test_what_is_in_memory() -> None:
 
 
 def test_schemes() -> None:
-    assert dialects.family(sa.make_url("mariadb+pymysql://h/nova")) is dialects.MARIADB
+    assert dialects.family(sa.make_url("mariadb+pymysql://h/nova")) is mysql.MARIADB
     with pytest.raises(exceptions.DBError, match="unknown database scheme"):
         dialects.family(sa.make_url("oracle://h/nova"))

@@ -10,8 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from nova_sqlcore import exceptions
 
@@ -116,6 +114,10 @@ class Dialect:
     def is_current(self, connection: Any) -> bool:
         """Tell whether a DB-API connection that lay idle still leads where its URL does; ask no server."""
         return True
+
+    def of_server(self, connection: sa.Connection) -> Dialect:
+        """Return the traits of the server itself, if there is more to know than its family."""
+        return self
 
     def statement_timeout(self, options: EngineOptions) -> float:
         """Return how many seconds a statement may run; 0 stands for ever."""
@@ -272,6 +274,14 @@ class Dialect:
         """
 
 
+def in_memory(url: sa.URL) -> bool:
+    """Tell whether ``url`` names an sqlite database in memory."""
+    if url.get_backend_name() != "sqlite":
+        return False
+    name = url.database or ""
+    return name in ("", ":memory:") or name.startswith("file::memory:") or "mode=memory" in str(url.query) + name
+
+
 def with_remedy(failure: exceptions.DBError, remedy: str) -> exceptions.DBError:
     """Return the error with words at its end that tell what to do."""
     failure.args = (f"{failure}; {remedy}",)
@@ -294,32 +304,6 @@ def is_readable(socket: Any) -> bool:
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))
-
-
-class vague(FunctionElement[Any]):
-    """A column whose values say too little for an index to be worth it.
-
-    sqlite has no statistics and takes any index for a good one, such as that of the mark of soft delete, which finds
-    all live rows; a plus sign keeps it from that. Other servers know better.
-    """
-
-    inherit_cache = True
-
-    def __init__(self, column: sa.ColumnElement[Any]) -> None:
-        """Stand for ``column``."""
-        super().__init__(column)
-        self.type = column.type
-
-
-@compiles(vague)
-def _plain(element: vague, compiler: Any, **options: Any) -> str:
-    text: str = compiler.process(element.clauses.clauses[0], **options)
-    return text
-
-
-@compiles(vague, "sqlite")
-def _with_plus(element: vague, compiler: Any, **options: Any) -> str:
-    return f"+{_plain(element, compiler, **options)}"
 
 
 def filled(insert: Insert, values: Mapping[str, Any] | sa.Select[Any]) -> Insert:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.ext.compiler import compiles
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
@@ -28,7 +27,7 @@ from nova_sqlcore.core.dialects.base import (
     is_readable,
     with_remedy,
 )
-from nova_sqlcore.core.equality import Exact, in_bytes, plain
+from nova_sqlcore.core.equality import in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,6 +186,15 @@ class MySQL(Dialect):
         if pymysql_reader.is_supported():
             dialect: Any = engine.dialect
             dialect.connect = pymysql_reader.FastConnection
+
+    def of_server(self, connection: sa.Connection) -> Dialect:
+        """Tell MariaDB and Galera, which show themselves only to those who are connected."""
+        is_mariadb = getattr(connection.engine.dialect, "is_mariadb", False)
+        alone, clustered = (MARIADB, GALERA) if is_mariadb else (MYSQL, XTRADB_CLUSTER)
+        try:
+            return clustered if _is_clustered(connection.connection) else alone
+        except connection.engine.dialect.loaded_dbapi.Error as error:
+            raise alone.translate(error) from error
 
     def prepare_connection(self, connection: Any, url: sa.URL, role: Role, options: EngineOptions) -> None:
         """Set the session up with one statement, whatever the server's own settings are.
@@ -410,7 +418,7 @@ class Galera(MariaDB):
     clustered = True
 
 
-def is_clustered(connection: Any) -> bool:
+def _is_clustered(connection: Any) -> bool:
     """Tell whether the server at the other end of this DB-API connection is a node of a Galera cluster."""
     cursor = connection.cursor()
     cursor.execute("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")  # a server without Galera does not know it
@@ -418,6 +426,11 @@ def is_clustered(connection: Any) -> bool:
     cursor.close()
     return found is not None and str(found[1]).upper() == "ON"
 
+
+MYSQL: Final = MySQL()
+MARIADB: Final = MariaDB()
+GALERA: Final = Galera()
+XTRADB_CLUSTER: Final = XtraDBCluster()
 
 _GUARD = sa.bindparam("guard", type_=sa.String())
 _GUARDS = sa.table("tags", sa.column("resource_id"), sa.column("tag"))
@@ -436,23 +449,6 @@ _KEY_CLASH: Final = "a key differs from a stored one only in case, accents or tr
 def _failure(key: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """Return what fails when it is evaluated, whatever the ``sql_mode``: the family has no function for that."""
     return sa.func.length(key) + sa.literal_column("1") + sa.literal_column(str(_OVERFLOW))
-
-
-@compiles(in_bytes, "mysql", "mariadb")
-def _bytes(element: in_bytes, compiler: Any, **options: Any) -> str:
-    """Say it in the charset of the connection's literals, whatever the charset of the column."""
-    return f"CAST(CONVERT({compiler.process(element.clauses, **options)} USING utf8mb4) AS BINARY)"
-
-
-@compiles(Exact, "mysql", "mariadb")
-def _by_bytes(element: Exact, compiler: Any, **options: Any) -> str:
-    """Compare bytes: collations take case, accents or trailing blanks for equal.
-
-    Where equal values are wanted the plain comparison comes first, for that is what an index serves.
-    """
-    right = element.right if isinstance(element.right, sa.BindParameter) else in_bytes(element.right)
-    exact: str = compiler.visit_binary(sa.BinaryExpression(in_bytes(element.left), right, element.operator), **options)
-    return f"({plain(element, compiler, **options)} AND {exact})" if element.looks_for_equals else exact
 
 
 def _tls_error(error: OSError, url: sa.URL | None) -> exceptions.DBConnectionError:

@@ -352,3 +352,5 @@ def _columns_of(diag: Any) -> list[str]:
 _ADVISORY_LOCK = sa.select(
     sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("guard", type_=sa.Text), 0))
 )
+
+POSTGRESQL: Final = PostgreSQL()

@@ -12,14 +12,15 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, patterns
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, is_green, vague
+from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, in_memory, is_green
+from nova_sqlcore.core.dialects.spelling import vague
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -401,9 +402,4 @@ def _raise_swallowed(error: BaseException) -> None:
         raise swallowed from error
 
 
-def in_memory(url: sa.URL) -> bool:
-    """Tell whether ``url`` names an sqlite database in memory."""
-    if url.get_backend_name() != "sqlite":
-        return False
-    name = url.database or ""
-    return name in ("", ":memory:") or name.startswith("file::memory:") or "mode=memory" in str(url.query) + name
+SQLITE: Final = Sqlite()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, tables, tx
-from nova_sqlcore.core import dialects
+from nova_sqlcore.core.dialects.mysql import MARIADB, MYSQL
 from nova_sqlcore.queries.common import only_one
 from tests.queries.threads import at_once, one_inside_the_other
 from tests.stress import first_rows
@@ -111,4 +111,4 @@ def test_a_single_server_is_no_cluster(admin: RequestContext, backend: Backend) 
         transaction.scalar(sa.select(sa.func.count()).select_from(tables.quotas))
     assert transaction.dialect.clustered is False
     if backend.family == "mysql":
-        assert transaction.dialect in (dialects.MYSQL, dialects.MARIADB)
+        assert transaction.dialect in (MYSQL, MARIADB)

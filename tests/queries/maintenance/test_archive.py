@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from nova_sqlcore import RequestContext, get_admin_context, tables, tx
-from nova_sqlcore.core import dialects
+from nova_sqlcore.core.dialects.postgresql import POSTGRESQL
 from nova_sqlcore.queries.maintenance import archive, trees
 from tests.queries import instance_factory
 from tests.queries.maintenance.kills import archive_killed_before
@@ -409,7 +409,7 @@ class TestCost:
     @pytest.mark.only_on("postgresql", why="the others look for the children of one row at a time in any case")
     def test_a_batch_joins_no_whole_tables(self) -> None:
         which = archive._Which(tables.instances, alone=True)
-        found = archive._take_statement(which, False, False, dialects.POSTGRESQL)
+        found = archive._take_statement(which, False, False, POSTGRESQL)
         with tx.main.engine.connect() as connection:
             text = str(found.compile(connection, compile_kwargs={"literal_binds": True}, dialect=connection.dialect))
             plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {text}").scalars())
