@@ -26,7 +26,7 @@ from nova_sqlcore import tables, tx
 from tests import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _numbers = itertools.count(1)
 
@@ -123,9 +123,20 @@ class Cleaner:
     take 20 ms for so many tables, when it is told to leave foreign keys alone.
     """
 
-    _CHECKS_OFF: ClassVar = {
-        "mysql": "SET foreign_key_checks = 0",
-        "postgresql": "SET session_replication_role = replica",
+    #: No foreign keys, and no endless wait for what a test has left locked.
+    _SESSION: ClassVar = {
+        "mysql": "SET foreign_key_checks = 0, innodb_lock_wait_timeout = 20, lock_wait_timeout = 20",
+        "postgresql": (
+            "SELECT set_config('session_replication_role', 'replica', false), set_config('lock_timeout', '20s', false)"
+        ),
+    }
+    #: Who may hold it.
+    _AT_WORK: ClassVar = {
+        "mysql": (
+            "SELECT p.*, t.* FROM information_schema.processlist p"
+            " LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id WHERE p.db = database()"
+        ),
+        "postgresql": "SELECT * FROM pg_stat_activity WHERE datname = current_database()",
     }
 
     def __init__(self, url: sa.URL) -> None:
@@ -144,21 +155,36 @@ class Cleaner:
         if dialect.name == "mysql":
             self._at_connect(self._looker, "PREPARE look FROM %s", (self._look,))
             self._look = "EXECUTE look"
-        if dialect.name in self._CHECKS_OFF:
-            self._at_connect(self._sweeper, self._CHECKS_OFF[dialect.name], ())
+        if dialect.name in self._SESSION:
+            self._at_connect(self._sweeper, self._SESSION[dialect.name], ())
 
     def clean(self) -> None:
         with self._looker.connect() as connection:
             filled = connection.exec_driver_sql(self._look).scalars().all()
+        try:
+            self._sweep(filled)
+        except sa.exc.OperationalError as error:
+            error.add_note("\n".join(self._at_work()))
+            raise
+
+    def _sweep(self, filled: Sequence[str]) -> None:
         if filled:
             with self._sweeper.connect() as connection:
                 for name in filled:
                     connection.exec_driver_sql(f"DELETE FROM {self._names[name]}")
 
+    def _at_work(self) -> list[str]:
+        question = self._AT_WORK.get(self._looker.dialect.name)
+        if question is None:
+            return []
+        with self._looker.connect() as connection:
+            return [repr(dict(row._mapping)) for row in connection.exec_driver_sql(question)]
+
     @staticmethod
     def _engine(url: sa.URL) -> sa.Engine:
         # a test may have killed all connections to its database
-        return sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
+        ends = {"connect_args": {"read_timeout": 60}} if url.get_backend_name() == "mysql" else {}
+        return sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True, **ends)
 
     @staticmethod
     def _at_connect(engine: sa.Engine, statement: str, parameters: tuple[str, ...]) -> None:
