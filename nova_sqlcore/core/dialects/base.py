@@ -274,6 +274,34 @@ class Dialect:
         """
 
 
+class OnConflict(Dialect):
+    """A family whose INSERT may say what to do if a unique key is taken."""
+
+    def into(self, table: sa.Table) -> Any:
+        """Return SQLAlchemy's INSERT of the family."""
+        raise NotImplementedError(self.name)
+
+    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
+        """ON CONFLICT DO NOTHING."""
+        insert: sa.Insert = filled(self.into(table), values).on_conflict_do_nothing()
+        return insert
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Mapping[str, Any] | sa.Select[Any],
+        keys: Sequence[str],
+        assignments: Mapping[str, Any],
+        only_if: sa.ColumnElement[bool] | None = None,
+    ) -> sa.Insert:
+        """ON CONFLICT (keys) DO UPDATE."""
+        insert = filled(self.into(table), values)
+        updating: sa.Insert = insert.on_conflict_do_update(
+            index_elements=list(keys), set_=assigned(assignments, insert.excluded), where=only_if
+        )
+        return updating
+
+
 def in_memory(url: sa.URL) -> bool:
     """Tell whether ``url`` names an sqlite database in memory."""
     if url.get_backend_name() != "sqlite":

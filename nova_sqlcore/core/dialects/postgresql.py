@@ -16,10 +16,10 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import SETTINGS, Dialect, assigned, filled, is_green, is_readable, with_remedy
+from nova_sqlcore.core.dialects.base import SETTINGS, OnConflict, is_green, is_readable, with_remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from nova_sqlcore.core.carriers import Carrier
     from nova_sqlcore.core.dialects.base import Role
@@ -70,7 +70,7 @@ class _Compiler(lists.Arrays, postgresql.psycopg.PGCompiler_psycopg):
     """Writes lists as arrays."""
 
 
-class PostgreSQL(Dialect):
+class PostgreSQL(OnConflict):
     """PostgreSQL 12 and newer, through psycopg 3."""
 
     name = "postgresql"
@@ -169,23 +169,9 @@ class PostgreSQL(Dialect):
         """What the server says has a SQLSTATE."""
         return bool(getattr(error, "sqlstate", None))
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
-        """ON CONFLICT DO NOTHING."""
-        return filled(postgresql.insert(table), values).on_conflict_do_nothing()
-
-    def upsert(
-        self,
-        table: sa.Table,
-        values: Mapping[str, Any] | sa.Select[Any],
-        keys: Sequence[str],
-        assignments: Mapping[str, Any],
-        only_if: sa.ColumnElement[bool] | None = None,
-    ) -> sa.Insert:
-        """ON CONFLICT (keys) DO UPDATE."""
-        insert = filled(postgresql.insert(table), values)
-        return insert.on_conflict_do_update(
-            index_elements=list(keys), set_=assigned(assignments, insert.excluded), where=only_if
-        )
+    def into(self, table: sa.Table) -> Any:
+        """Return the one with ON CONFLICT."""
+        return postgresql.insert(table)
 
     def as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         """Cast everything but text to text; the words of an ENUM are not text."""

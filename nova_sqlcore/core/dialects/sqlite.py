@@ -19,11 +19,11 @@ from sqlalchemy.dialects import sqlite
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, patterns
-from nova_sqlcore.core.dialects.base import Dialect, assigned, filled, in_memory, is_green
+from nova_sqlcore.core.dialects.base import OnConflict, in_memory, is_green
 from nova_sqlcore.core.dialects.spelling import vague
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nova_sqlcore.core.dialects.base import AnySelect, Role
     from nova_sqlcore.core.options import EngineOptions
@@ -62,7 +62,7 @@ class _Compiler(lists.JsonTexts, sqlite.base.SQLiteCompiler):
         return text
 
 
-class Sqlite(Dialect):
+class Sqlite(OnConflict):
     """sqlite 3.35 and newer, through the standard library."""
 
     name = "sqlite"
@@ -172,23 +172,9 @@ class Sqlite(Dialect):
         """Roll back: a cursor in somebody's traceback would keep the file locked although it has been closed."""
         connection.rollback()
 
-    def insert_absent(self, table: sa.Table, values: Mapping[str, Any] | sa.Select[Any]) -> sa.Insert:
-        """ON CONFLICT DO NOTHING."""
-        return filled(sqlite.insert(table), values).on_conflict_do_nothing()
-
-    def upsert(
-        self,
-        table: sa.Table,
-        values: Mapping[str, Any] | sa.Select[Any],
-        keys: Sequence[str],
-        assignments: Mapping[str, Any],
-        only_if: sa.ColumnElement[bool] | None = None,
-    ) -> sa.Insert:
-        """ON CONFLICT (keys) DO UPDATE."""
-        insert = filled(sqlite.insert(table), values)
-        return insert.on_conflict_do_update(
-            index_elements=list(keys), set_=assigned(assignments, insert.excluded), where=only_if
-        )
+    def into(self, table: sa.Table) -> Any:
+        """Return the one with ON CONFLICT."""
+        return sqlite.insert(table)
 
     def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Put a plus sign before it."""
