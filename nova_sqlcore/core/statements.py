@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import enum
 import functools
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from sqlalchemy.sql import operators
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
-from nova_sqlcore.core.shortcuts import with_shortcut
+from nova_sqlcore.core.shortcuts import with_shortcut, with_shortcut_for_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -282,13 +283,21 @@ def _processes(
         return (_items(kind, dialect) if isinstance(kind, types.Kind) else None), None
     item = kind.item_type if isinstance(kind, sa.ARRAY) else kind.kind if isinstance(kind, types.JsonList) else None
     if isinstance(item, types.Kind):
-        return _chained(_items(item, dialect), kind.dialect_impl(dialect).bind_processor(dialect))
+        return _chained(_items(item, dialect), _list_processor(kind, item, dialect))
     if not isinstance(kind, types.Kind):
         return None, kind.dialect_impl(dialect).bind_processor(dialect)
     # the type's own step is in the guard
     own: Any = kind.dialect_impl(dialect)
     guard = with_shortcut(kind, dialect.name, _guard(kind, role, dialect))
     return _chained(guard, own.impl_instance.bind_processor(dialect))
+
+
+def _list_processor(kind: Any, item: types.Kind, dialect: sa.Dialect) -> Process | None:
+    """Return what a list goes through whose items have been checked already: again would take 1 µs for each."""
+    own: Any = item.dialect_impl(dialect)
+    if own.impl_instance.bind_processor(dialect) is not None:
+        return kind.dialect_impl(dialect).bind_processor(dialect)  # type: ignore[no-any-return]  # of any type
+    return json.dumps if isinstance(kind, types.JsonList) else None
 
 
 def _chained(guard: Process, process: Process | None) -> tuple[Process, Process]:
@@ -333,7 +342,7 @@ def _items(kind: Any, dialect: sa.Dialect) -> Process:
                 continue
         return found
 
-    return guard
+    return with_shortcut_for_lists(kind, dialect.name, guard)
 
 
 def _is_beyond(value: Any, greatest: str) -> bool:

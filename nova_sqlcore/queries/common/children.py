@@ -20,6 +20,7 @@ import datetime
 import functools
 import json
 import operator
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -135,10 +136,15 @@ def ask(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> Ca
 
 def grouped(relation: Relation, rows: Sequence[Row]) -> dict[Any, list[Row]]:
     """Return the rows of ``load`` by parent, folded; what a child has no column for leaves its row."""
-    groups: dict[Any, list[Row]] = {}
+    found: defaultdict[Any, list[Row]] = defaultdict(list)  # half the time of ``setdefault``
     name = relation.key_name
-    for row in rows:
-        groups.setdefault(row.pop(name) if name is PARENT else row[name], []).append(row)
+    if name is PARENT:
+        for row in rows:
+            found[row.pop(name)].append(row)
+    else:
+        for row in rows:
+            found[row[name]].append(row)
+    groups = dict(found)
     if relation.fold is None:
         return groups
     return {key: relation.fold(children) for key, children in groups.items()}

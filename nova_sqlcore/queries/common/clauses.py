@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 import sqlalchemy as sa
@@ -134,7 +135,7 @@ def ask_in(
 ) -> Callable[[], list[Row]]:
     """Return what gives the rows of ``rows_in``; the statements travel with the next one."""
     asked = [transaction.later.rows(statement, **{name: chunk}, **params) for chunk in chunks(keys)]
-    return lambda: [row for pending in asked for row in pending.get()]
+    return lambda: list(itertools.chain.from_iterable([pending.get() for pending in asked]))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -476,10 +476,11 @@ def _read(
 def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[rows.InstanceWithChildren]:
     """Return the instances with all their children, and without what nobody has asked for."""
     asked = instance_rows.ask(current(context), fetched, form)
-    if form.only is None or manual:
-        fetched = _instances_fill_metadata(context, fetched, manual_joins=manual)
-    else:
-        current(context).last()
+    if manual:
+        if form.only is not None:
+            instance_rows.put_no_metadata(fetched)
+        asked = _ask_all(context, fetched, manual) | asked
+    current(context).last()
     instance_rows.attach(fetched, asked)
     return cast("list[rows.InstanceWithChildren]", instance_rows.trim(fetched, form, manual))
 
@@ -535,11 +536,16 @@ def _instances_fill_metadata(
     """
     manual = instance_rows.METADATA if manual_joins is None else manual_joins
     filled: list[Row] = [{**instance, "metadata": [], "system_metadata": []} for instance in instances]
-    uuids = [instance["uuid"] for instance in instances]
-    asked = {join: _ask_children(context, uuids, join) for join in _MANUAL if join in manual}
+    asked = _ask_all(context, filled, manual)
     current(context).last()
     instance_rows.attach(filled, asked)
     return filled
+
+
+def _ask_all(context: Context, instances: Sequence[Row], joins: Sequence[str]) -> instance_rows.Asked:
+    """Ask for those children that are read after the instances."""
+    uuids = [instance["uuid"] for instance in instances]
+    return {join: _ask_children(context, uuids, join) for join in _MANUAL if join in joins}
 
 
 def _instance_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:

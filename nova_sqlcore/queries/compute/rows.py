@@ -180,22 +180,30 @@ def assemble(rows: list[Row], form: Form) -> list[Row]:
 
     An instance with several rows of ``extra`` appears once: the live row counts, then the newest.
     """
-    for prefix, names in _one_to_one(form):
-        key = prefix[:-1]
+    for key, labels, names in _one_to_one(form):
         for row in rows:
-            part = {name: row.pop(label) for label, name in names}
+            part = dict(zip(names, map(row.pop, labels)))  # noqa: B905  # ``strict`` costs time
             row[key] = None if part["id"] is None else part
     if form.extra is not None:
         rows = _distinct(rows)
     if form.only is None or "name" in form.only:
         template = settings.instance_name_template
-        for row in rows:
-            row["name"] = _name(template, row)
+        if _takes_number(template):
+            for row in rows:
+                row["name"] = template % row["id"]
+        else:
+            for row in rows:
+                row["name"] = _name(template, row)
     if form.only is None:
-        for row in rows:
-            row["metadata"] = []
-            row["system_metadata"] = []
+        put_no_metadata(rows)
     return rows
+
+
+def put_no_metadata(rows: list[Row]) -> None:
+    """Put empty lists of both kinds of metadata into the rows of instances."""
+    for row in rows:
+        row["metadata"] = []
+        row["system_metadata"] = []
 
 
 def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list[Row]:
@@ -211,15 +219,14 @@ def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list
 
 
 @functools.lru_cache(maxsize=512)
-def _one_to_one(form: Form) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Return, per one-to-one row, its prefix and the pairs of label and name."""
-    found = []
+def _one_to_one(form: Form) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    """Return, per one-to-one row, its key, the labels of its columns, and their names."""
+    wanted: dict[str, tuple[str, ...]] = {}
     if form.info_cache:
-        names = [column.name for column in row_columns(instance_info_caches)]
-        found.append((_CACHE_PREFIX, tuple((_CACHE_PREFIX + name, name) for name in names)))
+        wanted[_CACHE_PREFIX] = tuple(column.name for column in row_columns(instance_info_caches))
     if form.extra is not None:
-        found.append((_EXTRA_PREFIX, tuple((_EXTRA_PREFIX + name, name) for name in form.extra)))
-    return tuple(found)
+        wanted[_EXTRA_PREFIX] = form.extra
+    return tuple((prefix[:-1], tuple(prefix + name for name in names), names) for prefix, names in wanted.items())
 
 
 def _distinct(rows: list[Row]) -> list[Row]:
@@ -286,10 +293,9 @@ def attach(rows: Iterable[Row], asked: Asked) -> None:
 
 def put(rows: Iterable[Row], join: str, found: Sequence[Row]) -> None:
     """Put the children of this join into the rows of their instances."""
-    kind = relation(join)
-    groups = children.grouped(kind, found)
+    key, groups = key_of(join), children.grouped(relation(join), found)
     for row in rows:
-        row[key_of(join)] = groups.get(row["uuid"], [])
+        row[key] = groups.get(row["uuid"]) or []
 
 
 def get(context: Context, transaction: Transaction, by: str, value: Any, form: Form) -> Row | None:
