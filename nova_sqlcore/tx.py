@@ -29,7 +29,7 @@ from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
 from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, new_scopes, running_task, scopes_of
-from nova_sqlcore.core.states import State
+from nova_sqlcore.core.states import ENDED
 from nova_sqlcore.core.transaction import CommentingTransaction, Savepoint, Transaction
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ class Scope(Generic[Given_co]):
                 context = args[0] if args else by_name(kwargs)
                 scopes = scopes_of(context)
                 database = self.database or database_of(context)
-                outer = scopes.innermost(database) if scopes.open else None
+                open_ones = scopes.open  # a look at what is the thread's own takes 50 ns
+                outer = scopes.innermost(database) if open_ones else None
                 host = None if self._independent else outer
                 if host is not None:
                     self.check(host)
@@ -247,7 +248,7 @@ class Scope(Generic[Given_co]):
 
         Raises: TypeError. DBError if it has ended.
         """
-        if outer.state is State.ENDED:
+        if outer.state is ENDED:
             raise outer.refusal()
         if outer.task is not running_task():
             raise TypeError(f"{outer.name} was opened by another asyncio task: each task needs a context of its own")
@@ -282,9 +283,10 @@ class Scope(Generic[Given_co]):
         changed rows leaves a transaction that can only be rolled back.
         """
         retry: Retry | None = None
+        open_ones = scopes.open
         mark = outer.mark()
         try:
-            scopes.open.append(outer)
+            open_ones.append(outer)
             while True:
                 try:
                     if not self._savepoint:
@@ -303,11 +305,11 @@ class Scope(Generic[Given_co]):
                 outer.spoil(mark)
             raise
         finally:
-            leave(scopes.open, outer)
+            leave(open_ones, outer)
 
     def _read(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         failure: BaseException | None = None
-        open_ones = scopes.open  # a look at what is the thread's own takes 60 ns
+        open_ones = scopes.open
         try:
             try:
                 open_ones.append(transaction)
@@ -322,7 +324,7 @@ class Scope(Generic[Given_co]):
                     reports.of_transaction(transaction, failure)
                 failure = None
         finally:
-            if open_ones or transaction.state is not State.ENDED:
+            if open_ones or transaction.state is not ENDED:
                 _see_to_the_end(transaction, open_ones)
 
     def _read_replica(
@@ -392,7 +394,7 @@ def _write_once(
         finally:
             leave(open_ones, transaction)
     finally:
-        if open_ones or transaction.state is not State.ENDED:
+        if open_ones or transaction.state is not ENDED:
             _see_to_the_end(transaction, open_ones)
     if transaction.changed:
         scopes.wrote.add(transaction.database)
@@ -404,7 +406,7 @@ def _see_to_the_end(transaction: Transaction, open_ones: list[Transaction]) -> N
     """End a transaction for good, even if its ending was itself interrupted, by a signal for example."""
     if open_ones:
         leave_for_good(open_ones, transaction)
-    if transaction.state is not State.ENDED:
+    if transaction.state is not ENDED:
         transaction.abandon()
 
 

@@ -162,7 +162,8 @@ class Later:
         """As ``Transaction.insert_many``."""
         transaction = self._transaction
         transaction.refuse_in_reader()
-        rows = [values.complete(table, one, transaction.dialect) for one in given]
+        dialect = transaction.dialect
+        rows = [values.complete(table, one, dialect) for one in given]
         parts = [transaction.queue("insert_many", table, some) for some in transaction.portions(rows)]
         return Pending(transaction, parts, lambda results: values.inserted_many(table, rows, results))
 

@@ -15,7 +15,7 @@ from nova_sqlcore import exceptions
 from nova_sqlcore.core import reports, roads, values
 from nova_sqlcore.core.batches import Later, Part, Pending
 from nova_sqlcore.core.connected import Connected
-from nova_sqlcore.core.states import State
+from nova_sqlcore.core.states import COMMITTED, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -142,12 +142,12 @@ class Batching(Connected):
 
     def _perform_last(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Do so where the driver takes one statement at a time."""
-        ends = self._ends and self.mode == "writer" and self.state is State.OPEN
+        ends = self._ends and self.mode == "writer" and self.state is OPEN
         self._ends = self._together = False
         if ends:
             self._replace_if_dead(link)
         result = self._perform_one(operation, statement, params)
-        if ends and self.state is State.OPEN:
+        if ends and self.state is OPEN:
             self._commit(self._ready())
             self._note_commit()
         return result
@@ -170,7 +170,7 @@ class Batching(Connected):
             if link.alone:
                 self._run_alone(link, parts[0])
             else:
-                self._send_parts(link, parts, ends and self.state is State.OPEN)
+                self._send_parts(link, parts, ends and self.state is OPEN)
         except (exceptions.DBError, exceptions.NovaException):
             self._ends = False
             self._drop()
@@ -188,12 +188,12 @@ class Batching(Connected):
         groups = self._groups(link, parts)
         for group in groups:
             self._carry(group, commit=carries_commit and group is groups[-1])
-        if ends and is_writer and self.state is State.OPEN:
+        if ends and is_writer and self.state is OPEN:
             self._commit(self._ready())
             self._note_commit()
 
     def _note_commit(self) -> None:
-        self._move(State.COMMITTED)
+        self._move(COMMITTED)
         self._committed = True
 
     def _drop(self, start: int = 0) -> None:

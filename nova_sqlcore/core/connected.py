@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
-from nova_sqlcore.core.states import State
+from nova_sqlcore.core.states import ENDED, FAILED, LOST, NEW, OPEN, SINGLE
 
 if TYPE_CHECKING:
     import threading
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.link import Link
     from nova_sqlcore.core.reports import Mode
+    from nova_sqlcore.core.states import State
 
 #: Errors with which the server has undone the whole transaction, savepoints and all.
 UNDOES_ALL = (exceptions.DBConnectionError, exceptions.DBDeadlock, exceptions.DBTransactionTooLarge)
@@ -153,7 +154,7 @@ class Connected:
     def _let_go(self, link: Link | None) -> None:
         """Be as if nothing had begun."""
         self._part_from_link()
-        self._move(State.NEW)
+        self._move(NEW)
         if link is not None and self._host is None:
             link.discard()
         self._pass_turn()
@@ -165,21 +166,22 @@ class Connected:
         """
         link = self._part_from_link()
         try:
-            self._move(State.ENDED)
+            self._move(ENDED)
             if link is not None and not clean:
                 link.unsure = True
             if link is None or self._host is not None:
                 return
             self.database.take_back(link, keep=not self._exposed)
         finally:
-            self._pass_turn()
+            if self._turn is not None:
+                self._pass_turn()
 
     def _give_up(self, link: Link) -> None:
         """Note that the connection is of no use any more; a reader without a snapshot takes another one."""
-        if self.state is State.SINGLE and self._host is None and not link.inherited:
+        if self.state is SINGLE and self._host is None and not link.inherited:
             self._let_go(link)
         else:
-            self._move(State.LOST)
+            self._move(LOST)
 
     def _may_replace(self, failure: BaseException) -> bool:
         """Tell whether a connection was dead before its first statement, so that a new one will do."""
@@ -211,10 +213,10 @@ class Connected:
             return error if isinstance(origin, sa.exc.SQLAlchemyError) or not isinstance(origin, Exception) else origin
         link.unsure = False
         failure = self.dialect.translate(origin, link.engine.url)
-        if self.state is State.OPEN:
-            self._move(State.FAILED)
-        if self.state is State.FAILED and isinstance(failure, UNDOES_ALL):
-            self._move(State.LOST)
+        if self.state is OPEN:
+            self._move(FAILED)
+        if self.state is FAILED and isinstance(failure, UNDOES_ALL):
+            self._move(LOST)
         if isinstance(failure, exceptions.DBConnectionError):
             self.database.lost(link)
         if type(failure) is exceptions.DBConnectionError and self._leaves_open(origin, at_commit):

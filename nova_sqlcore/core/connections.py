@@ -234,7 +234,11 @@ class Connections:
     def at_hand(self, role: str) -> Link | None:
         """Return an idle connection for a "writer", a "reader" or of the "replica", if one is kept."""
         kept, engine = self._kept.get(role), self._engines.get(role)
-        while kept and engine is not None and (link := _popped(kept)) is not None:
+        while kept and engine is not None:
+            try:
+                link = kept.pop()
+            except IndexError:  # another thread has come first
+                break
             now = time.monotonic()
             if (
                 link.pool is engine.pool

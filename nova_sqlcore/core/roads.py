@@ -134,7 +134,7 @@ class DriverRoad(Road):
         """As ``Road.insert``."""
         prepared = link.cache.get(statement)
         cursor: Any = link.cursor
-        bound = prepared.bind(row)
+        bound = prepared.bind_row(row)
         link.unsure = True
         cursor.execute(prepared.text, bound)
         identity = _identity(prepared, statement, cursor)
@@ -171,12 +171,13 @@ class DriverRoad(Road):
         prepared = link.cache.get(statement)
         if operation == "change_many":
             return Step(*prepared.written_for_all(params), lambda answer: None)
+        if operation == "insert":
+            read = functools.partial(_identity, prepared, statement)
+            return Step(prepared.text, prepared.bind_row(params), read)
         text, bound = prepared.written(params)
         if operation == "fetch":
             return Step(text, bound, lambda answer: prepared.dicts(answer, answer.fetchall()))
-        if operation == "change":
-            return Step(text, bound, lambda answer: int(answer.rowcount))
-        return Step(text, bound, functools.partial(_identity, prepared, statement))
+        return Step(text, bound, lambda answer: int(answer.rowcount))
 
     def _step_to_insert_many(self, link: Link, table: sa.Table, rows: Sequence[Row]) -> Step:
         """Return the INSERT of all rows.
@@ -186,7 +187,8 @@ class DriverRoad(Road):
         known = "id" not in table.c or "id" in rows[0]
         returning = not known and link.engine.dialect.insert_executemany_returning
         statement = values.insert_statement(table, with_id="id" in rows[0], returning=returning)
-        text, bound = link.cache.get(statement).written_for_all(rows)
+        prepared = link.cache.get(statement)
+        text, bound = prepared.written_for_all(rows, prepared.bind_row)
         if known:
             return Step(text, bound, lambda answer: [row.get("id") for row in rows])
         if returning:

@@ -13,6 +13,7 @@ import copy
 import enum
 import functools
 import json
+import operator
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,13 @@ _VALUES: Final = re.compile(
 _NAME: Final = re.compile(r"%\((\w+)\)s")
 
 
+@functools.lru_cache(maxsize=256)
+def _parts(text: str) -> tuple[str, str, str] | None:
+    """Return the three parts of an INSERT of one row, None for any other statement."""
+    found = _VALUES.fullmatch(text)
+    return None if found is None else (found[1], found[2], found[3] or "")
+
+
 class Prepared:
     """A compiled statement: text, the order and the conversion of its parameters, the shape of its rows."""
 
@@ -61,6 +69,8 @@ class Prepared:
         "_roles",
         "_slots",
         "_statement",
+        "_stored",
+        "_take",
         "_template",
         "expands",
         "returns",
@@ -87,13 +97,16 @@ class Prepared:
         #: of all parameters but lists, whose items SQLAlchemy names when it spells them out
         self._processors: dict[str, Process] = {}
         constants: dict[str, Any] = {}
+        stored: dict[str, Process | None] = {}
         roles = _roles(statement)
         for parameter, name in compiled.bind_names.items():
-            guard, process = _processes(parameter, roles.get(name, Role.STORED), dialect)
+            guard, own = _processes(parameter, roles.get(name, Role.STORED), dialect)
+            process = None if parameter.expanding else _chained(guard, own)
             if process is not None:
                 self._processors[name] = process
             if parameter.required or name in self._defaults:
                 self._needed[name] = process
+                stored[name] = own
                 if guard is not None:
                     self._guards[name] = _hiding(guard) if name in types.SECRET_COLUMNS else guard
             else:
@@ -104,6 +117,10 @@ class Prepared:
         self._template: Any = constants if names is None else [constants.get(name) for name in names]
         places = ((name, name) for name in self._needed) if names is None else enumerate(names)
         self._slots = [(place, name, self._needed[name]) for place, name in places if name in self._needed]
+        #: the same for values that are in stored form already
+        self._stored = [(place, own) for place, name, _ in self._slots if (own := stored[name]) is not None]
+        #: takes the values out of a row, where the statement's parameters are those of a row, each once
+        self._take = operator.itemgetter(*names) if names and len(names) == len(self._needed) > 1 else None
         #: how many parameters have to be given
         self._least = len(self._needed) - len(self._defaults)
         self._roles = roles
@@ -122,6 +139,19 @@ class Prepared:
             raise exceptions.DBDataError(str(error)) from error
         if len(params) > self._least:
             self._refuse_unknown(params)
+        return bound
+
+    def bind_row(self, row: Mapping[str, Any]) -> Any:
+        """Return a row of ``values.complete`` as ``bind`` does: its values have been checked, and are so no more.
+
+        Raises: as ``bind``.
+        """
+        if len(row) != len(self._needed) or (self._take is None and isinstance(self._template, list)):
+            return self.bind(row)
+        bound: Any = {**self._template, **row} if self._take is None else [*self._take(row)]
+        for place, process in self._stored:
+            if bound[place] is not None:
+                bound[place] = process(bound[place])
         return bound
 
     def guarded(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,17 +194,18 @@ class Prepared:
     @property
     def takes_rows(self) -> bool:
         """Whether it is an INSERT of one row that could as well insert several."""
-        return _VALUES.fullmatch(self.text) is not None
+        return _parts(self.text) is not None
 
-    def written_for_all(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, Any]:
+    def written_for_all(self, rows: Sequence[Mapping[str, Any]], bind: Process | None = None) -> tuple[str, Any]:
         """Return text and parameters of the INSERT of all these rows, of which this statement inserts one.
 
+        Rows of ``values.complete`` may be bound by ``bind_row``.
         Raises: as ``bind``.
         """
-        found = _VALUES.fullmatch(self.text)
-        assert found is not None, self.text
-        head, one, tail = found.groups(default="")
-        bound = [self.bind(row) for row in rows]
+        parts = _parts(self.text)
+        assert parts is not None, self.text
+        head, one, tail = parts
+        bound = [*map(bind or self.bind, rows)]
         if isinstance(self._template, list):
             return f"{head}{', '.join([one] * len(rows))}{tail}", [value for values in bound for value in values]
         places = ", ".join(_NAME.sub(rf"%(\1__{number})s", one) for number in range(len(rows)))
@@ -274,7 +305,7 @@ _ROLES: Final[dict[Any, Role]] = {
 def _processes(
     parameter: sa.BindParameter[Any], role: Role, dialect: sa.Dialect
 ) -> tuple[Process | None, Process | None]:
-    """Return what a value goes through before either road, and all that it goes through before the driver's.
+    """Return what a value goes through before either road, and after that before the driver's.
 
     The items of a list that is spelled out are SQLAlchemy's business.
     """
@@ -283,13 +314,13 @@ def _processes(
         return (_items(kind, dialect) if isinstance(kind, types.Kind) else None), None
     item = kind.item_type if isinstance(kind, sa.ARRAY) else kind.kind if isinstance(kind, types.JsonList) else None
     if isinstance(item, types.Kind):
-        return _chained(_items(item, dialect), _list_processor(kind, item, dialect))
+        return _items(item, dialect), _list_processor(kind, item, dialect)
     if not isinstance(kind, types.Kind):
         return None, kind.dialect_impl(dialect).bind_processor(dialect)
     # the type's own step is in the guard
     own: Any = kind.dialect_impl(dialect)
     guard = with_shortcut(kind, dialect.name, _guard(kind, role, dialect))
-    return _chained(guard, own.impl_instance.bind_processor(dialect))
+    return guard, own.impl_instance.bind_processor(dialect)
 
 
 def _list_processor(kind: Any, item: types.Kind, dialect: sa.Dialect) -> Process | None:
@@ -300,15 +331,15 @@ def _list_processor(kind: Any, item: types.Kind, dialect: sa.Dialect) -> Process
     return json.dumps if isinstance(kind, types.JsonList) else None
 
 
-def _chained(guard: Process, process: Process | None) -> tuple[Process, Process]:
-    if process is None:
-        return guard, guard
+def _chained(guard: Process | None, process: Process | None) -> Process | None:
+    if guard is None or process is None:
+        return guard or process
 
     def chained(value: Any) -> Any:
         kept = guard(value)
         return None if kept is None else process(kept)
 
-    return guard, chained
+    return chained
 
 
 def _guard(kind: types.Kind, role: Role, dialect: sa.Dialect) -> Process:
@@ -362,13 +393,18 @@ def _maker_of(columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Di
     It takes the statement's columns, None if it does not know them, and the cursor's description of them.
     """
     if columns is None:
-        return _maker(tuple(entry[0] for entry in description), ())()
+        return row_maker([entry[0] for entry in description], ())
     processors = [
         column.type.dialect_impl(dialect).result_processor(dialect, entry[1])
         for column, entry in zip(columns, description, strict=True)
     ]
-    converted = tuple(place for place, process in enumerate(processors) if process)
-    return _maker(tuple(column.key for column in columns), converted)(*(processors[place] for place in converted))
+    return row_maker([column.key for column in columns], processors)
+
+
+def row_maker(names: Sequence[str], converters: Sequence[Process | None]) -> Any:
+    """Return a function that makes dicts of records with these names; values other than None are converted."""
+    converted = tuple(place for place, convert in enumerate(converters) if convert)
+    return _maker(tuple(names), converted)(*(converters[place] for place in converted))
 
 
 @functools.lru_cache(maxsize=256)  # one takes 5 KB with 49 columns; statements with the same columns share it

@@ -21,7 +21,7 @@ from nova_sqlcore.core.batches import Part, first_updated, updated_statement
 from nova_sqlcore.core.batching import Batching, raise_in_place_of
 from nova_sqlcore.core.comments import CALLING
 from nova_sqlcore.core.connected import UNDOES_ALL
-from nova_sqlcore.core.states import State
+from nova_sqlcore.core.states import COMMITTED, ENDED, FAILED, LOST, NEW, OPEN, SINGLE
 
 if TYPE_CHECKING:
     import threading
@@ -87,7 +87,7 @@ class Transaction(Batching):
         self.outer: Transaction | None = outer
         self.task = task
         self.not_before = not_before
-        self.state = State.NEW
+        self.state = NEW
         #: whether its reads shall see one state of the database
         self._snapshot = snapshot
         self._link: Link | None = None
@@ -155,7 +155,7 @@ class Transaction(Batching):
 
     def row(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return the first row, or None."""
-        rows = self._fetched(statement, params)
+        rows = self.fetched(statement, params)
         return rows[0] if rows else None
 
     @overload
@@ -166,16 +166,16 @@ class Transaction(Batching):
 
     def rows(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return all rows, in the statement's order."""
-        return self._fetched(statement, params)
+        return self.fetched(statement, params)
 
     def scalar(self, statement: sa.sql.expression.Executable, /, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
-        rows = self._fetched(statement, params)
+        rows = self.fetched(statement, params)
         return next(iter(rows[0].values())) if rows else None
 
     def scalars(self, statement: sa.sql.expression.Executable, /, **params: Any) -> list[Any]:
         """Return the first column of every row."""
-        return [next(iter(row.values())) for row in self._fetched(statement, params)]
+        return [next(iter(row.values())) for row in self.fetched(statement, params)]
 
     def execute(self, statement: sa.sql.expression.Executable, /, **params: Any) -> int:
         """Run an INSERT, UPDATE or DELETE and return the number of rows that it matched."""
@@ -252,7 +252,7 @@ class Transaction(Batching):
         try:
             identity = self._perform("insert", statement, row)
         except exceptions.DBDuplicateEntry:
-            self._move(State.OPEN)
+            self._move(OPEN)
             return None
         if identity is None:
             return None
@@ -272,7 +272,8 @@ class Transaction(Batching):
         if self._together:
             return self._sent(self.later.insert_many(table, given))
         self.refuse_in_reader()
-        rows = [values.complete(table, one, self.dialect) for one in given]
+        dialect = self.dialect
+        rows = [values.complete(table, one, dialect) for one in given]
         identities: list[list[Any]] = []
         for portion in self.portions(rows):
             identities.append(self._perform("insert_many", table, portion))
@@ -340,9 +341,9 @@ class Transaction(Batching):
         writes, hooks, waiting = mark
         del self._hooks[hooks:]
         self._drop(waiting)
-        if self.writes == writes or self.state is not State.OPEN:
+        if self.writes == writes or self.state is not OPEN:
             return False
-        self._move(State.FAILED)
+        self._move(FAILED)
         return True
 
     def savepoint(self) -> Savepoint:
@@ -373,17 +374,17 @@ class Transaction(Batching):
         Raises: DBError if a statement has failed and its error was swallowed: everything is rolled back then.
         DBCommitUncertain if the connection is lost before the server's answer.
         """
-        if self._waiting and self.state is State.OPEN:
+        if self._waiting and self.state is OPEN:
             self._ends = True
             self.send_waiting()
         link = self._link
         if link is not None and not link.usable:
             self._give_up(link)
-        if self.state in (State.FAILED, State.LOST):
+        if self.state in (FAILED, LOST):
             raise exceptions.DBError(f"{self.name} went on after a failed statement: nothing of it has been kept")
-        if self.state is State.ENDED:
+        if self.state is ENDED:
             raise self.refusal()
-        if link is not None and self.state is not State.COMMITTED:
+        if link is not None and self.state is not COMMITTED:
             self._commit(link)
         self._end(clean=True)
 
@@ -405,7 +406,7 @@ class Transaction(Batching):
         link, clean = self._link, False
         try:
             self._drop()
-            if link is not None and self.state is not State.COMMITTED:
+            if link is not None and self.state is not COMMITTED:
                 self._undo(link)
             clean = True
         except _driver_errors(link):
@@ -429,14 +430,14 @@ class Transaction(Batching):
         A snapshot ends by COMMIT, for psycopg forgets its prepared statements at every ROLLBACK; but a caller with the
         connection may have written.
         """
-        if self.state is State.SINGLE:  # there is nothing to end: most readers, which save 0.2 µs
+        if self.state is SINGLE:  # there is nothing to end: most readers, which save 0.2 µs
             self._end(clean=True)
             return
         link, clean = self._link, False
-        is_begun = self.state in (State.OPEN, State.FAILED) and not any(part.is_begin for part in self._waiting)
+        is_begun = self.state in (OPEN, FAILED) and not any(part.is_begin for part in self._waiting)
         try:
             if link is not None and is_begun and self._host is None and link.usable:
-                link.command("ROLLBACK" if self._exposed or self.state is State.FAILED else "COMMIT")
+                link.command("ROLLBACK" if self._exposed or self.state is FAILED else "COMMIT")
             clean = True
         except _driver_errors(link):
             logger.debug("%s: the reading connection is given up", self.name, exc_info=True)
@@ -519,7 +520,7 @@ class Transaction(Batching):
             is_single = not self._snapshot or self._turn is not None  # nobody else gets at a database in memory
             if not is_single:
                 self._begin_snapshot(link)
-            self._move(State.SINGLE if is_single else State.OPEN)
+            self._move(SINGLE if is_single else OPEN)
             return
         if self._host is not None:
             link.command(f"SAVEPOINT {self._savepoint_name}")
@@ -529,7 +530,7 @@ class Transaction(Batching):
             link.begin(link.dialect.begin_writer)
             if link.begins and roads.carrier_of(link) is not None:
                 self._together = True
-        self._move(State.OPEN)
+        self._move(OPEN)
         if self._turn is not None and self._host is None:
             self.database.shared_owner = self
 
@@ -549,7 +550,7 @@ class Transaction(Batching):
         if self._waiting:
             self.send_waiting()
             link = self._ready()
-        if self.state is State.SINGLE:
+        if self.state is SINGLE:
             try:
                 link.command(self.dialect.begin_snapshot)
             except Exception as error:
@@ -561,7 +562,7 @@ class Transaction(Batching):
                     del failure
                 self._replace(link)
                 return self._expose()
-            self._move(State.OPEN)
+            self._move(OPEN)
         if not self._exposed and self.mode == "writer" and not link.connection.in_transaction():
             link.connection.begin()  # so that SQLAlchemy ends what the caller does on it
         self._exposed = True
@@ -569,7 +570,8 @@ class Transaction(Batching):
 
     # -- running a statement --------------------------------------------------------------------------------------
 
-    def _fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> list[Row]:
+    def fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> Any:
+        """Return all rows, as ``rows`` does; parameters that are in a dict already would take 0.2 µs by name."""
         if not statement.is_select:
             self._may_write(statement)
         rows: list[Row] = self._perform("fetch", statement, params)
@@ -634,11 +636,11 @@ class Transaction(Batching):
             return link
         if link is not None and link.unsure:
             self._give_up(link)
-        if self.state is State.NEW:
+        if self.state is NEW:
             return self._start(alone)
-        if self._link is None or self.state in (State.FAILED, State.LOST) or self.has_kept:
+        if self._link is None or self.state in (FAILED, LOST) or self.has_kept:
             raise self.refusal()
-        if self.state is State.COMMITTED:
+        if self.state is COMMITTED:
             self._begin_again(self._link)
         return self._link
 
@@ -656,11 +658,11 @@ class Transaction(Batching):
 
     def refusal(self) -> exceptions.DBError:
         """Return the error that says why there can be no further statement."""
-        if self.state is State.ENDED:
+        if self.state is ENDED:
             return exceptions.DBError(
                 f"{self.name} has ended, and whatever joins it comes too late; tasks must not share a context"
             )
-        if self.state is State.COMMITTED:
+        if self.state is COMMITTED:
             return exceptions.DBError(f"{self.name} has been committed with its last statement: nothing can follow")
         if self._link is not None and self._link.inherited:
             return exceptions.DBError(f"{self.name} was begun by the parent process: a forked child can't go on")
@@ -676,8 +678,8 @@ class Transaction(Batching):
         prepared = link.cache.get(statement)
         sought = (prepared.without_unheld(params, greatest) for greatest in ("\uffff", "\x7f"))
         held = next((one for one in sought if one != params), None)
-        if held is not None and self.state is State.FAILED:
-            self._move(State.OPEN)
+        if held is not None and self.state is FAILED:
+            self._move(OPEN)
         return held
 
     def refuse_in_reader(self) -> None:
@@ -758,8 +760,8 @@ class Savepoint:
             self._flush()
         transaction._drop()
         if isinstance(error, UNDOES_ALL):
-            transaction._move(State.LOST)  # the server has undone the whole transaction
-        if error is None and transaction.state is State.OPEN and not _is_unsure(transaction):
+            transaction._move(LOST)  # the server has undone the whole transaction
+        if error is None and transaction.state is OPEN and not _is_unsure(transaction):
             self._release()
             return
         del transaction._hooks[self._hooks :]
@@ -788,16 +790,16 @@ class Savepoint:
             self._transaction.send_waiting()
         except BaseException as error:
             if isinstance(error, UNDOES_ALL):
-                self._transaction._move(State.LOST)
+                self._transaction._move(LOST)
             del self._transaction._hooks[self._hooks :]
             self._undo()
             raise
 
     def _undo(self) -> None:
         transaction = self._transaction
-        if transaction.state is State.FAILED:
-            transaction._move(State.OPEN)
-        if transaction.state is State.OPEN and not _is_unsure(transaction):
+        if transaction.state is FAILED:
+            transaction._move(OPEN)
+        if transaction.state is OPEN and not _is_unsure(transaction):
             self._command("ROLLBACK TO SAVEPOINT")
             self._release()
 

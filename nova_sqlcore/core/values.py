@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tables
 from nova_sqlcore.core import dialects, types
+from nova_sqlcore.core.shortcuts import with_shortcut
 from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.core.warn import warn_caller
 
@@ -38,13 +40,14 @@ def complete(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ign
     Raises: DBDataError(table.column ...) for a value that the column can't hold.
     """
     row = stored(table, given, dialect, ignore=ignore)
-    converters = _converters(table, dialect)
-    for name, default in _defaults(table).items():
-        if row.get(name) is None:
-            row[name] = converters[name](default()) if callable(default) else default
-    if "id" in row and row["id"] is None:
-        del row["id"]
-    return {name: row.get(name) for name in _names(table) if name != "id" or "id" in row}
+    if None in row.values():
+        row = {name: value for name, value in row.items() if value is not None}
+    empty = _empty_with_id(table) if "id" in row else _empty(table)
+    row = {**empty, **row}  # 0.6 µs for an instance; column by column it takes 5
+    for name, make, convert in _made(table, dialect):
+        if row[name] is None:
+            row[name] = convert(make())
+    return row
 
 
 def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignore: Collection[str] = ()) -> Row:
@@ -61,7 +64,7 @@ def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignor
                 _warn(table, name)
             continue
         try:
-            row[name] = convert(value)
+            row[name] = None if value is None else convert(value)
         except types.UnstorableValue as error:
             raise exceptions.DBDataError(str(error)) from error
     return row
@@ -79,9 +82,8 @@ def refuse_unknown(table: sa.Table, given: Collection[str]) -> None:
 
 def shown(table: sa.Table, row: Row) -> Row:
     """Return a stored row as a read shows it, in column order: networks without host bits."""
-    networks = _networks(table)
-    shown_row = {name: row[name] for name in _names(table)}
-    for name in networks:
+    shown_row = {**_empty_with_id(table), **row} if "id" in row else dict(row)
+    for name in _networks(table):
         if shown_row[name] is not None:
             shown_row[name] = types.network_text(shown_row[name])
     return shown_row
@@ -98,7 +100,7 @@ def inserted(table: sa.Table, row: Row, identity: Any) -> Row:
 
     An id of 0 is none to the MySQL family, which makes one.
     """
-    return shown(table, row if row.get("id") or "id" not in table.c else row | {"id": identity})
+    return shown(table, row if row.get("id") or not _has_id(table) else row | {"id": identity})
 
 
 def inserted_many(table: sa.Table, rows: Sequence[Row], identities: Sequence[Sequence[Any]]) -> list[Row]:
@@ -202,6 +204,31 @@ def _names(table: sa.Table) -> tuple[str, ...]:
 
 
 @functools.cache
+def _has_id(table: sa.Table) -> bool:
+    return "id" in table.c
+
+
+@functools.cache
+def _empty_with_id(table: sa.Table) -> Row:
+    """Return a row of constant defaults, and None in the other columns."""
+    constants = {name: default for name, default in _defaults(table).items() if not callable(default)}
+    return dict.fromkeys(_names(table)) | constants
+
+
+@functools.cache
+def _empty(table: sa.Table) -> Row:
+    """Return the same without the id, which the server gives."""
+    return {name: value for name, value in _empty_with_id(table).items() if name != "id"}
+
+
+@functools.cache
+def _made(table: sa.Table, dialect: Dialect) -> tuple[tuple[str, Callable[[], Any], Callable[[Any], Any]], ...]:
+    """Return the columns whose default is made for each row, with what makes it, and its stored form."""
+    converters = _converters(table, dialect)
+    return tuple((name, make, converters[name]) for name, make in _defaults(table).items() if callable(make))
+
+
+@functools.cache
 def _networks(table: sa.Table) -> tuple[str, ...]:
     return tuple(column.name for column in tables.row_columns(table) if isinstance(column.type, types.CIDR))
 
@@ -213,8 +240,9 @@ def _converters(table: sa.Table, dialect: Dialect) -> dict[str, Callable[[Any], 
 
 
 def _converter(kind: Any, dialect: Any) -> Callable[[Any], Any]:
+    """Return what makes the stored form of a value other than None."""
     store = kind.step("to_store")
-    return lambda value: None if value is None else store(value, dialect)
+    return with_shortcut(kind, dialect.name, lambda value: store(value, dialect))
 
 
 class _Named:
@@ -231,7 +259,8 @@ def _defaults(table: sa.Table) -> dict[str, Any]:
     for column in tables.row_columns(table):
         default: Any = column.default
         if default is not None:
-            found[column.name] = functools.partial(default.arg, None) if default.is_callable else default.arg
+            # SQLAlchemy has wrapped the function into one that takes a context
+            found[column.name] = inspect.unwrap(default.arg) if default.is_callable else default.arg
         elif column.server_default is not None:
             found[column.name] = _server_value(column)
     return found

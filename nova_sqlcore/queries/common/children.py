@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
+from nova_sqlcore.core.statements import row_maker
 from nova_sqlcore.queries.common.clauses import arg_list, ask_in, rows_in
 
 if TYPE_CHECKING:
@@ -74,10 +75,12 @@ class Relation:
         return tuple(name for name in self.columns if name != self.key_name)
 
     @functools.cached_property
-    def conversions(self) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-        """What JSON can't carry: the names of those columns, and what makes their values."""
-        found = ((name, _conversion(self.columns[name].type)) for name in self.packed)
-        return tuple((name, convert) for name, convert in found if convert is not None)
+    def made(self) -> Callable[[list[Any]], list[Row]]:
+        """What makes rows of JSON lists; JSON can't carry every type."""
+        made: Callable[[list[Any]], list[Row]] = row_maker(
+            self.packed, [_conversion(self.columns[name].type) for name in self.packed]
+        )
+        return made
 
 
 def embedded(relation: Relation, parent: sa.FromClause, dialect: Dialect) -> sa.ScalarSelect[str]:
@@ -101,15 +104,10 @@ def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | Non
         return None
     if count != len(records):
         return None
-    names, key_name = relation.packed, relation.key_name
-    rows = [dict(zip(names, record)) for record in records]  # noqa: B905  # lengths agree; ``strict`` costs time
+    key_name = relation.key_name
+    rows = relation.made(records)
     for row in rows:
         row[key_name] = parent
-    for name, convert in relation.conversions:
-        for row in rows:
-            value = row[name]
-            if value is not None:
-                row[name] = convert(value)
     rows.sort(key=relation.sort_key)
     return rows
 

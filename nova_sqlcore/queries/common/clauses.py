@@ -164,4 +164,10 @@ def changes(
 ) -> Row:
     """Return what an UPDATE of ``given`` writes: stored form, in column order so that one shape is one statement."""
     row = values.stored(table, given, transaction.dialect, ignore=ignore)
-    return {column.name: row[column.name] for column in table.c if column.name in row}
+    return {name: row[name] for name in sorted(row, key=_places(table).__getitem__)}
+
+
+@functools.cache
+def _places(table: sa.Table) -> dict[str, int]:
+    """Return which column comes where: to walk through those of an instance takes 3 µs."""
+    return {column.name: place for place, column in enumerate(table.c)}

@@ -104,7 +104,8 @@ def _soft_delete_statement(table: sa.Table, read_deleted: str, shape: Shape) -> 
 def rows_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> list[R]:
     """Return the visible rows with this key, by id."""
     shape, params = shape_of(key)
-    return transaction.rows(_select_statement(table, read_deleted, shape, False), **params)
+    rows: list[R] = transaction.fetched(_select_statement(table, read_deleted, shape, False), params)
+    return rows
 
 
 def ask_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> Pending[list[R]]:
@@ -117,15 +118,17 @@ def ask_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **ke
 def row_by(transaction: Transaction, table: Table[R], read_deleted: str, /, **key: Any) -> R | None:
     """Return the first visible row with this key, or None."""
     shape, params = shape_of(key)
-    statement: Select[R] = _select_statement(table, read_deleted, shape, True)
-    return transaction.row(statement, **params)
+    rows: list[R] = transaction.fetched(_select_statement(table, read_deleted, shape, True), params)
+    return rows[0] if rows else None
 
 
 def row_by_id(transaction: Transaction, table: Table[R], read_deleted: str, identity: Any) -> R | None:
     """Return the visible row with this id, or None; nothing is asked for what can't be an id."""
     number = as_id(identity)
-    statement: Select[R] = _by_id_statement(table, read_deleted)
-    return None if number is None else transaction.row(statement, by_id=number)
+    if number is None:
+        return None
+    rows: list[R] = transaction.fetched(_by_id_statement(table, read_deleted), {"by_id": number})
+    return rows[0] if rows else None
 
 
 def update_by(

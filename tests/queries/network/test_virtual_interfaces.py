@@ -148,7 +148,7 @@ class TestGet:
         def fail(*args: Any, **kwargs: Any) -> None:
             raise failure[0]
 
-        monkeypatch.setattr(tx.Transaction, "row", fail)
+        monkeypatch.setattr(tx.Transaction, "fetched", fail)
         with pytest.raises(exceptions.InvalidIpAddressError, match="fa:16"):
             virtual_interfaces.virtual_interface_get_by_address(admin, "fa:16")
         failure[0] = exceptions.DBDeadlock
