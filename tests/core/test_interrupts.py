@@ -8,6 +8,7 @@ Whatever an exception cuts short, no later call gets another call's answer, no l
 from __future__ import annotations
 
 import contextlib
+import gc
 import pathlib
 import random
 import signal
@@ -204,6 +205,7 @@ def test_at_every_line(backend: Backend, work: Work, error: type[BaseException])
     raise AssertionError("it never ends")
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # PyMySQL's, if its connect is cut short
 @pytest.mark.parametrize("error", [SoftLimit, Stop])
 def test_at_random_moments(backend: Backend, error: type[BaseException]) -> None:
     def ring(*_: Any) -> None:
@@ -224,6 +226,10 @@ def test_at_random_moments(backend: Backend, error: type[BaseException]) -> None
                 met += 1
             except sa.exc.StatementError:  # as SQLAlchemy wraps it for a statement of the caller's own
                 met += 1
+            except AssertionError as failure:  # SQLAlchemy's, if its own end of a transaction is cut short
+                if not isinstance(failure.__context__, error):
+                    raise
+                met += 1
             finally:
                 with contextlib.suppress(error):
                     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -231,4 +237,5 @@ def test_at_random_moments(backend: Backend, error: type[BaseException]) -> None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        gc.collect()  # of this test, not of another one
     assert met
