@@ -211,7 +211,7 @@ class Scope(Generic[Given_co]):
                 host = None if self._independent else outer
                 if host is not None:
                     self.check(host)
-                given, named = walked(args), walked_by_name(kwargs)  # another attempt needs them too
+                given, named = walked(args), walked_by_name(kwargs) if kwargs else kwargs  # another attempt needs them
                 if wanted:
                     given = [*given]
                     fit(function, wanted, given, named)

@@ -162,8 +162,7 @@ class Later:
         """As ``Transaction.insert_many``."""
         transaction = self._transaction
         transaction.refuse_in_reader()
-        dialect = transaction.dialect
-        rows = [values.complete(table, one, dialect) for one in given]
+        rows = values.complete_all(table, given, transaction.dialect)
         parts = [transaction.queue("insert_many", table, some) for some in transaction.portions(rows)]
         return Pending(transaction, parts, lambda results: values.inserted_many(table, rows, results))
 

@@ -240,10 +240,11 @@ class Connections:
             except IndexError:  # another thread has come first
                 break
             now = time.monotonic()
+            is_seen = role != "writer" and now - self._looked < 1  # readers are looked at once a second
             if (
                 link.pool is engine.pool
                 and now - link.since < self._options.pool_recycle
-                and self._is_current(link, now)
+                and (is_seen or self._is_current(link, now))
             ):
                 internals.heed_log_level(link.connection)
                 return link
@@ -254,12 +255,10 @@ class Connections:
         return self.at_hand(role) or self._link(self._engine(role), role)
 
     def _is_current(self, link: Link, now: float) -> bool:
-        """Tell whether the link leads where its URL does; for a reader that is looked at once a second.
+        """Tell whether the link leads where its URL does.
 
         A look costs a bit; but what is written to a file that has been removed would be lost.
         """
-        if link.role != "writer" and now - self._looked < 1:
-            return True
         if link.dialect.is_current(link.raw):
             self._looked = now
             return True

@@ -184,11 +184,11 @@ class DriverRoad(Road):
 
         Where RETURNING gives the ids, those of one INSERT ascend in the order of its rows.
         """
-        known = "id" not in table.c or "id" in rows[0]
+        known = not values.has_id(table) or "id" in rows[0]
         returning = not known and link.engine.dialect.insert_executemany_returning
         statement = values.insert_statement(table, with_id="id" in rows[0], returning=returning)
         prepared = link.cache.get(statement)
-        text, bound = prepared.written_for_all(rows, prepared.bind_row)
+        text, bound = prepared.written_for_all(rows, are_stored=True)
         if known:
             return Step(text, bound, lambda answer: [row.get("id") for row in rows])
         if returning:
@@ -261,7 +261,7 @@ def _identity(prepared: Any, statement: sa.Insert, answer: Any) -> Any:
         return None if record is None else record[0]
     if not answer.rowcount:
         return None
-    return answer.lastrowid if "id" in statement.table.c else 0
+    return answer.lastrowid if values.has_id(statement.table) else 0
 
 
 _DRIVER, _CORE = DriverRoad(), CoreRoad()

@@ -146,13 +146,26 @@ class Prepared:
 
         Raises: as ``bind``.
         """
-        if len(row) != len(self._needed) or (self._take is None and isinstance(self._template, list)):
-            return self.bind(row)
-        bound: Any = {**self._template, **row} if self._take is None else [*self._take(row)]
-        for place, process in self._stored:
-            if bound[place] is not None:
-                bound[place] = process(bound[place])
+        (bound,) = self._bind_rows((row,))
         return bound
+
+    def _bind_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Do so for several rows; what is equal in them, such as a time, is converted once."""
+        takes_none = self._take is None and isinstance(self._template, list)
+        if takes_none or {*map(len, rows)} != {len(self._needed)}:
+            return [self.bind(row) for row in rows]
+        if self._take is None:
+            found: list[Any] = [{**self._template, **row} for row in rows]
+        else:
+            found = [*map(list, map(self._take, rows))]
+        for place, process in self._stored:
+            known: dict[Any, Any] = {None: None}
+            for bound in found:
+                value = bound[place]
+                if value not in known:
+                    known[value] = process(value)
+                bound[place] = known[value]
+        return found
 
     def guarded(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``params`` as SQLAlchemy's own road may take them: what a column can't hold is refused here.
@@ -196,16 +209,16 @@ class Prepared:
         """Whether it is an INSERT of one row that could as well insert several."""
         return _parts(self.text) is not None
 
-    def written_for_all(self, rows: Sequence[Mapping[str, Any]], bind: Process | None = None) -> tuple[str, Any]:
+    def written_for_all(self, rows: Sequence[Mapping[str, Any]], *, are_stored: bool = False) -> tuple[str, Any]:
         """Return text and parameters of the INSERT of all these rows, of which this statement inserts one.
 
-        Rows of ``values.complete`` may be bound by ``bind_row``.
+        Rows of ``values.complete`` are stored forms.
         Raises: as ``bind``.
         """
         parts = _parts(self.text)
         assert parts is not None, self.text
         head, one, tail = parts
-        bound = [*map(bind or self.bind, rows)]
+        bound = self._bind_rows(rows) if are_stored else [self.bind(row) for row in rows]
         if isinstance(self._template, list):
             return f"{head}{', '.join([one] * len(rows))}{tail}", [value for values in bound for value in values]
         places = ", ".join(_NAME.sub(rf"%(\1__{number})s", one) for number in range(len(rows)))

@@ -272,8 +272,7 @@ class Transaction(Batching):
         if self._together:
             return self._sent(self.later.insert_many(table, given))
         self.refuse_in_reader()
-        dialect = self.dialect
-        rows = [values.complete(table, one, dialect) for one in given]
+        rows = values.complete_all(table, given, self.dialect)
         identities: list[list[Any]] = []
         for portion in self.portions(rows):
             identities.append(self._perform("insert_many", table, portion))

@@ -33,17 +33,17 @@ PACKAGE = str(pathlib.Path(nova_sqlcore.__file__).parent)
 WARM = 3
 
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
-    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 76),
-    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 107),
-    "instance_create": (service, lambda _: instance(), 361),
+    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 74),
+    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 106),
+    "instance_create": (service, lambda _: instance(), 334),
     "instance_metadata_update": (
         instance,
         lambda key: api.instance_metadata_update(C, key, dict.fromkeys(PAIRS, "w"), False),
-        166,
+        169,
     ),
-    "quota_reserve": (service, reserve, 295),
-    "service_get": (service, lambda key: api.service_get(C, key), 41),
-    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 94),
+    "quota_reserve": (service, reserve, 298),
+    "service_get": (service, lambda key: api.service_get(C, key), 39),
+    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 93),
 }
 
 
