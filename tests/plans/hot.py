@@ -85,7 +85,8 @@ _CHILDREN: Final = {
 }
 _JOINS: Final = ["metadata", "system_metadata", "extra.flavor", "pci_devices", "tags", "services"]
 
-_OF_PROJECT: Final = {"instances": "project_id deleted|uuid", **_CHILDREN}
+#: On sqlite ids are sorted, and the rows found by them.
+_OF_PROJECT: Final = {"instances": "project_id deleted|uuid|id", **_CHILDREN}
 
 INSTANCES: Final = [
     hot(api.instance_get_by_uuid, USER, UUID, instances="uuid", **_CHILDREN),

@@ -65,8 +65,8 @@ class Dialect:
     clustered: ClassVar[bool] = False
     #: a second writing connection of the same process would wait for the first one
     single_writer: ClassVar[bool] = False
-    #: it sorts rows together with all that is joined to them, those too that a limit then leaves out
-    sorts_joined_rows: ClassVar[bool] = False
+    #: it sorts rows with all their columns and all that is joined to them, those too that a limit then leaves out
+    sorts_whole_rows: ClassVar[bool] = False
     #: a unique key takes texts for one that differ in case, accents or trailing blanks
     folds_keys: ClassVar[bool] = False
     #: asks how many bytes the server takes in one statement, if it breaks the line at more

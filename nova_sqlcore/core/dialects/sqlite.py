@@ -72,7 +72,7 @@ class Sqlite(OnConflict):
     ids_ascend = True
     locks_rows = False
     single_writer = True
-    sorts_joined_rows = True
+    sorts_whole_rows = True
     is_server = False
     rows_travel_together = True
     begin_writer = "BEGIN IMMEDIATE"

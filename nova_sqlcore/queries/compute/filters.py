@@ -502,8 +502,8 @@ def _page_statement(
     """Return the SELECT of instances that fulfil ``shape``, in this order of keys and directions.
 
     ``nulls``: only those behind a marker, which of whose sort keys are NULL. The limit counts instances, whatever is
-    joined: ``extra`` may have several rows for one, so it is joined to the finished page. So is the info cache where
-    all rows would be sorted with theirs: on sqlite the statement takes 0.6 of the time then for 1,000 of 5,000.
+    joined: ``extra`` may have several rows for one, so it is joined to the finished page. Where whole rows would be
+    sorted with all that is joined to them, ids are sorted: on sqlite that takes half the time for 1,000 of 5,000.
     """
     clauses = _clauses(shape, dialect)
     if nulls is not None:
@@ -512,7 +512,10 @@ def _page_statement(
     if not limited:
         return instance_rows.select_statement(form).where(*clauses).order_by(*terms)
     limit = arg("limit", type_=sa.BigInteger())
-    if form.extra is None and not (form.info_cache and dialect.sorts_joined_rows):
+    if form.extra is None and dialect.sorts_whole_rows and _finds_few(shape):
+        page = sa.select(t.c.id).where(*clauses).order_by(*terms).limit(limit)
+        return instance_rows.select_statement(form).where(t.c.id.in_(page)).order_by(*terms)
+    if form.extra is None:
         return instance_rows.select_statement(form).where(*clauses).order_by(*terms).limit(limit)
     names = dict.fromkeys((*form.reads, *(key for key, _ in order)))
     found = sa.select(*(t.c[name] for name in names)).where(*clauses).order_by(*terms).limit(limit).subquery("page")
