@@ -420,24 +420,34 @@ def row_maker(names: Sequence[str], converters: Sequence[Process | None]) -> Any
     return _maker(tuple(names), converted)(*(converters[place] for place in converted))
 
 
+#: Items of a dict that Python makes at once.
+_AT_ONCE: Final = 15
+
+
 @functools.lru_cache(maxsize=256)  # one takes 5 KB with 49 columns; statements with the same columns share it
 def _maker(names: tuple[str, ...], converted: tuple[int, ...]) -> Callable[..., Any]:
     """Return a function that takes the converters of some columns and returns one that makes dicts of records.
 
-    It is generated for these names, in half a millisecond. ``{"id": v0, "host": v1}`` takes a third of the time of
-    ``dict(zip(names, record))``, and converters are at hand: 0.75 of the time for a list of 300 services on sqlite.
+    It is generated for these names, in half a millisecond, and takes 0.5 to 0.7 of the time of ``dict(zip(names,
+    record))``, converters among it. Python makes up to 15 items of a dict at once, in half the time of one by one; for
+    more of them a copy of an empty row, which has room for all, is filled (53 columns: 2.1 in place of 3.1 µs).
     """
-    values = {
-        place: f"None if v{place} is None else convert_{place}(v{place})" if place in converted else f"v{place}"
+    values = [
+        f"None if v{place} is None else convert_{place}(v{place})" if place in converted else f"v{place}"
         for place in range(len(names))
-    }
-    items = ", ".join(f"{name!r}: {values[place]}" for place, name in enumerate(names))
-    taken = "".join(f"v{place}, " for place in values) if names else "_"
-    converters = ", ".join(f"convert_{place}" for place in converted)
-    made: dict[str, Any] = {}
-    exec(  # names of columns are in it as literals only
-        f"def maker({converters}):\n    return lambda records: [{{{items}}} for {taken} in records]", made
-    )
+    ]
+    taken = "".join(f"v{place}, " for place in range(len(names))) or "_"
+    lines = [f"def maker({', '.join(f'convert_{place}' for place in converted)}):", "    def dicts(records):"]
+    if len(names) <= _AT_ONCE:
+        items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))
+        lines.append(f"        return [{{{items}}} for {taken} in records]")
+    else:
+        lines += ["        rows = []", f"        for {taken} in records:", "            row = copy()"]
+        lines += [f"            row[{name!r}] = {value}" for name, value in zip(names, values, strict=True)]
+        lines += ["            rows.append(row)", "        return rows"]
+    lines.append("    return dicts")
+    made: dict[str, Any] = {"copy": dict.fromkeys(names).copy}
+    exec("\n".join(lines), made)  # names of columns are in it as literals only
     maker: Callable[..., Any] = made["maker"]
     return maker
 
