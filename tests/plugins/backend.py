@@ -153,6 +153,7 @@ class Cleaner:
         if dialect.name == "sqlite":  # it takes at most 500 arms of a UNION, fewer than there may be one day
             assert len(self._names) < 500
         if dialect.name == "mysql":
+            self._at_connect(self._looker, "SET sql_mode = ''", ())  # Oracle's would nest the arms, and not so many
             self._at_connect(self._looker, "PREPARE look FROM %s", (self._look,))
             self._look = "EXECUTE look"
         if dialect.name in self._SESSION:

@@ -254,7 +254,8 @@ def test_a_user_without_a_name_can_migrate(monkeypatch: pytest.MonkeyPatch, tmp_
 def locked(url: sa.URL, monkeypatch: pytest.MonkeyPatch) -> int:
     """Leave the lock of a killed process behind and return its id."""
     migrations.migrate(url)
-    run(url, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, '2026-01-02 03:04:05', 54321)")
+    utc = ["SET time_zone = '+00:00'"] if url.get_backend_name() == "mysql" else []
+    run(url, *utc, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, '2026-01-02 03:04:05', 54321)")
     monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.1)
     return 54321
 
