@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -48,7 +49,11 @@ def test_a_socket_that_never_answers(database: tx.Database, scheme: str) -> None
 
 
 class Proxy:
-    """Stands between the library and a server; ``stall`` stops it from passing anything on."""
+    """Stands between the library and a server; ``stall`` stops it from passing anything on.
+
+    A socket is closed when no thread is at it any more: one that has just come to ``recv`` would take another
+    connection's answer, which has been given the number of the closed one.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -57,7 +62,9 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets = [self._listener]
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._passing: list[threading.Thread] = []
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def stall(self) -> None:
         self._flows.clear()
@@ -67,6 +74,12 @@ class Proxy:
 
     def close(self) -> None:
         self._flows.set()
+        _end(self._listener)
+        self._accepting.join()
+        for one in self._sockets:
+            _end(one)
+        for thread in self._passing:
+            thread.join()
         for one in self._sockets:
             one.close()
 
@@ -79,17 +92,20 @@ class Proxy:
                 return
             self._sockets += [near, far]
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+                self._passing.append(threading.Thread(target=self._pass_on, args=(source, sink), daemon=True))
+                self._passing[-1].start()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flows.wait()
                 sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            sink.close()
+        _end(sink)
+
+
+def _end(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.only_on("mysql", "postgresql", why="sqlite has no server")

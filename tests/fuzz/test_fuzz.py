@@ -202,8 +202,9 @@ def _failures(monkeypatch: pytest.MonkeyPatch, worlds: list[World], name: str, f
 def test_a_broken_promise_is_seen(
     monkeypatch: pytest.MonkeyPatch, worlds: list[World], fault: str, function: Callable[[Any, Any], Any]
 ) -> None:
-    monkeypatch.setattr(episodes, "SLOW", 0.1)
-    monkeypatch.setattr(episodes, "TOO_SLOW", 0.3)
+    if fault in ("took 0.", "_TooSlow: "):  # a busy machine takes as long for the others
+        monkeypatch.setattr(episodes, "SLOW", 0.1)
+        monkeypatch.setattr(episodes, "TOO_SLOW", 0.3)
     assert fault in _failures(monkeypatch, worlds, "service_create", function)
 
 
