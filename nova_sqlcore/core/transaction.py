@@ -572,13 +572,13 @@ class Transaction(Batching):
     def fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> Any:
         """Return all rows, as ``rows`` does; parameters that are in a dict already would take 0.2 µs by name."""
         if not statement.is_select:
-            self._may_write(statement)
+            self._guard_reader(statement)
         rows: list[Row] = self._perform("fetch", statement, params)
         if not statement.is_select:
             self.writes += statement.is_dml and bool(rows)
         return rows
 
-    def _may_write(self, statement: sa.sql.expression.Executable) -> None:
+    def _guard_reader(self, statement: sa.sql.expression.Executable) -> None:
         """Refuse what writes in a reader, and let it undo what may do so."""
         if self.mode != "writer":
             if statement.is_dml:

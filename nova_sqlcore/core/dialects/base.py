@@ -230,6 +230,10 @@ class Dialect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
         return statement
 
+    def rare(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        """Return a condition of which the server shall think that few rows fulfil it."""
+        return clause
+
     def prefer_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:
         """Return ``statement`` as one that reads ``table``, a named alias, by this index of ours where there is one."""
         return statement

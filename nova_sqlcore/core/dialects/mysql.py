@@ -131,7 +131,8 @@ class MySQL(Dialect):
     packet_limit = "SELECT @@max_allowed_packet"
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
     position = sa.select(sa.literal_column("@@GLOBAL.gtid_executed", sa.String()).label("position"))
-    has_reached = "SELECT WAIT_FOR_EXECUTED_GTID_SET(%(position)s, %(seconds)s) = 0"
+    # without GTIDs, as by default in MySQL 8, the function is an error
+    has_reached = "SELECT IF(@@GLOBAL.gtid_mode = 'OFF', 0, WAIT_FOR_EXECUTED_GTID_SET(%(position)s, %(seconds)s) = 0)"
 
     _FOREIGN_KEY = re.compile(
         r"\(.(?:\w+).\..(?P<table>\w+)., CONSTRAINT .(?P<constraint>[^`]+). "

@@ -165,6 +165,10 @@ class Sqlite(OnConflict):
         """INDEXED BY: since 3.46 sqlite scans the table if ANALYZE has found all rows alike in the index's columns."""
         return statement.with_hint(table, f"INDEXED BY {name}")
 
+    def rare(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        """UNLIKELY: sqlite 3.45 scans an index from its beginning if ANALYZE has found all rows alike in it."""
+        return sa.func.unlikely(clause, type_=sa.Integer())
+
     def in_transaction(self, connection: Any) -> bool:
         """``in_transaction``."""
         return bool(connection.in_transaction)

@@ -329,7 +329,8 @@ def _claim_statements(dialect: Dialect, names: tuple[str, ...], shape: Shape) ->
         candidate = t.alias()
         nulls = dialect.all_null(candidate.c.fixed_ip_id, candidate.c.project_id)
         fields = (candidate.c[name] for name in wanted)
-        found = sa.select(*fields).where(*_free_clauses(candidate, shape)).order_by(*nulls).limit(1)
+        *clauses, unbound = _free_clauses(candidate, shape)
+        found = sa.select(*fields).where(*clauses, dialect.rare(unbound)).order_by(*nulls).limit(1)
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 
     return claims.claim(dialect, t, pick, _free_clauses(t, shape), assigned(t, names))
