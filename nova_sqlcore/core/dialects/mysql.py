@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.core import types
+from nova_sqlcore.core import lists, types
 from nova_sqlcore.core.dialects.base import (
     ID_STEP,
     PACKET,
@@ -120,10 +120,15 @@ _TLS_FILES: Final = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key")
 _MIXED: Final = frozenset({1267, 1270, 1271, 3854})
 
 
+class _Compiler(lists.WholeLists, mysql.base.MySQLCompiler):
+    """Leaves lists to the driver."""
+
+
 class MySQL(Dialect):
     """MySQL 8 and newer."""
 
     name = "mysql"
+    statement_compiler = _Compiler
     drivers: ClassVar[dict[str, str]] = {"pymysql": "mysql", "mysqldb": "mysqlclient"}
     updates_from_rows = True
     locking_reads_are_fresh = True
