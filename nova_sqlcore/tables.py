@@ -50,6 +50,7 @@ from nova_sqlcore.schema.ddl import (
     number,
     only_on,
     options_on,
+    put_indexes_in_order,
     shadow,
     stored,
     times,
@@ -1177,6 +1178,7 @@ for _grown in (
 
 # Errors about a value name its column; its shadow shares the type object.
 for _named in metadata.tables.values():
+    put_indexes_in_order(_named)
     for _column in _named.columns:
         _column.type.place = f"{_named.name}.{_column.name}"  # type: ignore[attr-defined]  # all are of core.types
 

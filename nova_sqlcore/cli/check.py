@@ -89,6 +89,10 @@ def _settings(connection: sa.Connection) -> Found:
             yield Severity.INFO, f"{rule.name} is {others!r} on the server; the library sets {session!r}", remedy
     for name in server.without_transactions(connection):
         yield Severity.ERROR, f"table {name} has no transactions", f"ALTER TABLE {name} ENGINE=InnoDB"
+    halves = server.half_checked_keys(connection)
+    if halves:
+        details = f"foreign keys that the server does not check while what is in brackets is NULL: {_some(halves)}"
+        yield Severity.INFO, details, "start the server with innodb_native_foreign_keys=ON"
     narrow = server.without_utf8mb4(connection)
     if narrow:
         details = f"{len(narrow)} tables can't hold every character: {_some(narrow)}"

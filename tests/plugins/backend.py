@@ -117,10 +117,7 @@ class _Databases:
 
 
 class Cleaner:
-    """Empties the tables that a test has filled: one look at all of them, then a DELETE each, children first.
-
-    Foreign keys stay checked: sessions that check none are one thing less to doubt when a server seems to overlook one.
-    """
+    """Empties the tables that a test has filled: one look at all of them, then a DELETE each, children first."""
 
     #: No endless wait for what a test has left locked; Oracle's mode would nest the arms of a UNION, and not so many.
     _SESSION: ClassVar = {

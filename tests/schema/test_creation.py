@@ -62,6 +62,20 @@ def test_it_makes_what_migrations_make(backend: Backend, url: sa.URL) -> None:
     assert [row["id"] for row in rows(url)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_indexes_are_made_in_one_order() -> None:
+    """MySQL from 9.6 on checks a foreign key by the first index that begins with it, unless a column there is NULL."""
+    names = [index.name for index in tables.block_device_mapping.indexes]
+    common = "block_device_mapping_instance_uuid"
+    assert [name for name in names if str(name).startswith(common)] == [
+        f"{common}_idx",
+        f"{common}_device_name_idx",
+        f"{common}_volume_id_idx",
+    ]
+    for table in tables.metadata.tables.values():
+        lengths = [len(index.columns) for index in table.indexes]
+        assert lengths == sorted(lengths), table.name
+
+
 def test_a_second_call_makes_what_is_missing_and_migrations_may_take_over(url: sa.URL) -> None:
     schema.create(url.render_as_string(hide_password=False))
     run(url, FLAVORS.delete(), *(sa.schema.DropTable(one) for one in (tables.tags, tables.s3_images)))

@@ -69,14 +69,6 @@ def destroyed(server: str | None, **values: Any) -> Any:
     return row
 
 
-def is_refused(instance_uuid: str) -> bool:
-    try:
-        mapping(instance_uuid)
-    except exceptions.DBReferenceError:
-        return True
-    return False
-
-
 class TestCreate:
     def test_the_new_row_is_what_a_read_shows(self, ctxt: RequestContext, server: str, sql_count: SqlCount) -> None:
         given = {"instance_uuid": server, "device_name": "vdb", "volume_id": "v", "volume_size": "5"}
@@ -139,8 +131,10 @@ class TestCreate:
         if backend.family == "sqlite":
             mapping("no-such")
         else:
-            # MySQL 9.7 takes such a row now and then: once in some ten runs of all tests, and never by itself
-            assert any(is_refused(f"no-such-{turn}") for turn in range(3))
+            # MySQL from 9.6 on would take some of them if the indexes stood in another order
+            for given in ({}, {"device_name": None}, {"volume_id": "v"}, {"device_name": None, "volume_id": "v"}):
+                with pytest.raises(exceptions.DBReferenceError):
+                    mapping("no-such", **given)
 
 
 class TestLists:
