@@ -97,5 +97,17 @@ def alike(column: sa.ColumnElement[Any], value: sa.ColumnElement[Any] | str) -> 
     return sa.BinaryExpression(column, right, operators.eq, type_=sa.Boolean(), negate=operators.ne)
 
 
+def alike_one_of(column: sa.ColumnElement[Any], items: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
+    """Return the clause that ``column`` is one of a list of values to its collation, for a caller who compares.
+
+    What it finds are candidates: the rows that ``in_`` finds and, on the MySQL family, those whose text differs from
+    all of the list in case, accents or trailing blanks. The second list, which holds the bytes, is spared.
+    """
+    found = column.in_(items)
+    if not isinstance(found, Exact):
+        return found
+    return sa.BinaryExpression(found.left, found.right, found.operator, type_=found.type, negate=found.negate)
+
+
 def _exact(found: sa.BinaryExpression[Any], operator: Any) -> Exact:
     return Exact(found.left, found.right, operator, type_=found.type, negate=_NEGATED[operator])

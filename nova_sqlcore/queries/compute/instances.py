@@ -31,7 +31,7 @@ from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
@@ -545,30 +545,32 @@ def _instances_fill_metadata(
 def _ask_all(context: Context, instances: Sequence[Row], joins: Sequence[str]) -> instance_rows.Asked:
     """Ask for those children that are read after the instances."""
     uuids = [instance["uuid"] for instance in instances]
-    return {join: _ask_children(context, uuids, join) for join in _MANUAL if join in joins}
+    wanted = {join: _relation(context, join) for join in _MANUAL if join in joins}
+    return {join: children.ask(current(context), relation, uuids) for join, relation in wanted.items()}
 
 
 def _instance_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the visible rows of user metadata of these instances, by id."""
-    return _ask_children(context, instance_uuids, "metadata")()
+    return _load_children(context, instance_uuids, "metadata")
 
 
 def _instance_system_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the rows of system metadata of these instances, soft-deleted ones too, by id."""
-    return _ask_children(context, instance_uuids, "system_metadata")()
+    return _load_children(context, instance_uuids, "system_metadata")
 
 
 def _instance_pcidevs_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:
     """Return the visible PCI devices that are allocated to these instances, by id."""
-    return _ask_children(context, instance_uuids, "pci_devices")()
+    return _load_children(context, instance_uuids, "pci_devices")
 
 
-def _ask_children(context: Context, instance_uuids: Sequence[str], join: str) -> Callable[[], list[Row]]:
-    if not instance_uuids:
-        return list
+def _load_children(context: Context, instance_uuids: Sequence[str], join: str) -> list[Row]:
+    return children.load(current(context), _relation(context, join), instance_uuids) if instance_uuids else []
+
+
+def _relation(context: Context, join: str) -> children.Relation:
     read_deleted = "yes" if join == "system_metadata" else context.read_deleted
-    relation = instance_rows.relation(join, read_deleted, join == "pci_devices")
-    return children.ask(current(context), relation, instance_uuids)
+    return instance_rows.relation(join, read_deleted, join == "pci_devices")
 
 
 # -- what other nouns ask of instances --------------------------------------------------------------------------------

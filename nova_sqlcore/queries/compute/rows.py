@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
+from nova_sqlcore.core.equality import alike_one_of
 from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.transaction import Transaction
 
 
-#: What gives the children of each join, once they are there.
-Asked = dict[str, "Callable[[], list[Row]]"]
+#: What gives the children of each join by uuid, once they are there.
+Asked = dict[str, "Callable[[], children.Groups]"]
 
 #: The columns of an instance, in a row's order; ``name`` comes on top.
 COLUMNS: Final = tuple(column.name for column in row_columns(t))
@@ -287,13 +288,13 @@ def ask(transaction: Transaction, rows: Sequence[Row], form: Form) -> Asked:
 
 def attach(rows: Iterable[Row], asked: Asked) -> None:
     """Put the children that have been asked for into the rows of their instances."""
-    for join, found in asked.items():
-        put(rows, join, found())
+    for join, groups in asked.items():
+        put(rows, join, groups())
 
 
-def put(rows: Iterable[Row], join: str, found: Sequence[Row]) -> None:
+def put(rows: Iterable[Row], join: str, groups: children.Groups) -> None:
     """Put the children of this join into the rows of their instances."""
-    key, groups = key_of(join), children.grouped(relation(join), found)
+    key = key_of(join)
     for row in rows:
         row[key] = groups.get(row["uuid"]) or []
 
@@ -323,7 +324,8 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
     known = {row["uuid"]: row for row in assemble(rows_in(transaction, statement, "uuids", uuids, **owned), form)}
     rows = [known[one] for one in uuids if one in known]
     if rows and form.children:
-        asked = {join: children.ask(transaction, relation(join), list(known)) for join in form.children}
+        found = [row["uuid"] for row in rows]
+        asked = {join: children.ask(transaction, relation(join), found) for join in form.children}
         transaction.last()
         attach(rows, asked)
     return trim(rows, form)
@@ -332,13 +334,15 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
 @functools.lru_cache(maxsize=512)
 def _many_statement(read_deleted: str, owned: bool, form: Form) -> sa.Select[Any]:
     project = (t.c.project_id == arg("project"),) if owned else ()
-    return select_statement(form).where(t.c.uuid.in_(arg_list("uuids")), *visible(t, read_deleted), *project)
+    """Return the SELECT of candidates: ``get_many`` looks up what it wants."""
+    return select_statement(form).where(alike_one_of(t.c.uuid, arg_list("uuids")), *visible(t, read_deleted), *project)
 
 
 def _unpack(transaction: Transaction, row: Row, form: Form) -> None:
     for join in form.children:
         kind = relation(join)
-        put([row], join, children.take(transaction, kind, row, _label(join), row["uuid"]))
+        found = children.take(transaction, kind, row, _label(join), row["uuid"])
+        put([row], join, children.grouped(kind, found))
 
 
 @functools.lru_cache(maxsize=512)

@@ -117,12 +117,12 @@ def attach(transaction: Transaction, groups: Sequence[Any], wanted: Joins) -> No
     ids = list(dict.fromkeys(group["id"] for group in groups))
     relations = _relations(wanted)
     asked = {name: children.ask(transaction, relation, ids) for name, relation in relations.items()}
-    for name, relation in relations.items():
-        found = children.grouped(relation, asked[name]())
+    for name in relations:
+        found = asked[name]()
         for group in groups:
             group[name] = found.get(group["id"], [])
         if name == "instances" and wanted.system_metadata:
-            _put_system_metadata(transaction, [member for members in found.values() for member in members])
+            _put_system_metadata(transaction, [member for group in groups for member in group[name]])
 
 
 def take_grantee(rule: Row) -> Row:
@@ -195,5 +195,5 @@ def _once_with_info_cache(found: list[Row]) -> list[Row]:
 
 def _put_system_metadata(transaction: Transaction, members: Sequence[Row]) -> None:
     uuids = list(dict.fromkeys(member["uuid"] for member in members))
-    items = children.load(transaction, instance_rows.relation("system_metadata"), uuids)
-    instance_rows.put(members, "system_metadata", items)
+    items = children.ask(transaction, instance_rows.relation("system_metadata"), uuids)
+    instance_rows.put(members, "system_metadata", items())
