@@ -42,6 +42,7 @@ TRICKS: Final = (
     Trick("statements on the driver's cursor", BACKENDS, {}),
     Trick("statements travel together", (*_MYSQL, "postgresql"), {"batch": False}),
     Trick("generated reader of rows", _MYSQL, {"fast_reader": False}),
+    Trick("short way of prepared statements", ("postgresql",), {"fast_reader": False}),
     Trick("prepared statements", ("postgresql",), {"prepare_threshold": None}),
 )
 CALLS: Final = ("get_service", "get_by_uuid", "list_by_host", "create", "update", "destroy", "reserve_and_commit")

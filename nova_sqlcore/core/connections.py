@@ -384,6 +384,7 @@ class Connections:
                 self._dialect = dialects.of_server(link.connection)
         link.dialect = self._dialect
         link.carrier = family.carrier(link.raw, self._options)
+        link.cursor = family.cursor(link.raw, self._options)
         return link
 
     def _engine(self, role: str) -> sa.Engine:

@@ -23,7 +23,8 @@ from tests.mutants.running import KEPT, ROOT, Map, Outcome, Workshop, modules, p
 
 #: Those that sqlite has no use for.
 OF_SERVERS = (
-    "batching", "carriers", "dialects/mysql", "dialects/postgresql", "psycopg_batch", "pymysql_batch", "pymysql_reader",
+    "batching", "carriers", "dialects/mysql", "dialects/postgresql", "psycopg_batch", "psycopg_cursor", "pymysql_batch",
+    "pymysql_reader",
 )  # fmt: skip
 MODULES = tuple(name for name in modules() if name not in OF_SERVERS)
 SURVIVORS = Path(__file__).with_name("survivors.toml")

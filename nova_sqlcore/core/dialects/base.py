@@ -133,6 +133,10 @@ class Dialect:
         """Return what takes several statements to this server in one trip."""
         return None
 
+    def cursor(self, connection: Any, options: EngineOptions) -> Any:
+        """Return the cursor on which all statements of a connection run."""
+        return connection.cursor()
+
     def is_quiet(self, connection: Any) -> bool:
         """Tell whether nothing has come over an idle line; a server's farewell has, if it has closed the connection."""
         return True

@@ -161,6 +161,15 @@ class PostgreSQL(OnConflict):
 
         return psycopg_batch.CARRIER if psycopg_batch.is_supported() else None
 
+    def cursor(self, connection: Any, options: EngineOptions) -> Any:
+        """Take one with a short way for prepared statements, unless somebody wants cursors of another kind."""
+        if options.fast_reader:
+            from nova_sqlcore.core import psycopg_cursor  # psycopg is an extra
+
+            if psycopg_cursor.is_supported() and psycopg_cursor.is_plain(connection):
+                return psycopg_cursor.FastCursor(connection)
+        return super().cursor(connection, options)
+
     def is_quiet(self, connection: Any) -> bool:
         """Look at libpq's socket."""
         return not connection.closed and not is_readable(connection.fileno())
