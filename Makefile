@@ -80,7 +80,7 @@ bench: $(VENV)/installed  ## Time hot calls against hand-written code and an ORM
 bench-scale: $(VENV)/installed  ## Time hot calls among 10,000 to 1,000,000 instances, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.scale $(ARGS)
 
-bench-threads: $(VENV)/installed  ## Count calls per second with 1 to 64 threads, on private servers
+bench-threads: $(VENV)/installed  ## Count calls per second with 1 to 64 threads, ours and by hand, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.threads $(ARGS)
 
 bench-pools: $(VENV)/installed  ## Time allocations from address pools of three sizes, on private servers

@@ -61,6 +61,11 @@ class ByHand:
         owned = f"instance_uuid = {mark} AND deleted = 0"
         self._devices = driver.select(tables.block_device_mapping, owned, " ORDER BY id")
         self._pairs = driver.select(tables.instance_metadata, owned, " ORDER BY id")
+        self._usages = driver.select(
+            tables.quota_usages,
+            f"project_id = {mark} AND resource <> 'security_groups' AND deleted = 0",
+            f" ORDER BY id{driver.locks}",
+        )
         self._rules = driver.maker(tables.security_group_rules)
         self._templates: dict[str, Row] = {}
         self._nodes = self._nodes_statement()
@@ -169,6 +174,9 @@ class ByHand:
         names = [column.name for column in core.selected_columns]
         return str(compiled).replace("%%", "%"), self.driver.maker(tables.compute_nodes, names)
 
+    def metadata(self, identity: str) -> dict[str, str | None]:
+        return {row["key"]: row["value"] for row in self._rows(self._pairs, identity)}
+
     def devices(self, identity: str) -> list[Row]:
         return self._rows(self._devices, identity)
 
@@ -204,8 +212,8 @@ class ByHand:
     def _assigned(self, names: Sequence[str]) -> str:
         return ", ".join(f"{name} = {self.mark}" for name in names)
 
-    def update(self, identity: str) -> Row:
-        given = {**self._changes, "updated_at": self.driver.moment()}
+    def update(self, identity: str, changes: Row | None = None) -> Row:
+        given = {**(changes or self._changes), "updated_at": self.driver.moment()}
         text = f"UPDATE instances SET {self._assigned(tuple(given))} WHERE uuid = {self.mark} AND deleted = 0"
         params = (*given.values(), identity)
         if self.driver.returns:
@@ -265,47 +273,44 @@ class ByHand:
         return pairs
 
     def reserve_and_commit(self, project: str) -> int:
-        run, mark = self.driver.run, self.mark
-        usages_text, usage = self.driver.select(
-            tables.quota_usages,
-            f"project_id = {mark} AND resource <> 'security_groups' AND deleted = 0",
-            f" ORDER BY id{self.driver.locks}",
-        )
+        return self._settle(project, self._reserve(project), in_use=1)
+
+    def reserve_and_roll_back(self, project: str) -> int:
+        return self._settle(project, self._reserve(project), in_use=0)
+
+    def _reserve(self, project: str) -> list[str]:
+        """Reserve one more of each resource, and return the uuids of the reservations."""
+        text, usage = self._usages
         with self.driver.transaction():
-            usages = [usage(record) for record in run(usages_text, (project,)).fetchall()]
+            usages = [usage(record) for record in self.driver.run(text, (project,)).fetchall()]
             if any(one["in_use"] + one["reserved"] + 1 > 10**9 for one in usages):
                 raise RuntimeError(project)
-            rows = self._store(
-                tables.reservations,
-                *(
-                    {
-                        "uuid": str(uuid.uuid4()),
-                        "usage_id": one["id"],
-                        "project_id": project,
-                        "user_id": one["user_id"],
-                        "resource": one["resource"],
-                        "delta": 1,
-                        "expire": self.driver.moment(),
-                    }
-                    for one in usages
-                ),
-            )
-            more = f"UPDATE quota_usages SET reserved = reserved + 1, updated_at = {mark} WHERE id = {mark}"
+            rows = self._store(tables.reservations, *(self._reservation(one) for one in usages))
+            more = f"UPDATE quota_usages SET reserved = reserved + 1, updated_at = {self.mark} WHERE id = {self.mark}"
             self.driver.run_many(more, [(self.driver.moment(), one["id"]) for one in usages])
-        uuids = [row["uuid"] for row in rows]
+        return [row["uuid"] for row in rows]
+
+    def _reservation(self, usage: Row) -> Row:
+        copied = {name: usage[name] for name in ("project_id", "user_id", "resource")}
+        mine = {"uuid": str(uuid.uuid4()), "usage_id": usage["id"], "delta": 1, "expire": self.driver.moment()}
+        return copied | mine
+
+    def _settle(self, project: str, uuids: Sequence[str], in_use: int) -> int:
+        """End reservations; each gives ``in_use`` times its delta to what is in use. Return how many there were."""
+        run, mark, now = self.driver.run, self.mark, self.driver.moment()
         with self.driver.transaction():
-            run(usages_text, (project,)).fetchall()
+            run(self._usages[0], (project,)).fetchall()  # locked, so that nobody else ends the reservations
             where = f"uuid IN ({self._marks(uuids)}) AND deleted = 0"
-            text, maker = self.driver.select(tables.reservations, where, f" ORDER BY id{self.driver.locks}")
+            text, maker = self.driver.select(tables.reservations, where, " ORDER BY id")
             found = [maker(record) for record in run(text, uuids).fetchall()]
             text = (
                 f"UPDATE quota_usages SET in_use = in_use + {mark}, reserved = reserved - {mark}, updated_at = {mark} "
                 f"WHERE id = {mark}"
             )
-            now = self.driver.moment()
-            self.driver.run_many(text, [(one["delta"], one["delta"], now, one["usage_id"]) for one in found])
-            text = f"UPDATE reservations SET deleted = id, deleted_at = {mark} WHERE uuid IN ({self._marks(uuids)})"
-            run(text, (now, *uuids))
+            changes = [(one["delta"] * in_use, one["delta"], now, one["usage_id"]) for one in found]
+            self.driver.run_many(text, changes)
+            text = f"UPDATE reservations SET deleted = id, deleted_at = {mark} WHERE id IN ({self._marks(found)})"
+            run(text, (now, *(one["id"] for one in found)))
         return len(found)
 
     def _claimed(self, table: sa.Table, where: str, where_params: Sequence[Any], given: Row, order: str = "") -> Row:
