@@ -12,6 +12,7 @@ import click
 from nova_sqlcore import exceptions, get_admin_context, tx
 from nova_sqlcore.cli.app import Command, one_line
 from nova_sqlcore.cli.options import common_options
+from nova_sqlcore.cli.quota import of_project
 from nova_sqlcore.queries.maintenance.orphans import orphans_count
 from nova_sqlcore.queries.quota.recount import quota_usage_drift, quota_usage_duplicates, quota_usage_refresh
 from nova_sqlcore.schema import check, migrations, server
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     #: severity, details and remedy
     Found = Iterator[tuple["Severity", str, str]]
+    #: tells what is being looked at
+    Show = Callable[[str], None]
 
 #: Orphans of a kind, and keys with several usages, that are counted.
 COUNTED: Final = 1000
@@ -102,26 +105,30 @@ def _settings(connection: sa.Connection) -> Found:
 # -- looking at the rows ----------------------------------------------------------------------------------------------
 
 
-def _orphans(context: Any) -> Found:
-    for table, column, parent, count in orphans_count(context, COUNTED + 1):
+def _orphans(context: Any, show: Show) -> Found:
+    found = orphans_count(context, COUNTED + 1, progress=lambda table: show(f"orphans in {table}"))
+    for table, column, parent, count in found:
         number = f"more than {COUNTED}" if count > COUNTED else str(count)
         remedy = f"look at them, then delete them or bring the rows of {parent} back"
         yield Severity.WARNING, f"{number} rows of {table} whose {column} names no row of {parent}", remedy
 
 
-def _duplicates(context: Any) -> Found:
+def _duplicates(context: Any, show: Show) -> Found:
+    show("duplicate usages")
     for row in quota_usage_duplicates(context, COUNTED):
         remedy = "delete the older ones that have nothing reserved, then nova-sqlcore quota refresh"
         yield Severity.WARNING, f"{row['usages']} usages of {_of(row)}", remedy
 
 
-def _drift(context: Any) -> Found:
+def _drift(context: Any, show: Show) -> Found:
+    show("quotas")
     for usage in quota_usage_drift(context):
         yield Severity.WARNING, _wrong(usage), f"nova-sqlcore quota refresh {_scope(usage['project_id'])}"
 
 
-def _corrected(context: Any) -> Found:
-    for usage in quota_usage_refresh(context):
+def _corrected(context: Any, show: Show) -> Found:
+    show("quotas")
+    for usage in quota_usage_refresh(context, progress=lambda project: show(f"quotas of {of_project(project)}")):
         yield Severity.INFO, f"corrected: {_wrong(usage)}", ""
 
 
@@ -143,22 +150,25 @@ _OF_SERVER: Final = {"schema": _schema, "indexes": _indexes, "settings": _settin
 _OF_ROWS: Final = {"orphans": _orphans, "duplicate usages": _duplicates, "quotas": _drift}
 
 
-def _findings(name: str, look: Callable[[Any], Found], at: Any) -> list[Finding]:
-    return [Finding(name, *found) for found in look(at)] or [Finding(name, Severity.OK)]
+def _findings(name: str, found: Found) -> list[Finding]:
+    return [Finding(name, *one) for one in found] or [Finding(name, Severity.OK)]
 
 
-def _look(*, fix_quotas: bool) -> Iterator[Finding]:
+def _look(show: Show, *, fix_quotas: bool) -> Iterator[Finding]:
     """Yield the findings; rows of tables that are not as they should be may be beyond looking at."""
     context = get_admin_context()
     with tx.reader(context) as transaction:
         if not check.present(transaction.connection):
             raise exceptions.DBMigrationError(migrations.NO_TABLES)
-        found = [one for name, look in _OF_SERVER.items() for one in _findings(name, look, transaction.connection)]
+        found = []
+        for name, look in _OF_SERVER.items():
+            show(name)
+            found += _findings(name, look(transaction.connection))
     yield from found
     is_sound = all(one.severity < Severity.ERROR for one in found)
-    for name, look in (_OF_ROWS | ({"quotas": _corrected} if fix_quotas else {})).items():
+    for name, look_at_rows in (_OF_ROWS | ({"quotas": _corrected} if fix_quotas else {})).items():
         try:
-            yield from _findings(name, look, context)
+            yield from _findings(name, look_at_rows(context, show))
         except exceptions.DatabaseNotMigrated as error:
             if is_sound:
                 raise
@@ -175,8 +185,8 @@ def command(setup: Setup, fix_quotas: bool) -> int:
     usages that do not say what there is. Changes nothing but with --fix-quotas. Ends with 0 if there is nothing worse
     than remarks, 1 with warnings, 2 with errors, 255 if the database can't be checked.
     """
-    with setup.database():
-        found = list(_look(fix_quotas=fix_quotas))
+    with setup.database(), setup.output.status() as show:
+        found = list(_look(show, fix_quotas=fix_quotas))
     worst = max(one.severity for one in found)
     rows = ((one.check, one.severity.name.lower(), one.details, one.remedy) for one in found)
     setup.output.table(("Check", "Severity", "Details", "Remedy"), rows)

@@ -51,7 +51,9 @@ def command(
     if sql:
         _show_sql(output, migrations.pending_sql(url))
     elif rollback is not None:
-        _list(output, "rolled back", migrations.rollback(url, rollback), "nothing to roll back")
+        with output.status() as show:
+            undone = migrations.rollback(url, rollback, progress=lambda name: show(f"rolling back {name}"))
+        _list(output, "rolled back", undone, "nothing to roll back")
     elif adopt:
         _adopt(output, url)
     elif break_lock:
@@ -59,7 +61,9 @@ def command(
         output.line("there is no lock" if pid is None else f"removed the lock of process {pid}")
         output.document({"removed": pid})
     else:
-        _list(output, "applied", migrations.migrate(url), "nothing to do")
+        with output.status() as show:
+            applied = migrations.migrate(url, progress=lambda name: show(f"applying {name}"))
+        _list(output, "applied", applied, "nothing to do")
     return 0
 
 
@@ -96,7 +100,9 @@ def _status(output: Output, url: str, *, in_full: bool) -> int:
 
 def _adopt(output: Output, url: str) -> None:
     try:
-        notes = migrations.adopt(url)
+        with output.status() as show:
+            show("comparing the schema")
+            notes = migrations.adopt(url)
     except exceptions.SchemaDiffers as error:
         for line in error.differences:
             output.line(line)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: Characters of a line where there is no terminal.
 UNBROKEN: Final = 100_000
@@ -46,6 +47,21 @@ class Output:
         ``count_left`` is called once, if anything is shown at all: short work need not wait for it.
         """
         return Progress(what, count_left, is_shown=not self.is_quiet and not self.is_json)
+
+    @contextlib.contextmanager
+    def status(self) -> Iterator[Callable[[str], None]]:
+        """Yield what shows on a terminal the work in hand, in a line that is gone when the block ends."""
+        is_shown = sys.stderr.isatty() and not self.is_quiet and not self.is_json
+
+        def show(text: str) -> None:
+            if is_shown:
+                click.echo(_over(text), err=True, nl=False)
+
+        try:
+            yield show
+        finally:
+            if is_shown:
+                click.echo(f"{_over('')}\r", err=True, nl=False)
 
     def remark(self, text: str) -> None:
         """Print what is not part of the result."""
@@ -98,8 +114,7 @@ class Progress:
             return
         self._told = now
         text = self._text(now)
-        width = min(70, shutil.get_terminal_size().columns - 1)  # a line that is broken can't be written over
-        click.echo(f"\r{text[:width]:<{width}}" if self._on_terminal else text, err=True, nl=not self._on_terminal)
+        click.echo(_over(text) if self._on_terminal else text, err=True, nl=not self._on_terminal)
         if self._left is None and self._count_left is not None:
             self._left, self._towards, self._counted = self._count_left(), 0, time.monotonic()
 
@@ -115,6 +130,13 @@ class Progress:
             return text
         left = max(0, self._left - self._towards) * (now - self._counted) / self._towards
         return f"{text}, {spoken(left)} left of {spoken(seconds + left)}"
+
+
+def _over(text: str) -> str:
+    """Return what writes the text over the line that a terminal shows."""
+    width = min(70, shutil.get_terminal_size().columns - 1)  # a line that is broken can't be written over
+    shown = "".join(one if one.isprintable() else "?" for one in text[:width])
+    return f"\r{shown:<{width}}"
 
 
 def spoken(seconds: float) -> str:

@@ -38,9 +38,13 @@ def refresh(setup: Setup, project: str | None, user: str | None, everything: boo
         raise click.UsageError("say either --project, perhaps with --user, or --all")
     if user is not None and project is None:
         raise click.UsageError("--user goes with --project")
-    with setup.database():
-        found = (quota_usage_drift if dry_run else quota_usage_refresh)(get_admin_context(), project, user)
-    output = setup.output
+    output, context = setup.output, get_admin_context()
+    with setup.database(), output.status() as show:
+        show("counting what is in use")
+        if dry_run:
+            found = quota_usage_drift(context, project, user)
+        else:
+            found = quota_usage_refresh(context, project, user, progress=lambda one: show(of_project(one)))
     output.document({"dry_run": dry_run, "usages": found})
     if not found:
         output.line("All usages are right.")
@@ -49,6 +53,11 @@ def refresh(setup: Setup, project: str | None, user: str | None, everything: boo
     output.table(titles, (["-" if value is None else value for value in drift.values()] for drift in found))
     output.line(_summed_up(len(found), dry_run))
     return int(dry_run)
+
+
+def of_project(project_id: str | None) -> str:
+    """Return a project, or None, for people."""
+    return "no project" if project_id is None else f"project {project_id}"
 
 
 def _summed_up(count: int, dry_run: bool) -> str:

@@ -23,7 +23,7 @@ from nova_sqlcore.schema import check as schema_check
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ class Migration(NamedTuple):
     applied: bool
 
 
-def migrate(url: str | sa.URL) -> list[str]:
-    """Run the migrations that the database lacks and return their names.
+def migrate(url: str | sa.URL, *, progress: Callable[[str], object] | None = None) -> list[str]:
+    """Run the migrations that the database lacks and return their names; ``progress`` is told each before it runs.
 
     Raises: DBMigrationError(text) if the database holds tables of Nova's that were not adopted, if another run is under
     way, or if a migration fails; it is undone then. DBError for a URL or a server that can't be used.
@@ -60,6 +60,8 @@ def migrate(url: str | sa.URL) -> list[str]:
         if database.first in pending:
             database.require_room()
         for migration in pending:
+            if progress is not None:
+                progress(migration.id)
             with _told(f"migration {migration.id} failed and was undone", database.url):
                 backend.apply_one(migration)
             logger.info("migration %s applied", migration.id)
@@ -99,8 +101,8 @@ def remedy(connection: sa.Connection) -> str:
     return "nova-sqlcore migrate --adopt, then nova-sqlcore db sync"
 
 
-def rollback(url: str | sa.URL, count: int = 1) -> list[str]:
-    """Undo the newest ``count`` migrations that the database has, and return their names.
+def rollback(url: str | sa.URL, count: int = 1, *, progress: Callable[[str], object] | None = None) -> list[str]:
+    """Undo the newest ``count`` migrations that the database has, and return their names; ``progress`` as above.
 
     Raises: DBMigrationError(text) as ``migrate``, and rather than remove a table with rows. DBError for a URL or a
     server that can't be used.
@@ -110,6 +112,8 @@ def rollback(url: str | sa.URL, count: int = 1) -> list[str]:
         if database.first in undone:
             database.require_no_rows()
         for migration in undone:
+            if progress is not None:
+                progress(migration.id)
             with _told(f"the rollback of migration {migration.id} failed", database.url):
                 backend.rollback_one(migration)
             logger.info("migration %s rolled back", migration.id)

@@ -19,7 +19,7 @@ from nova_sqlcore.schema import migrations
 from tests.schema import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.plugins.backend import Backend
@@ -215,6 +215,27 @@ def test_an_invalid_index(engine: sa.Engine) -> None:
     assert ("indexes", "warning", "index own is invalid") in told
     findings = json.loads(run(engine, "--format", "json").stdout)["findings"]
     assert "REINDEX INDEX CONCURRENTLY own" in [one["remedy"] for one in findings]
+
+
+@pytest.mark.only_on("sqlite", why="a terminal is the same for all")
+def test_a_terminal_shows_what_is_looked_at(engine: sa.Engine, terminal: Callable[[str], list[str]]) -> None:
+    store(engine, tables.quota_usages, usage(5), {**usage(5), "project_id": None})
+    shown = terminal(run(engine, "--fix-quotas").stderr)
+    assert [one for one in shown if not one.startswith("orphans in ")] == [
+        "",
+        "schema",
+        "indexes",
+        "settings",
+        "duplicate usages",
+        "quotas",
+        "quotas of no project",
+        "quotas of project p",
+        "",
+        "",
+    ]
+    assert "orphans in instance_faults" in shown
+    assert run(engine, "--format", "json").stderr == ""
+    assert run(engine, "--quiet").stderr == ""
 
 
 def test_what_cannot_be_checked(backend: Backend) -> None:

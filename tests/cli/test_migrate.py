@@ -18,6 +18,7 @@ from nova_sqlcore.cli.app import app
 from tests.schema import dumps, schemas
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.plugins.backend import Backend
@@ -103,6 +104,14 @@ def execute(url: sa.URL, *statements: str) -> None:
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+def test_a_terminal_shows_the_migration_in_hand(url: sa.URL, terminal: Callable[[str], list[str]]) -> None:
+    assert terminal(run("--adopt", url=url).stderr) == ["", "comparing the schema", "", ""]
+    assert terminal(run(url=url).stderr) == ["", f"applying {SECOND}", "", ""]
+    assert terminal(run("--rollback", url=url).stderr) == ["", f"rolling back {SECOND}", "", ""]
+    assert run("--quiet", url=url).stderr == ""
+    assert run("--rollback", "--format", "json", url=url).stderr == ""
 
 
 def test_adopt_tells_every_difference(url: sa.URL) -> None:

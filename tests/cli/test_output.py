@@ -127,6 +127,49 @@ def test_silence(form: str, verbosity: int, later: Callable[[float], None], caps
     assert capsys.readouterr().err == ""
 
 
+class TestStatus:
+    def test_the_line_is_written_over_and_gone_in_the_end(
+        self, terminal: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with Output("text").status() as show:
+            show("the first table")
+            show("another")
+        shown = capsys.readouterr().err
+        assert terminal(shown) == ["", "the first table", "another", "", ""]
+        assert {len(part) for part in shown.split("\r")} == {0, 70}  # each hides what stood there before
+
+    def test_it_is_gone_after_an_error(
+        self, terminal: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(KeyError), Output("text").status() as show:
+            show("a table")
+            raise KeyError
+        assert terminal(capsys.readouterr().err)[-2:] == ["", ""]
+
+    def test_a_narrow_terminal_and_what_would_move_its_cursor(
+        self,
+        terminal: Callable[[str], list[str]],
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "20")
+        with Output("text").status() as show:
+            show("project a\n\x1b[2Jb of many")
+        assert terminal(capsys.readouterr().err)[1] == "project a??[2Jb of"
+
+    @pytest.mark.parametrize(("form", "verbosity"), [("json", 0), ("text", -1)])
+    @pytest.mark.usefixtures("terminal")
+    def test_silence(self, form: str, verbosity: int, capsys: pytest.CaptureFixture[str]) -> None:
+        with Output(form, verbosity).status() as show:
+            show("a table")
+        assert capsys.readouterr().err == ""
+
+    def test_nothing_where_there_is_no_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with Output("text").status() as show:
+            show("a table")
+        assert capsys.readouterr().err == ""
+
+
 class TestTables:
     ROW = ("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "a sentence " * 20)
 

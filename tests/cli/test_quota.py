@@ -15,7 +15,7 @@ from nova_sqlcore import tables, tx
 from nova_sqlcore.cli.app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.plugins.backend import Backend
 
@@ -79,6 +79,14 @@ def test_json(engine: sa.Engine) -> None:
     done = run(engine, "--project", "p", "--format", "json")
     assert (done.exit_code, json.loads(done.stdout)) == (0, {"dry_run": False, "usages": [wrong]})
     assert json.loads(run(engine, "--project", "p", "--format", "json").stdout)["usages"] == []
+
+
+@pytest.mark.only_on("sqlite", why="a terminal is the same for all")
+def test_a_terminal_shows_the_project_in_hand(engine: sa.Engine, terminal: Callable[[str], list[str]]) -> None:
+    shown = run(engine, "--all").stderr
+    assert terminal(shown) == ["", "counting what is in use", "project p", "project q", "", ""]
+    assert run(engine, "--all", "--format", "json").stderr == ""
+    assert run(engine, "--all", "--quiet").stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["--user", "u"], ["--all", "--user", "u"], ["--all", "--project", "p"]])

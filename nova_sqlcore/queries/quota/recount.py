@@ -29,7 +29,7 @@ from nova_sqlcore.tables import fixed_ips, floating_ips, instance_groups, instan
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.handles import Row
@@ -200,9 +200,15 @@ def quota_usage_drift(context: Context, project_id: str | None = None, user_id: 
 
 
 def quota_usage_refresh(
-    context: Context, project_id: str | None = None, user_id: str | None = None
+    context: Context,
+    project_id: str | None = None,
+    user_id: str | None = None,
+    *,
+    progress: Callable[[str | None], object] | None = None,
 ) -> list[QuotaDrift]:
     """Let usages say what there is, and return those that did not, by project, user and resource.
+
+    ``progress`` is told each project before its usages are corrected.
 
     They are those of one user in a project, of a project, or all. Of several usages with the same key the newest gets
     the count, the others 0. A usage that is missing is made if there is something to count. What is reserved stays.
@@ -212,8 +218,12 @@ def quota_usage_refresh(
     Raises: AdminRequired(). ValueError for a user without a project.
     """
     found = quota_usage_drift(context, project_id, user_id)
-    projects = dict.fromkeys(drift["project_id"] for drift in found)
-    return [drift for project in projects for drift in _refresh_project(context, project, user_id)]
+    corrected = []
+    for project in dict.fromkeys(drift["project_id"] for drift in found):
+        if progress is not None:
+            progress(project)
+        corrected += _refresh_project(context, project, user_id)
+    return corrected
 
 
 @tx.main.writer.named("quota_usage_refresh")
