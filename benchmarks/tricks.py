@@ -61,11 +61,11 @@ class OnCoreRoad:
         call = getattr(self._ours, name)
 
         def led(given: Any) -> Any:
-            roads.ROAD = "core"
+            roads.USUAL = roads.CORE
             try:
                 return call(given)
             finally:
-                roads.ROAD = "driver"
+                roads.USUAL = roads.DRIVER
 
         return led
 

@@ -28,7 +28,16 @@ from nova_sqlcore.core.batching import raise_in_place_of
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.reports import Mode, Report, StatementReport
 from nova_sqlcore.core.retry import Retry
-from nova_sqlcore.core.scopes import by_name, current, leave, leave_for_good, new_scopes, running_task, scopes_of
+from nova_sqlcore.core.scopes import (
+    by_name,
+    current,
+    innermost,
+    leave,
+    leave_for_good,
+    new_scopes,
+    running_task,
+    scopes_of,
+)
 from nova_sqlcore.core.states import ENDED
 from nova_sqlcore.core.transaction import CommentingTransaction, Savepoint, Transaction
 
@@ -173,14 +182,6 @@ class Scope(Generic[Given_co]):
         """Return the scope whose transactions bear ``name``: that of a public function which opens them in parts."""
         return dataclasses.replace(self, _name=name)
 
-    if not TYPE_CHECKING:  # a type checker shall find the wrong names
-
-        def __getattr__(self, name: str) -> Self:
-            """Give the reference's ``async``, a keyword by now, through ``getattr``."""
-            if name == "async":
-                return self.async_
-            raise AttributeError(name)
-
     def _writer_only(self, word: str, **changes: Any) -> Self:
         scope = dataclasses.replace(self, **changes)
         if self.mode != "writer":
@@ -207,7 +208,7 @@ class Scope(Generic[Given_co]):
                 scopes = scopes_of(context)
                 database = self.database or database_of(context)
                 open_ones = scopes.open  # a look at what is the thread's own takes 50 ns
-                outer = scopes.innermost(database) if open_ones else None
+                outer = innermost(open_ones, database) if open_ones else None
                 host = None if self._independent else outer
                 if host is not None:
                     self.check(host)
@@ -221,9 +222,9 @@ class Scope(Generic[Given_co]):
             if host is not None:
                 if reports.calls or reports.statements or host.names_calls:
                     with reports.JoinedCall(host, name):
-                        return self._join(host, scopes, function, given, named)
-                return self._join(host, scopes, function, given, named)
-            return run(self.open(database, outer, name, scopes), scopes, function, given, named)
+                        return self._join(host, open_ones, function, given, named)
+                return self._join(host, open_ones, function, given, named)
+            return run(self.open(database, outer, name, scopes, open_ones), scopes, function, given, named)
 
         scoped.__dict__[_TELLS] = functools.partial(self._tell_of_refusal, name)
         return scoped
@@ -236,9 +237,9 @@ class Scope(Generic[Given_co]):
         with contextlib.suppress(Exception):  # it may be anything
             scopes = scopes_of(context)
             database = self.database or database_of(context)
-        host = None if self._independent else scopes.innermost(database)
+        host = None if self._independent else innermost(scopes.open, database)
         if host is None:
-            reports.of_transaction(self.open(database, None, name, scopes), error)
+            reports.of_transaction(self.open(database, None, name, scopes, scopes.open), error)
         else:
             with reports.JoinedCall(host, name) as call:
                 call.fail(error)
@@ -252,7 +253,7 @@ class Scope(Generic[Given_co]):
             raise outer.refusal()
         if outer.task is not running_task():
             raise TypeError(f"{outer.name} was opened by another asyncio task: each task needs a context of its own")
-        if outer.mode == "writer":
+        if outer.mode == "writer" or outer.mode == self.mode == "reader":
             return
         if self.mode == "writer":
             raise TypeError(f"{outer.name} is open as a reader; a writer can't join it")
@@ -262,28 +263,34 @@ class Scope(Generic[Given_co]):
             raise TypeError(f"{outer.name} is open as a reader of the replica; it does not wait for another position")
 
     def open(
-        self, database: connections.Connections, outer: Transaction | None, name: str, scopes: Scopes
+        self,
+        database: connections.Connections,
+        outer: Transaction | None,
+        name: str,
+        scopes: Scopes,
+        open_ones: list[Transaction],
     ) -> Transaction:
-        """Return a transaction of this scope's kind that has not begun yet."""
+        """Return a transaction of this scope's kind that has not begun yet; ``open_ones`` are those of the thread."""
         mode: Mode = self.mode
         if mode == "async" and database in scopes.wrote:
             mode = "reader"  # the replica may lack what this context has just written
         kind = CommentingTransaction if database.comments else Transaction
         # arguments with names would cost 0.2 µs more
-        return kind(database, mode, name, running_task(), self._snapshot, outer, self._not_before, scopes.open)
+        return kind(database, mode, name, running_task(), self._snapshot, outer, self._not_before, open_ones)
 
     @property
     def _run(self) -> Callable[..., Any]:
         return {"writer": self._write, "reader": self._read, "async": self._read_replica}[self.mode]
 
-    def _join(self, outer: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
+    def _join(
+        self, outer: Transaction, open_ones: list[Transaction], function: Callable[..., R], args: Any, kwargs: Any
+    ) -> R:
         """Run inside ``outer``; its owner meets conflicts, but a RetryRequest is met in place.
 
         That helps because a writer's next statement sees what others have committed. A call that fails after it has
         changed rows leaves a transaction that can only be rolled back.
         """
         retry: Retry | None = None
-        open_ones = scopes.open
         mark = outer.mark()
         try:
             open_ones.append(outer)
@@ -309,7 +316,7 @@ class Scope(Generic[Given_co]):
 
     def _read(self, transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         failure: BaseException | None = None
-        open_ones = scopes.open
+        open_ones = transaction.open_ones
         try:
             try:
                 open_ones.append(transaction)
@@ -318,7 +325,10 @@ class Scope(Generic[Given_co]):
                 failure = transaction.met(error)
                 raise_in_place_of(error, failure)
             finally:
-                leave(open_ones, transaction)
+                if open_ones and open_ones[-1] is transaction:
+                    del open_ones[-1]  # most often, and a call less than ``leave``
+                else:
+                    leave(open_ones, transaction)
                 transaction.end_read()
                 if reports.transactions:
                     reports.of_transaction(transaction, failure)
@@ -339,7 +349,9 @@ class Scope(Generic[Given_co]):
                 raise
             logger.debug("%s: the replica has broken it off, the primary is read", transaction.name, exc_info=True)
         again = dataclasses.replace(self, mode="reader")
-        transaction = again.open(transaction.database, transaction.outer, transaction.name, scopes)
+        transaction = again.open(
+            transaction.database, transaction.outer, transaction.name, scopes, transaction.open_ones
+        )
         transaction.attempt = 2
         return self._read(transaction, scopes, function, args, kwargs)
 
@@ -354,11 +366,16 @@ class Scope(Generic[Given_co]):
                 retry = retry or Retry(transaction.database, transaction.name, transaction.opened, self._retry_on)
                 retry.pause_or_raise(error)
                 attempt = transaction.attempt + 1
-                transaction = self.open(transaction.database, transaction.outer, transaction.name, scopes)
+                transaction = self.open(
+                    transaction.database, transaction.outer, transaction.name, scopes, transaction.open_ones
+                )
                 transaction.attempt = attempt
             else:
                 transaction.run_hooks()
                 return result
+
+
+setattr(Scope, "async", Scope.async_)  # the reference's name, a keyword by now: ``getattr`` finds it
 
 
 #: What a decorated function has in its ``__dict__`` for those who decorate it further.
@@ -377,7 +394,7 @@ def tell_of_refusal(function: Any, context: Any, error: Exception) -> None:
 def _write_once(
     transaction: Transaction, scopes: Scopes, function: Callable[..., R], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> R:
-    open_ones = scopes.open
+    open_ones = transaction.open_ones
     try:
         try:
             open_ones.append(transaction)
@@ -472,10 +489,11 @@ class Block(Generic[Given_co]):
         scope = self._scope
         self._scopes = scopes_of(self._context)
         database = scope.database or database_of(self._context)
-        outer = self._scopes.innermost(database)
+        open_ones = self._scopes.open
+        outer = innermost(open_ones, database)
         self._owns = outer is None or scope._independent
         if self._owns:
-            self._transaction = scope.open(database, outer, scope._name or "block", self._scopes)
+            self._transaction = scope.open(database, outer, scope._name or "block", self._scopes, open_ones)
         else:
             assert outer is not None
             scope.check(outer)

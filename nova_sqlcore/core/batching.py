@@ -33,10 +33,10 @@ class Batching(Connected):
         "_committed",
         "_ends",
         "_inside",
-        "_open_ones",
         "_together",
         "_waiting",
         "calling",
+        "open_ones",
         "writes",
     )
 
@@ -45,8 +45,8 @@ class Batching(Connected):
         opened: float
         attempt: int
         writes: int
+        open_ones: list[Any]
         _inside: int
-        _open_ones: Sequence[Any]
         _waiting: list[Part]
         _ends: bool
         _together: bool
@@ -76,7 +76,7 @@ class Batching(Connected):
         opened it commits. After a statement that has changed nothing the transaction may go on, as a new one: what it
         had locked is free. After one that has, it has ended.
         """
-        is_own = self._open_ones.count(self) == 1
+        is_own = self.open_ones.count(self) == 1
         if is_own and not self._inside and not self._exposed and self._host is None:
             self._ends = self._together = True
         return self
@@ -105,7 +105,7 @@ class Batching(Connected):
         link = self._ready()
         if roads.carrier_of(link) is None:
             return [self.queue("change_many", statement, rows)]
-        if link.cache.get(statement).takes_rows:
+        if link.cache[statement].takes_rows:
             return [self.queue("change_many", statement, portion) for portion in self.portions(rows)]
         return [self.queue("change", statement, row) for row in rows]
 
@@ -114,7 +114,7 @@ class Batching(Connected):
         link = self._ready()
         if roads.carrier_of(link) is None:
             return False
-        return link.begins or not (link.dialect.rows_travel_together or link.cache.get(statement).takes_rows)
+        return link.begins or not (link.dialect.rows_travel_together or link.cache[statement].takes_rows)
 
     def portions(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """Yield complete rows in lists, each for an INSERT of its own."""

@@ -44,17 +44,18 @@ class CommentingCache(Cache):
         super().__init__(dialect)
         self._by_name: dict[str, Cache] = {}
 
-    def __len__(self) -> int:
-        """Return how many statements are kept."""
-        return sum(map(len, self._by_name.values()))
+    @property
+    def kept(self) -> int:
+        """How many statements are kept."""
+        return sum(cache.kept for cache in self._by_name.values())
 
-    def get(self, statement: Any) -> Prepared:
+    def __getitem__(self, statement: Any) -> Prepared:
         """Return ``statement`` prepared for the function that is at work."""
         name = CALLING.get()
         cache = self._by_name.get(name)
         if cache is None:
             cache = self._by_name[name] = _NamedCache(self._dialect, name)
-        return cache.get(statement)
+        return cache[statement]
 
 
 class _NamedCache(Cache):

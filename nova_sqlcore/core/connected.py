@@ -131,29 +131,19 @@ class Connected:
         if self._host is not None:
             link: Link = self._host._ready()
             return link
-        mode = self.mode
-        kept = None if mode == "async" else self.database.at_hand(mode)  # which takes no time that counts
-        if kept is not None:
-            return kept
         began = time.perf_counter()
         try:
-            if mode == "writer":
+            if self.mode == "writer":
                 return self.database.link_writer()
             return self.database.link_reader(self.mode == "async", self.not_before)
         finally:
             self.waited += time.perf_counter() - began
 
-    def _part_from_link(self) -> Link | None:
-        """Return the connection, which is its own no longer; the trips on it stay counted."""
-        link, self._link = self._link, None
-        if link is not None and self._host is None:
-            self._trips += link.trips
-            link.trips = 0
-        return link
-
     def _let_go(self, link: Link | None) -> None:
-        """Be as if nothing had begun."""
-        self._part_from_link()
+        """Be as if nothing had begun; the trips on the connection stay counted."""
+        if self._link is not None and self._host is None:
+            self._trips += self._link.trips
+        self._link = None
         self._move(NEW)
         if link is not None and self._host is None:
             link.discard()
@@ -164,14 +154,17 @@ class Connected:
 
         It is ``clean`` if the transaction has been ended on the server, or never begun.
         """
-        link = self._part_from_link()
+        link, self._link = self._link, None
         try:
-            self._move(ENDED)
-            if link is not None and not clean:
-                link.unsure = True
-            if link is None or self._host is not None:
+            self.state = ENDED  # which may follow any other
+            if link is None:
                 return
-            self.database.take_back(link, keep=not self._exposed)
+            if not clean:
+                link.unsure = True
+            if self._host is None:
+                self._trips += link.trips
+                link.trips = 0
+                self.database.take_back(link)
         finally:
             if self._turn is not None:
                 self._pass_turn()

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import dialects, internals
 from nova_sqlcore.core.comments import CommentingCache, comment_on
-from nova_sqlcore.core.link import Link, leave_all_to_parent, watch
+from nova_sqlcore.core.link import Kept, Link, leave_all_to_parent, watch
 from nova_sqlcore.core.options import EngineOptions
 from nova_sqlcore.core.replica import Health
 from nova_sqlcore.core.statements import Cache
@@ -74,8 +74,7 @@ class Connections:
         self._caches: dict[str, Cache] = {}
         self._ears = _new_ears()
         self._dialect: dialects.Dialect | None = None
-        self._kept: dict[str, list[Link]] = {}
-        self._looked = 0.0
+        self._kept: dict[str, Kept] = {}
         self._replica_health = Health()
         #: one connection for everybody: transactions of different threads take turns
         self.shared_lock: threading.RLock | None = None
@@ -108,7 +107,10 @@ class Connections:
     def close(self) -> None:
         """Close every connection and forget the engines; the database may be configured anew."""
         with self._lock:
+            for kept in self._kept.values():
+                kept.is_open = False
             self._let_go_of_kept(Link.close)
+            self._kept = {}
             engines, self._engines, self._caches, self._ears = self._engines, {}, {}, _new_ears()
             self.shared_owner = None
             self._dialect = None
@@ -233,19 +235,14 @@ class Connections:
 
     def at_hand(self, role: str) -> Link | None:
         """Return an idle connection for a "writer", a "reader" or of the "replica", if one is kept."""
-        kept, engine = self._kept.get(role), self._engines.get(role)
-        while kept and engine is not None:
+        kept = self._kept.get(role)
+        while kept:
             try:
                 link = kept.pop()
             except IndexError:  # another thread has come first
                 break
-            now = time.monotonic()
-            is_seen = role != "writer" and now - self._looked < 1  # readers are looked at once a second
-            if (
-                link.pool is engine.pool
-                and now - link.since < self._options.pool_recycle
-                and (is_seen or self._is_current(link, now))
-            ):
+            now = link.taken = time.monotonic()
+            if link.pool is link.engine.pool and (now < link.fresh_until or self._is_fresh(link, now)):
                 internals.heed_log_level(link.connection)
                 return link
             link.close()
@@ -254,18 +251,20 @@ class Connections:
     def _kept_link(self, role: str) -> Link:
         return self.at_hand(role) or self._link(self._engine(role), role)
 
-    def _is_current(self, link: Link, now: float) -> bool:
-        """Tell whether the link leads where its URL does.
+    def _is_fresh(self, link: Link, now: float) -> bool:
+        """Tell whether the link is young enough, and leads where its URL does.
 
-        A look costs a bit; but what is written to a file that has been removed would be lost.
+        A look costs a bit, and is good for a second; but what is written to a file that has been removed would be lost.
         """
-        if link.dialect.is_current(link.raw):
-            self._looked = now
-            return True
-        return False
+        old = link.since + self._options.pool_recycle
+        if now >= old or not link.dialect.is_current(link.raw):
+            return False
+        if link.role != "writer":
+            link.fresh_until = min(now + 1, old)
+        return True
 
-    def take_back(self, link: Link, *, keep: bool = True) -> None:
-        """Take a connection back, and ``keep`` it at hand, checked out of its pool.
+    def take_back(self, link: Link) -> None:
+        """Take a connection back, and keep it at hand, checked out of its pool.
 
         Another checkout costs as much as a whole one-row read from sqlite, and the pool closes what comes back above
         its size: 64 threads would connect at every other call.
@@ -276,24 +275,21 @@ class Connections:
         if self.shared_lock is None and link.dialect.in_transaction(link.raw):
             link.discard()  # a signal came between the answer to BEGIN and the note that it has begun
             return
-        kept = self._kept.get(link.role)
-        if kept is None:
-            kept = self._kept.setdefault(link.role, [])
-        if not keep or self._options.pool_pre_ping or link.engine is not self._engines.get(link.role):
+        kept = link.home
+        if kept is None or not kept.is_open:
             link.close()
             return
-        link.idle_since = time.monotonic()
         kept.append(link)
         if getattr(link.pool, "waiting", 0):  # looked at when it is kept: whoever begins to wait now finds it there
             self._release(kept)
         if len(kept) > self._options.pool_size:
-            self._shrink(kept, link.idle_since - self._options.pool_idle)
+            self._shrink(kept, time.monotonic() - self._options.pool_idle)
 
     @staticmethod
     def _shrink(kept: list[Link], limit: float) -> None:
-        """Close the connection that was left alone for the longest time if nobody has used it since ``limit``."""
+        """Close the connection that was left alone for the longest time if nobody has taken it since ``limit``."""
         with contextlib.suppress(IndexError):
-            if kept[0].idle_since < limit:
+            if kept[0].taken < limit:
                 kept.pop(0).discard()  # or another one that came in between: no harm is done
 
     def lost(self, link: Link) -> None:
@@ -378,11 +374,13 @@ class Connections:
 
     def _new_link(self, engine: sa.Engine, role: str) -> Link:
         family, is_shared = dialects.family(engine.url), self.shared_lock is not None
+        kept = self._kept.get(role)
         with translated(family, engine):
             link = Link(engine, role, self._caches[role], self._ears_of(role), family, is_shared)
             if self._dialect is None:
                 self._dialect = dialects.of_server(link.connection)
         link.dialect = self._dialect
+        link.home = None if self._options.pool_pre_ping else kept
         link.carrier = family.carrier(link.raw, self._options)
         link.cursor = family.cursor(link.raw, self._options)
         return link
@@ -396,6 +394,7 @@ class Connections:
             if role in self._engines:
                 return self._engines[role]
             url = self._address(role)
+            kept = self._kept.setdefault(role, Kept())
             if self.shared_lock is not None and self._engines:
                 engine = next(iter(self._engines.values()))
             else:
@@ -403,7 +402,7 @@ class Connections:
                 engine = _make_engine(url, "writer" if writes else "reader", self._options)
                 if self.shared_lock is None:
                     watch(engine, dialects.family(url))
-                    self._give_way(engine, role)
+                self._give_way(engine, kept)
                 self._ears_of(role).add(engine)
                 if role != "replica":  # the primary stands in for that
                     self._giving_way(engine, lambda: _wait_for_server(engine, self._options))
@@ -411,10 +410,9 @@ class Connections:
             self._engines[role] = engine
             return engine
 
-    def _give_way(self, engine: sa.Engine, role: str) -> None:
+    def _give_way(self, engine: sa.Engine, kept: Kept) -> None:
         """Let the kept connections go when somebody would have to wait for a place in the engine's pool."""
-        kept, pool = self._kept.setdefault(role, []), engine.pool
-
+        pool = engine.pool
         if isinstance(pool, internals.CountingPool):
             pool.let_go_of_kept = functools.partial(self._release, kept)
 

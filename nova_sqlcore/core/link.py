@@ -43,6 +43,13 @@ def _throw_away_for(gone: weakref.ref[Link]) -> None:
         throw_away(*left_behind)
 
 
+class Kept(list["Link"]):
+    """The idle connections of one role of a database; the one that came back last is the next to be taken."""
+
+    #: whether connections may come back: not once the database has been closed
+    is_open = True
+
+
 class Link:
     """One connection in use: SQLAlchemy's and the driver's own, and one cursor for all statements.
 
@@ -65,12 +72,14 @@ class Link:
         "ears",
         "engine",
         "errors",
-        "idle_since",
+        "fresh_until",
+        "home",
         "inherited",
         "pool",
         "raw",
         "role",
         "since",
+        "taken",
         "trips",
         "unsure",
     )
@@ -102,7 +111,11 @@ class Link:
         self.trips = 0
         self.inherited = False
         self.unsure = False
-        self.since = self.idle_since = time.monotonic()
+        #: when it was made, when somebody has last taken it, and until when it needs no other look before that
+        self.since = self.taken = time.monotonic()
+        self.fresh_until = 0.0
+        #: where it lies while it is idle; None if it is not to be kept
+        self.home: Kept | None = None
         self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         #: None before the connection is taken, and when it is given back or thrown away
         self._watch: weakref.ref[Link] | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from nova_sqlcore.core.link import Link
 
 Params = dict[str, Any]
-
-#: The tests set it to "core" to send everything through ``Connection.execute``.
-ROAD: Literal["driver", "core"] = "core" if os.environ.get("NOVA_SQLCORE_ROAD") == "core" else "driver"
 
 
 class Road(abc.ABC):
@@ -102,18 +99,19 @@ class DriverRoad(Road):
 
     def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
         """As ``Road.fetch``."""
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         text, bound = prepared.expand(params) if prepared.expands else (prepared.text, prepared.bind(params))
         cursor = link.cursor
         link.unsure = True
         cursor.execute(text, bound)
         records = cursor.fetchall()
         link.unsure = False
-        return prepared.dicts(cursor, records)
+        make = prepared.make or prepared.learn(cursor)
+        return make(records)
 
     def change(self, link: Link, statement: Any, params: Params) -> int:
         """As ``Road.change``."""
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         text, bound = prepared.expand(params) if prepared.expands else (prepared.text, prepared.bind(params))
         link.unsure = True
         link.cursor.execute(text, bound)
@@ -122,7 +120,7 @@ class DriverRoad(Road):
 
     def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
         """As ``Road.change_many``."""
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         bound = [prepared.bind(row) for row in rows]
         link.unsure = True
         link.cursor.executemany(prepared.text, bound)
@@ -132,7 +130,7 @@ class DriverRoad(Road):
 
     def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
         """As ``Road.insert``."""
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         cursor: Any = link.cursor
         bound = prepared.bind_row(row)
         link.unsure = True
@@ -168,7 +166,7 @@ class DriverRoad(Road):
             return Step(statement, None, lambda answer: None)
         if operation == "insert_many":
             return self._step_to_insert_many(link, statement, params)
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         if operation == "change_many":
             return Step(*prepared.written_for_all(params), lambda answer: None)
         if operation == "insert":
@@ -176,7 +174,7 @@ class DriverRoad(Road):
             return Step(prepared.text, prepared.bind_row(params), read)
         text, bound = prepared.written(params)
         if operation == "fetch":
-            return Step(text, bound, lambda answer: prepared.dicts(answer, answer.fetchall()))
+            return Step(text, bound, lambda answer: (prepared.make or prepared.learn(answer))(answer.fetchall()))
         return Step(text, bound, lambda answer: int(answer.rowcount))
 
     def _step_to_insert_many(self, link: Link, table: sa.Table, rows: Sequence[Row]) -> Step:
@@ -187,7 +185,7 @@ class DriverRoad(Road):
         known = not values.has_id(table) or "id" in rows[0]
         returning = not known and link.engine.dialect.insert_executemany_returning
         statement = values.insert_statement(table, with_id="id" in rows[0], returning=returning)
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         text, bound = prepared.written_for_all(rows, are_stored=True)
         if known:
             return Step(text, bound, lambda answer: [row.get("id") for row in rows])
@@ -210,7 +208,7 @@ class CoreRoad(Road):
 
     def fetch(self, link: Link, statement: Any, params: Params) -> list[Row]:
         """As ``Road.fetch``."""
-        given = link.cache.get(statement).guarded(params)
+        given = link.cache[statement].guarded(params)
         link.unsure = True
         result = link.connection.execute(statement, given)
         names = tuple(result.keys())
@@ -220,7 +218,7 @@ class CoreRoad(Road):
 
     def change(self, link: Link, statement: Any, params: Params) -> int:
         """As ``Road.change``; where the server gives the id by RETURNING, the count of an INSERT would be lost."""
-        given = link.cache.get(statement).guarded(params)
+        given = link.cache[statement].guarded(params)
         link.unsure = True
         result = link.connection.execute(statement, given, execution_options={"preserve_rowcount": True})
         link.unsure = False
@@ -228,7 +226,7 @@ class CoreRoad(Road):
 
     def change_many(self, link: Link, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
         """As ``Road.change_many``."""
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         given = [prepared.guarded(row) for row in rows]
         link.unsure = True
         result = link.connection.execute(statement, given)
@@ -238,7 +236,7 @@ class CoreRoad(Road):
 
     def insert(self, link: Link, statement: sa.Insert, row: Row) -> Any:
         """As ``Road.insert``."""
-        given = link.cache.get(statement).guarded(row)
+        given = link.cache[statement].guarded(row)
         link.unsure = True
         result = link.connection.execute(statement, given)
         identity = result.scalar() if result.returns_rows else None
@@ -264,27 +262,29 @@ def _identity(prepared: Any, statement: sa.Insert, answer: Any) -> Any:
     return answer.lastrowid if values.has_id(statement.table) else 0
 
 
-_DRIVER, _CORE = DriverRoad(), CoreRoad()
+DRIVER, CORE = DriverRoad(), CoreRoad()
+#: The road while nobody listens; the tests let it be SQLAlchemy's.
+USUAL: Road = CORE if os.environ.get("NOVA_SQLCORE_ROAD") == "core" else DRIVER
 
 
 def road_of(link: Link) -> Road:
     """Return the road for the next statement on ``link``."""
-    return _CORE if link.ears.hear(link.connection) or ROAD == "core" else _DRIVER
+    return CORE if link.ears.hear(link.connection) else USUAL
 
 
 def carrier_of(link: Link) -> Carrier | None:
     """Return what takes the next statements on ``link`` to the server together; None if each goes by itself."""
-    return None if link.carrier is None or road_of(link) is _CORE else link.carrier
+    return None if link.carrier is None or road_of(link) is CORE else link.carrier
 
 
 def step(link: Link, operation: str, statement: Any, params: Any) -> Step:
     """Return what an operation of the driver's road sends."""
-    return _DRIVER.step(link, operation, statement, params)
+    return DRIVER.step(link, operation, statement, params)
 
 
 def is_direct(link: Link) -> bool:
     """Tell whether the next statement on ``link`` goes to the driver without SQLAlchemy."""
-    return road_of(link) is _DRIVER
+    return road_of(link) is DRIVER
 
 
 def text_of(link: Link, statement: Any) -> str:
@@ -293,5 +293,5 @@ def text_of(link: Link, statement: Any) -> str:
         return statement
     if isinstance(statement, sa.Table):
         statement = values.insert_statement(statement, with_id=False, returning=False)
-    text: str = link.cache.get(statement).text
+    text: str = link.cache[statement].text
     return text

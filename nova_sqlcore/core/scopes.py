@@ -61,16 +61,6 @@ class Scopes(threading.local):
         self.open: list[Transaction] = []
         self.wrote = wrote
 
-    def innermost(self, database: Connections) -> Transaction | None:
-        """Return the innermost open transaction on ``database``."""
-        open_ones = self.open
-        if open_ones and open_ones[-1].database is database:  # 0.1 µs less than the loop
-            return open_ones[-1]
-        for transaction in reversed(open_ones):
-            if transaction.database is database:
-                return transaction
-        return None
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Scopes:
         """Return the object itself: a deep copy of a context still joins."""
         return self
@@ -83,6 +73,14 @@ class Scopes(threading.local):
 def new_scopes() -> Scopes:
     """Return the holder of a context that has done nothing yet."""
     return Scopes(set())
+
+
+def innermost(transactions: list[Transaction], database: Connections) -> Transaction | None:
+    """Return the innermost of the transactions that is on ``database``."""
+    for transaction in reversed(transactions):
+        if transaction.database is database:
+            return transaction
+    return None
 
 
 def leave(transactions: list[Transaction], transaction: Transaction) -> None:
@@ -167,11 +165,10 @@ def current(context: Any) -> Transaction:
     Raises: NoEngineContextEstablished() outside any transaction.
     """
     holder = getattr(context, HOLDER, None)
-    if type(holder) is not Scopes:
-        holder = _closed.known(context)
-    open_ones = None if holder is None else holder.open
-    if open_ones:
-        return open_ones[-1]
+    if type(holder) is Scopes or (holder := _closed.known(context)):
+        open_ones = holder.open
+        if open_ones:
+            return open_ones[-1]
     raise exceptions.NoEngineContextEstablished("no transaction is open for this context in this thread")
 
 

@@ -65,7 +65,6 @@ class Prepared:
         "_guards",
         "_least",
         "_lists",
-        "_make",
         "_needed",
         "_processors",
         "_roles",
@@ -76,6 +75,7 @@ class Prepared:
         "_template",
         "_whole",
         "expands",
+        "make",
         "returns",
         "text",
     )
@@ -93,8 +93,8 @@ class Prepared:
         self._whole = with_whole_lists(compiled) if self.expands else None
         self._statement: Any = compiled.statement
         self._dialect = dialect
-        #: makes dicts of records
-        self._make: Callable[[Sequence[Any]], list[dict[str, Any]]] | None = None
+        #: makes dicts of records, once ``learn`` has seen the first ones
+        self.make: Callable[[Sequence[Any]], list[dict[str, Any]]] | None = None
         self._defaults = _defaults(compiled)
         self._needed: dict[str, Process | None] = {}
         #: what a value goes through before SQLAlchemy or the driver sees it
@@ -258,17 +258,16 @@ class Prepared:
             case _:
                 return _NOTHING if _is_beyond(value, greatest) else value
 
-    def dicts(self, cursor: Any, records: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return the records that ``cursor`` has given as dicts.
+    def learn(self, cursor: Any) -> Callable[[Sequence[Any]], list[dict[str, Any]]]:
+        """Return what makes dicts of the records that ``cursor`` gives, from now on ``make``.
 
         Its description is read the first time only: psycopg makes it anew at each look, which takes 40 microseconds.
         """
-        make = self._make
-        if make is None:
-            # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
-            columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
-            make = self._make = _maker_of(columns, cursor.description, self._dialect)
-        return make(records)
+        # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
+        columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
+        make: Callable[[Sequence[Any]], list[dict[str, Any]]]
+        make = self.make = _maker_of(columns, cursor.description, self._dialect)
+        return make
 
     def _default(self, name: str) -> Any:
         default: Any = self._defaults.get(name)
@@ -474,36 +473,34 @@ def _maker(names: tuple[str, ...], converted: tuple[int, ...]) -> Callable[..., 
     return maker
 
 
-class Cache:
-    """The prepared statements of one dialect, found by the identity of the statement object.
+class Cache(dict[Any, Prepared]):
+    """The prepared statements of one dialect, each under the statement itself, which is equal to no other one.
 
-    Every entry keeps its statement alive, so an identity never means two statements. What has not been asked for lately
-    goes: new entries are young, and those that are asked for again before the young ones are too many.
+    What has not been asked for lately goes: new entries are young, and those that are asked for again before the young
+    ones are too many. The dict itself has the young ones: to find one takes no call of Python's.
     """
 
-    __slots__ = ("_dialect", "_old", "_young")
+    __slots__ = ("_dialect", "_old")
 
     def __init__(self, dialect: sa.Dialect) -> None:
         """Start empty."""
+        super().__init__()
         self._dialect = dialect
-        self._young: dict[int, tuple[Prepared, Any]] = {}
-        self._old: dict[int, tuple[Prepared, Any]] = {}
+        self._old: dict[Any, Prepared] = {}
 
-    def __len__(self) -> int:
-        """Return how many statements are kept."""
-        return len(self._young.keys() | self._old.keys())
-
-    def get(self, statement: Any) -> Prepared:
+    def __missing__(self, statement: Any) -> Prepared:
         """Return ``statement`` prepared."""
-        found = self._young.get(id(statement))
-        return found[0] if found is not None else self._renew(statement)
+        prepared = self._old.get(statement) or self._prepare(statement)
+        if len(self) >= CACHE_SIZE // 2:
+            self._old = self.copy()
+            self.clear()
+        self[statement] = prepared
+        return prepared
+
+    @property
+    def kept(self) -> int:
+        """How many statements are kept."""
+        return len(self.keys() | self._old.keys())
 
     def _prepare(self, statement: Any) -> Prepared:
         return Prepared(statement, self._dialect)
-
-    def _renew(self, statement: Any) -> Prepared:
-        entry = self._old.get(id(statement)) or (self._prepare(statement), statement)
-        if len(self._young) >= CACHE_SIZE // 2:
-            self._old, self._young = self._young, {}
-        self._young[id(statement)] = entry
-        return entry[0]

@@ -74,12 +74,12 @@ class Transaction(Batching):
         snapshot: bool = False,
         outer: Transaction | None = None,
         not_before: str | None = None,
-        open_ones: Sequence[Transaction] = (),
+        open_ones: list[Transaction] | None = None,
     ) -> None:
         """Describe a transaction on ``database``; ``outer`` is the open one that it is independent of.
 
         ``task`` stands for the asyncio task that opens it, ``not_before`` for the position that a replica must have
-        come to. In ``open_ones`` it stands once for each scope that it is open in.
+        come to. In ``open_ones``, those of its context in its thread, it stands once for each scope that it is open in.
         """
         self.database = database
         self.mode = mode
@@ -116,7 +116,7 @@ class Transaction(Batching):
         #: savepoints that it has set, and how many blocks of them are open
         self._savepoints = 0
         self._inside = 0
-        self._open_ones = open_ones
+        self.open_ones: list[Transaction] = [] if open_ones is None else open_ones
         #: statements that travel with the next one
         self._waiting: list[Part] = []
         #: whether COMMIT follows the next statement
@@ -132,18 +132,6 @@ class Transaction(Batching):
     def __repr__(self) -> str:
         """Show what runs where."""
         return f"<Transaction {self.name} {self.mode} on {self.database.label}>"
-
-    if not TYPE_CHECKING:  # a type checker shall find the wrong names
-
-        def __getattr__(self, name: str) -> Any:
-            """Give what the SQLAlchemy connection has: ``context.session`` is this object, under the reference's name.
-
-            Raises: AttributeError, which says so for what a session of the ORM alone can do.
-            """
-            if not name.startswith("_") and hasattr(sa.Connection, name):
-                return getattr(self.connection, name)
-            hint = "; a session of the ORM has, but there is no ORM here" if name in _OF_SESSIONS else ""
-            raise AttributeError(f"a transaction has no {name!r}{hint}")
 
     # -- the funnel -----------------------------------------------------------------------------------------------
 
@@ -486,19 +474,24 @@ class Transaction(Batching):
 
     def _start(self, alone: bool) -> Link:
         """Connect and begin; a connection that turns out dead is replaced once."""
-        database = self.database
-        if database.shared_lock is not None:
+        may_share = self.outer is not None or self.database.shared_lock is not None
+        if may_share:
             self._take_turn()
         link: Link | None = None
         try:
-            is_apart = self.outer is None and database.shared_owner is None
-            self._host = None if is_apart else self._find_host()
-            link = self._connect()
-            alone = alone and link.dialect.autocommit_is_free(link.raw)
-            if alone and not link.dialect.is_quiet(link.raw):
-                self.database.lost(link)  # it has died in the pool: once its only statement is sent, who can tell?
-                link = self._connect()
-            self._begin(link, alone)
+            self._host = self._find_host() if may_share else None
+            if self._host is None:
+                link = self.database.at_hand(self.mode)  # nothing for "async"
+            link = link or self._connect()
+            if alone:
+                alone = link.dialect.autocommit_is_free(link.raw)
+                if alone and not link.dialect.is_quiet(link.raw):
+                    self.database.lost(link)  # it has died in the pool: once its only statement is sent, who can tell?
+                    link = self._connect()
+            if self.mode == "writer" or self._snapshot:
+                self._begin(link, alone)
+            else:
+                self.state = SINGLE
             self._link = link
             self.engine = link.engine
         except BaseException as error:
@@ -565,17 +558,18 @@ class Transaction(Batching):
         if not self._exposed and self.mode == "writer" and not link.connection.in_transaction():
             link.connection.begin()  # so that SQLAlchemy ends what the caller does on it
         self._exposed = True
+        link.home = None
         return link
 
     # -- running a statement --------------------------------------------------------------------------------------
 
     def fetched(self, statement: sa.sql.expression.Executable, params: dict[str, Any]) -> Any:
         """Return all rows, as ``rows`` does; parameters that are in a dict already would take 0.2 µs by name."""
-        if not statement.is_select:
-            self._guard_reader(statement)
+        if statement.is_select:
+            return self._perform("fetch", statement, params)
+        self._guard_reader(statement)
         rows: list[Row] = self._perform("fetch", statement, params)
-        if not statement.is_select:
-            self.writes += statement.is_dml and bool(rows)
+        self.writes += statement.is_dml and bool(rows)
         return rows
 
     def _guard_reader(self, statement: sa.sql.expression.Executable) -> None:
@@ -588,8 +582,10 @@ class Transaction(Batching):
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation of the road, in company if it has some."""
         link = self._link
-        if link is None or link.unsure or not self.state.runs:
-            link = self._ready(alone=self._ends and operation != "command")
+        if self.state is NEW:
+            link = self._start(alone=self._ends and operation != "command")
+        elif link is None or link.unsure or not self.state.runs:
+            link = self._ready()
         if self._together:
             return self._perform_together(link, operation, statement, params)
         return self._perform_on(link, operation, statement, params)
@@ -602,9 +598,11 @@ class Transaction(Batching):
         """Run an operation; a connection that turns out dead at the first statement is replaced once."""
         began = time.perf_counter() if reports.statements else 0.0
         if operation != "command":  # whose link counts it
-            link.note_trip()
+            link.trips += 1 + link.begins  # as ``note_trip``
+            link.begins = False
         try:
-            result = getattr(roads.road_of(link), operation)(link, statement, params)
+            road = roads.CORE if link.ears.hear(link.connection) else roads.USUAL  # as ``road_of``
+            result = getattr(road, operation)(link, statement, params)
         except Exception as error:
             failure = values.placed(self.database.outgrown(self._failure(link, error), params), statement)
             held = self._held(link, statement, params, failure)
@@ -674,7 +672,7 @@ class Transaction(Batching):
         """
         if not self.dialect.refuses_comparison(failure) or not isinstance(params, dict):
             return None
-        prepared = link.cache.get(statement)
+        prepared = link.cache[statement]
         sought = (prepared.without_unheld(params, greatest) for greatest in ("\uffff", "\x7f"))
         held = next((one for one in sought if one != params), None)
         if held is not None and self.state is FAILED:
@@ -688,6 +686,27 @@ class Transaction(Batching):
         """
         if self.mode != "writer":
             raise TypeError(f"{self.name} runs in a reader; statements that write need a writer")
+
+
+def _of_connection(name: str) -> property:
+    return property(lambda transaction: getattr(transaction.connection, name))
+
+
+def _of_session(name: str) -> property:
+    def refuse(transaction: Transaction) -> None:
+        raise AttributeError(f"a transaction has no {name!r}; a session of the ORM has, but there is no ORM here")
+
+    return property(refuse)
+
+
+# ``context.session`` is a transaction, under the reference's name: it has what the SQLAlchemy connection has, and tells
+# what a session of the ORM alone can do. With ``__getattr__`` in their place each look at any attribute would take four
+# times as long, and a call makes a hundred. A type checker shall find the wrong names.
+for _name in dir(sa.Connection):
+    if not (_name.startswith("_") or hasattr(Transaction, _name)):
+        setattr(Transaction, _name, _of_connection(_name))
+for _name in _OF_SESSIONS:
+    setattr(Transaction, _name, _of_session(_name))
 
 
 class CommentingTransaction(Transaction):

@@ -548,7 +548,7 @@ class TestLostConnections:
 def test_the_core_road_takes_them_one_by_one(
     ctxt: RequestContext, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(roads, "ROAD", "core")
+    monkeypatch.setattr(roads, "USUAL", roads.CORE)
     store_three(ctxt)
     assert names() == ["1", "2", "3"]
 

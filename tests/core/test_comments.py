@@ -105,7 +105,7 @@ def test_the_caches_know_them(admin: RequestContext) -> None:
     for _ in range(3):
         api.service_get_all(admin)
     (cache,) = [cache for role, cache in tx.main._caches.items() if role == "reader"]
-    assert len(cache) == 1
+    assert cache.kept == 1
 
 
 @pytest.mark.usefixtures("backend")

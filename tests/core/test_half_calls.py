@@ -160,7 +160,7 @@ class TestSessions:
             for name in ("query", "add", "flush"):
                 with pytest.raises(AttributeError, match="there is no ORM here"):
                     getattr(admin.session, name)
-            with pytest.raises(AttributeError, match="no 'nothing'"):
+            with pytest.raises(AttributeError, match="no attribute 'nothing'"):
                 _ = admin.session.nothing  # type: ignore[attr-defined]  # so it is
 
 

@@ -71,12 +71,11 @@ def listening(target: Any, event: str) -> Iterator[list[str]]:
 
 def assert_unheard(context: RequestContext) -> None:
     """Check that reads and writes take the road that they take when nobody listens."""
-    usual = roads.CoreRoad if roads.ROAD == "core" else roads.DriverRoad
     for scope in (tx.writer, tx.reader):
         with scope(context) as t:
             t.scalars(_NAMES)
             assert t._link is not None
-            assert type(roads.road_of(t._link)) is usual
+            assert roads.road_of(t._link) is roads.USUAL
 
 
 @pytest.mark.usefixtures("used")

@@ -61,8 +61,8 @@ def both(monkeypatch: pytest.MonkeyPatch, empty_tables: Callable[[], None]) -> B
 
     def run(work: Work) -> Any:
         outcomes = []
-        for road in ("driver", "core"):
-            monkeypatch.setattr(roads, "ROAD", road)
+        for road in (roads.DRIVER, roads.CORE):
+            monkeypatch.setattr(roads, "USUAL", road)
             empty_tables()
             try:
                 with tx.writer(get_admin_context()) as transaction:

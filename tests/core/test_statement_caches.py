@@ -58,7 +58,7 @@ def test_a_cache_forgets_what_is_not_asked_for(backend: Backend) -> None:
         for number in range(2 * statements.CACHE_SIZE):
             t.rows(sa.select(cells.c.id, sa.literal(number).label("number")))
             t.rows(hot)
-    caches: list[Any] = [one for one in tx.main._caches.values() if len(one)]
+    caches: list[Any] = [one for one in tx.main._caches.values() if one.kept]
     gc.collect()
-    assert max(map(len, caches)) <= statements.CACHE_SIZE
-    assert any(id(hot) in one._young for one in caches)
+    assert max(one.kept for one in caches) <= statements.CACHE_SIZE
+    assert any(hot in one for one in caches)

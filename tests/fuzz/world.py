@@ -182,15 +182,15 @@ class World:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Let the main database be this one, and statements take this road, for the time of the block."""
-        main, road = vars(tx.main), roads.ROAD
+        main, usual = vars(tx.main), roads.USUAL
         before = dict(main)
         main.update(self._state)
-        roads.ROAD = self._road  # type: ignore[assignment]  # one of the two
+        roads.USUAL = roads.CORE if self._road == "core" else roads.DRIVER
         try:
             yield
         finally:
             self._state = dict(main)
-            roads.ROAD = road
+            roads.USUAL = usual
             main.clear()
             main.update(before)
 

@@ -75,7 +75,8 @@ class Run:
         ran = [name for name in BACKENDS if self.tests[name]]
         lines = [f"{self.tests[name]:5} tests on {self.versions[name]} ({self.drivers[name]})" for name in ran]
         lines.append(f"{self.tests['']:5} tests without a database")
-        lines.append(f"Statements took the {roads.ROAD} road{'' if options.BATCH else ', one by one'}.")
+        road = "core" if roads.USUAL is roads.CORE else "driver"
+        lines.append(f"Statements took the {road} road{'' if options.BATCH else ', one by one'}.")
         return lines
 
 

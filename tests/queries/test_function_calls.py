@@ -33,17 +33,17 @@ PACKAGE = str(pathlib.Path(nova_sqlcore.__file__).parent)
 WARM = 3
 
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
-    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 74),
-    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 106),
-    "instance_create": (service, lambda _: instance(), 334),
+    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 63),
+    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 98),
+    "instance_create": (service, lambda _: instance(), 305),
     "instance_metadata_update": (
         instance,
         lambda key: api.instance_metadata_update(C, key, dict.fromkeys(PAIRS, "w"), False),
-        169,
+        158,
     ),
-    "quota_reserve": (service, reserve, 298),
-    "service_get": (service, lambda key: api.service_get(C, key), 39),
-    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 93),
+    "quota_reserve": (service, reserve, 284),
+    "service_get": (service, lambda key: api.service_get(C, key), 28),
+    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 85),
 }
 
 
@@ -51,7 +51,7 @@ BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
 @pytest.mark.parametrize("name", BUDGETS)
 def test_budget(backend: Backend, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
-    monkeypatch.setattr(roads, "ROAD", "driver")
+    monkeypatch.setattr(roads, "USUAL", roads.DRIVER)
     monkeypatch.setattr(internals.Ears, "_ask", lambda *_: False)  # other tests may have let somebody listen
     prepare, call, budget = BUDGETS[name]
     instance(), reserve()

@@ -9,7 +9,7 @@ shape is the names to compare and the names that must be NULL. The first row is 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -44,38 +44,29 @@ BY = "by_"
 _ROWS: Final = 50
 
 
-class Shape(NamedTuple):
-    """The shape of a key."""
+#: The shape of a key: the names to compare, and those that must be NULL.
+Shape = tuple[tuple[str, ...], tuple[str, ...]]
 
-    compared: tuple[str, ...]
-    null: tuple[str, ...]
-
-
-_ID = Shape(("id",), ())
+_ID: Final[Shape] = (("id",), ())
 
 
-@functools.lru_cache(maxsize=1024)
-def _whole(names: tuple[str, ...]) -> Shape:
-    """Return the shape of a key without any None."""
-    return Shape(names, ())
-
-
-def shape_of(key: Mapping[str, Any], prefix: str = "") -> tuple[Shape, Row]:
-    """Return the shape of ``key`` and the parameters for it."""
+def shape_of(key: Row, prefix: str = "") -> tuple[Shape, Row]:
+    """Return the shape of ``key`` and the parameters for it, which may be the key itself."""
     for value in key.values():
         if value is None:
             break
     else:  # most keys; this takes half the time
-        return _whole(tuple(key)), {prefix + name: key[name] for name in key} if prefix else {**key}
+        return (tuple(key), ()), {prefix + name: key[name] for name in key} if prefix else key
     params = {prefix + name: value for name, value in key.items() if value is not None}
     compared = tuple(name for name, value in key.items() if value is not None)
-    return Shape(compared, tuple(name for name, value in key.items() if value is None)), params
+    return (compared, tuple(name for name, value in key.items() if value is None)), params
 
 
 def equal(table: sa.FromClause, shape: Shape, prefix: str = "") -> tuple[sa.ColumnElement[bool], ...]:
     """Return the clauses for a key of this shape; its parameters are named like the columns, after ``prefix``."""
-    compared = (table.c[name] == arg(prefix + name) for name in shape.compared)
-    return (*compared, *(table.c[name].is_(None) for name in shape.null))
+    compared, null = shape
+    sought = (table.c[name] == arg(prefix + name) for name in compared)
+    return (*sought, *(table.c[name].is_(None) for name in null))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -52,7 +52,8 @@ def _meant_clauses(shape: Shape, any_request: bool) -> tuple[list[sa.ColumnEleme
 
     That is the newest of the request; with ``any_request`` the newest of the instance serves if there is none.
     """
-    same = dict(zip(shape.compared + shape.null, equal(t, shape), strict=True))
+    compared, null = shape
+    same = dict(zip(compared + null, equal(t, shape), strict=True))
     if not any_request:
         return [*same.values()], _NEWEST
     return [same["instance_uuid"]], [sa.case((same["request_id"], 0), else_=1), *_NEWEST]

@@ -26,7 +26,7 @@ from nova_sqlcore.tables import (
 from nova_sqlcore.tx import current
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
@@ -100,7 +100,7 @@ def _copy_default_rules_statement(read_deleted: str) -> sa.Insert:
     return rules.insert().from_select([*_COPIED, *fixed], template.order_by(default_rules.c.id), include_defaults=False)
 
 
-def _add_usage(transaction: Transaction, whose: Mapping[str, str | None]) -> None:
+def _add_usage(transaction: Transaction, whose: dict[str, str | None]) -> None:
     """Count one more group of the user in the project, whose usages are held."""
     shape, params = shape_of(whose, BY)
     if not transaction.execute(_increment_statement(shape), **params):

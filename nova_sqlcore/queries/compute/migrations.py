@@ -59,10 +59,11 @@ def _on_either_side_clause(shape: Shape) -> sa.ColumnElement[bool]:
     All servers merge two index lookups for the OR if each host leads an index (measured: as fast as a UNION of both).
     """
     sides = []
+    names, null = shape
     for side in ("source", "dest"):
         named = {"host": t.c[f"{side}_compute"], "node": t.c[f"{side}_node"]}
-        compared = (named[name] == arg(name) for name in shape.compared)
-        sides.append(sa.and_(*compared, *(named[name].is_(None) for name in shape.null)))
+        compared = (named[name] == arg(name) for name in names)
+        sides.append(sa.and_(*compared, *(named[name].is_(None) for name in null)))
     return sa.or_(*sides)
 
 

@@ -193,7 +193,7 @@ def fixed_ip_get(context: Context, id: int, get_network: bool = False) -> rows.F
     joins = ("network",) if get_network else ()
     checked = is_user_context(context)
     number = as_id(id)
-    statement = _one_statement(context.read_deleted, joins, checked, Shape(("id",), ()))
+    statement = _one_statement(context.read_deleted, joins, checked, (("id",), ()))
     row = None if number is None else current(context).row(statement, id=number)
     if row is None:
         raise exceptions.FixedIpNotFound(id=id)

@@ -158,7 +158,7 @@ def floating_ip_get(context: Context, id: int) -> rows.FloatingIPWithFixedIP:
         raise exceptions.FloatingIpNotFound(id=id)
     project = own_project(context)
     held = {} if project is None else {"by_project": project}
-    statement = _one_statement(context.read_deleted, project is not None, Shape(("id",), ()))
+    statement = _one_statement(context.read_deleted, project is not None, (("id",), ()))
     try:
         row = current(context).row(statement, id=number, **held)
     except (exceptions.DBDeadlock, exceptions.DBConnectionError):

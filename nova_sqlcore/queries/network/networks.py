@@ -76,7 +76,8 @@ def _live_statement(whose: Whose, by_uuids: bool) -> Select[rows.Network]:
 @functools.cache
 def _by_cidr_statement(shape: Shape) -> Select[rows.Network]:
     """Return the SELECT of the first network with this range in one of both columns."""
-    either = (column.is_(None) if shape.null else column == arg("cidr") for column in (t.c.cidr, t.c.cidr_v6))
+    _, null = shape
+    either = (column.is_(None) if null else column == arg("cidr") for column in (t.c.cidr, t.c.cidr_v6))
     return select_statement(t).where(sa.or_(*either), *visible(t, "no")).order_by(t.c.id).limit(1)
 
 

@@ -100,7 +100,7 @@ def _count_statement(place: int, shape: Shape) -> sa.Select[Any]:
     return found.group_by(*(part for key in keys for part in exactly(key)))
 
 
-def _counts(transaction: Transaction, key: Mapping[str, Any]) -> dict[_Key, int]:
+def _counts(transaction: Transaction, key: Row) -> dict[_Key, int]:
     """Return what there is of each resource.
 
     Cost: 5 statements.
@@ -114,7 +114,7 @@ def _counts(transaction: Transaction, key: Mapping[str, Any]) -> dict[_Key, int]
     }
 
 
-def _usages(transaction: Transaction, key: Mapping[str, Any], *, locked: bool) -> dict[_Key, list[Row]]:
+def _usages(transaction: Transaction, key: Row, *, locked: bool) -> dict[_Key, list[Row]]:
     """Return the live usages of counted resources; those of one key by id."""
     shape, params = shape_of(key)
     found: dict[_Key, list[Row]] = {}

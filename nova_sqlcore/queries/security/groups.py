@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from nova_sqlcore import clock, exceptions, tx
 from nova_sqlcore.context import require_context
 from nova_sqlcore.core.arguments import list_in
-from nova_sqlcore.core.scopes import apart_until_begun, scopes_of
+from nova_sqlcore.core.scopes import apart_until_begun, innermost, scopes_of
 from nova_sqlcore.queries.common.clauses import (
     arg,
     changes,
@@ -285,7 +285,7 @@ def security_group_ensure_default(context: Context) -> rows.SecurityGroupWithChi
     Lock: the name of the project's usages, then the group, then the usage.
     Raises: Forbidden() for a missing group of a context that is neither an admin's nor a complete user's.
     """
-    outer = scopes_of(context).innermost(tx.main)
+    outer = innermost(scopes_of(context).open, tx.main)
     asker = apart_until_begun(context)
     group = _find_default(context if outer is not None and outer.begun else asker)
     group = group or _create_default(asker) or _read_default(asker)
