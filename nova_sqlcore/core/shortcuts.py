@@ -30,7 +30,7 @@ def with_shortcut(kind: Any, dialect: str, check: Process) -> Process:
     if type(kind) in _NUMBERS:
         return _of_numbers(kind.limit, check)
     if type(kind) in _TEXTS:
-        return (_of_texts_without_nul if dialect == "postgresql" else _of_texts)(_room(kind), check)
+        return _of_texts(_room(kind), _refused(dialect), check)
     if type(kind) is types.Boolean:
         return lambda value: value if value is True or value is False else check(value)
     if type(kind) is types.DateTime and dialect not in ("mysql", "mariadb"):
@@ -56,7 +56,7 @@ def all_plain(kind: Any, dialect: str) -> Callable[[list[Any]], bool] | None:
     if type(kind) in _NUMBERS:
         return functools.partial(_are_numbers, kind.limit)
     if type(kind) in _TEXTS:
-        return functools.partial(_are_texts, _room(kind), "\0" if dialect == "postgresql" else None)
+        return functools.partial(_are_texts, _room(kind), _refused(dialect))
     return None
 
 
@@ -83,17 +83,16 @@ def _of_numbers(limit: int, check: Process) -> Process:
     return guard
 
 
-def _of_texts(room: int, check: Process) -> Process:
+def _refused(dialect: str) -> str | None:
+    """Return the character that no text may have."""
+    return "\0" if dialect == "postgresql" else None
+
+
+def _of_texts(room: int, refused: str | None, check: Process) -> Process:
     def guard(value: Any) -> Any:
-        return value if type(value) is str and len(value) <= room and value.isascii() else check(value)
-
-    return guard
-
-
-def _of_texts_without_nul(room: int, check: Process) -> Process:
-    def guard(value: Any) -> Any:
-        is_plain = type(value) is str and len(value) <= room and value.isascii() and "\0" not in value
-        return value if is_plain else check(value)
+        if type(value) is str and len(value) <= room and value.isascii() and (refused is None or refused not in value):
+            return value
+        return check(value)
 
     return guard
 
