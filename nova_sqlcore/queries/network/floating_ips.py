@@ -311,9 +311,12 @@ def floating_ip_bulk_create(
 # -- the pools --------------------------------------------------------------------------------------------------------
 
 
-def _free_clauses(table: sa.FromClause, shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
-    unbound = (table.c.fixed_ip_id.is_(None), table.c.project_id.is_(None))
-    return (*equal(table, shape, "by_"), *visible(table, "no"), *unbound)
+def _unbound_clauses(table: sa.FromClause, shape: Shape) -> tuple[sa.ColumnElement[bool], ...]:
+    return (*equal(table, shape, "by_"), *visible(table, "no"), table.c.fixed_ip_id.is_(None))
+
+
+def _unheld_clause(table: sa.FromClause) -> sa.ColumnElement[bool]:
+    return table.c.project_id.is_(None)
 
 
 @functools.lru_cache(maxsize=64)
@@ -329,11 +332,12 @@ def _claim_statements(dialect: Dialect, names: tuple[str, ...], shape: Shape) ->
         candidate = t.alias()
         nulls = dialect.all_null(candidate.c.fixed_ip_id, candidate.c.project_id)
         fields = (candidate.c[name] for name in wanted)
-        *clauses, unbound = _free_clauses(candidate, shape)
-        found = sa.select(*fields).where(*clauses, dialect.rare(unbound)).order_by(*nulls).limit(1)
+        free = (*_unbound_clauses(candidate, shape), dialect.rare(_unheld_clause(candidate)))
+        found = sa.select(*fields).where(*free).order_by(*nulls).limit(1)
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 
-    return claims.claim(dialect, t, pick, _free_clauses(t, shape), assigned(t, names))
+    free = (*_unbound_clauses(t, shape), _unheld_clause(t))
+    return claims.claim(dialect, t, pick, free, assigned(t, names))
 
 
 @require_context
