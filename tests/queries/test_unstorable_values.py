@@ -265,6 +265,7 @@ def test_a_constraint_with_text_that_no_row_can_have(backend: Backend, admin: Re
         api.instance_destroy(admin, row["uuid"], constraint=api.constraint(host=api.not_equal(text)))
 
 
+FLAVOR = {"name": "n", "flavorid": "f", "vcpus": 1, "memory_mb": 1, "extra_specs": {"a": "b"}}
 WRITES: dict[str, Callable[[Any, str], Any]] = {
     "services.host": lambda c, x: api.service_create(c, {"host": x}),
     "key_pairs.name": lambda c, x: api.key_pair_create(c, {"name": x, "user_id": "u"}),
@@ -272,6 +273,11 @@ WRITES: dict[str, Callable[[Any, str], Any]] = {
     "tags.tag": lambda c, x: api.instance_tag_add(c, UUID, x),
     "quota_classes.class_name": lambda c, x: api.quota_class_create(c, x, "cores", 1),
     "floating_ips.pool": lambda c, x: api.floating_ip_bulk_create(c, [{"pool": "p"}, {"pool": x}]),
+    # what travels behind other statements
+    "instance_type_projects.project_id": lambda c, x: api.flavor_create(c, FLAVOR, ["p", x]),
+    "aggregate_metadata.value": lambda c, x: api.aggregate_create(c, {"name": "a"}, {"k": x}),
+    "instance_group_member.instance_id": lambda c, x: api.instance_group_create(c, {"name": "g"}, members=["m", x]),
+    "instance_system_metadata.value": lambda c, x: api.instance_create(c, {"system_metadata": {"k": "v", "l": x}}),
 }
 
 

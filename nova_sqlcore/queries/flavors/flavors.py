@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from nova_sqlcore import rows
     from nova_sqlcore.context import Context
+    from nova_sqlcore.core.batches import Pending
     from nova_sqlcore.core.dialects import Dialect
     from nova_sqlcore.core.handles import Row
     from nova_sqlcore.tx import Transaction
@@ -328,11 +329,21 @@ def flavor_create(
         stored = transaction.later.insert_many(instance_type_extra_specs, new)
     granted = [{"instance_type_id": flavor["id"], "project_id": project} for project in projects]
     transaction.later.insert_many(instance_type_projects, granted)
-    with _plain_errors():
-        if specs or projects:
-            transaction.last().send_waiting()
+    if specs or projects:
+        _send_specs_and_grants(transaction, stored)
     shown = {**flavor, "extra_specs": {spec["key"]: spec["value"] for spec in stored.get()}}
     return cast("rows.FlavorWithSpecs", shown)
+
+
+def _send_specs_and_grants(transaction: Transaction, specs: Pending[list[Row]]) -> None:
+    """Send what waits; errors of specs leave as plain ``DBError``, those of grants as they are."""
+    try:
+        transaction.last().send_waiting()
+    except exceptions.DBError:
+        if specs.is_known:
+            raise
+        with _plain_errors():
+            raise
 
 
 def _insert(transaction: Transaction, values: Mapping[str, Any]) -> rows.Flavor:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import random
@@ -167,6 +168,29 @@ class TestCreate:
             exceptions.DBDataError, match=r"instance_type_projects\.project_id holds text of at most 255"
         ):
             flavors.flavor_create(admin, values, ["x" * 256])
+        assert flavors.flavor_get_all(admin) == []
+
+    @pytest.mark.only_on("mysql", why="its tables can't hold every character, which only the server notices")
+    @pytest.mark.parametrize("specs", [{}, {"a": "b"}])
+    @pytest.mark.parametrize("is_joined", [False, True])
+    def test_a_project_that_the_server_refuses_is_named(
+        self, admin: RequestContext, specs: Row, is_joined: bool
+    ) -> None:
+        values = {"name": "n", "flavorid": "f", "vcpus": 1, "memory_mb": 1, "extra_specs": specs}
+        with (
+            pytest.raises(exceptions.DBDataError, match=r"instance_type_projects\.project_id"),
+            tx.writer(admin) if is_joined else contextlib.nullcontext(),
+        ):
+            flavors.flavor_create(admin, values, ["p", "\U0001f600"])
+        assert flavors.flavor_get_all(admin) == []
+
+    @pytest.mark.only_on("mysql", why="its tables can't hold every character, which only the server notices")
+    @pytest.mark.parametrize("projects", [[], ["p"]])
+    def test_a_spec_that_the_server_refuses_is_a_plain_error(self, admin: RequestContext, projects: list[str]) -> None:
+        values = {"name": "n", "flavorid": "f", "vcpus": 1, "memory_mb": 1, "extra_specs": {"a": "\U0001f600"}}
+        with pytest.raises(exceptions.DBError) as raised:
+            flavors.flavor_create(admin, values, projects)
+        assert type(raised.value) is exceptions.DBError
         assert flavors.flavor_get_all(admin) == []
 
     @pytest.mark.parametrize("error", [exceptions.DBDeadlock, exceptions.DBConnectionError])
