@@ -52,6 +52,8 @@ class Batching(Connected):
         _together: bool
         _committed: bool
 
+        def _perform_on(self, link: Link, operation: str, statement: Any, params: Any) -> Any: ...
+
         def _perform_one(self, operation: str, statement: Any, params: Any) -> Any: ...
 
         def _held(self, link: Link, statement: Any, params: Any, failure: Exception) -> Any: ...
@@ -131,14 +133,28 @@ class Batching(Connected):
 
     def _perform_together(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation with what waits before it, and with COMMIT after it if it is the last."""
-        if link.carrier is None and not link.alone and not self._waiting:
+        if link.alone:
+            return self._perform_alone(link, operation, statement, params)
+        if link.carrier is None and not self._waiting:
             return self._perform_last(link, operation, statement, params)
         part = Part(operation, statement, params)
-        if not link.alone:
-            self._pack(link, part)
+        self._pack(link, part)
         self._send((part,))
         self.writes -= _changes(part)  # whoever runs an operation counts it
         return part.result
+
+    def _perform_alone(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
+        """Run the only statement of a transaction, without BEGIN and COMMIT."""
+        self._commits = True
+        try:
+            result = self._perform_on(link, operation, statement, params)
+        finally:
+            self._commits = self._ends = self._together = False
+            link.end_alone()
+        if self._link is not link:  # it was dead, and the statement has run in a transaction on another one
+            self._commit(self._ready())
+        self._note_commit()
+        return result
 
     def _perform_last(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Do so where the driver takes one statement at a time."""
@@ -167,10 +183,7 @@ class Batching(Connected):
         link = self._ready()
         parts, ends = [*self._waiting, *more], self._ends
         try:
-            if link.alone:
-                self._run_alone(link, parts[0])
-            else:
-                self._send_parts(link, parts, ends and self.state is OPEN)
+            self._send_parts(link, parts, ends and self.state is OPEN)
         except (exceptions.DBError, exceptions.NovaException):
             self._ends = False
             self._drop()
@@ -240,18 +253,6 @@ class Batching(Connected):
     def _run(self, part: Part) -> None:
         part.finish(self._perform_one(part.operation, part.statement, part.params))
         self.writes += _changes(part)
-
-    def _run_alone(self, link: Link, part: Part) -> None:
-        """Run the only statement of a transaction, without BEGIN and COMMIT."""
-        self._commits = True
-        try:
-            self._run(part)
-        finally:
-            self._commits = False
-            link.end_alone()
-        if self._link is not link:  # it was dead, and the statement has run in a transaction on another one
-            self._commit(self._ready())
-        self._note_commit()
 
     def _carry(self, parts: list[Part], *, commit: bool) -> None:
         """Send statements in one trip; a connection that turns out dead at the first is replaced once."""

@@ -171,13 +171,15 @@ class Link:
     def begin_alone(self) -> None:
         """Let the next statement be a transaction of its own; the driver asks no server for that."""
         self.alone = True
-        self.raw.autocommit = True
+        self.dialect.set_autocommit(self.cursor, True)
 
     def end_alone(self) -> None:
         """Go back to transactions; a connection that can't is of no use any more."""
-        with contextlib.suppress(self.errors):
-            self.raw.autocommit = False
-            self.alone = False
+        try:
+            self.dialect.set_autocommit(self.cursor, False)
+        except self.errors:
+            return
+        self.alone = False
 
     def commit(self) -> None:
         """Commit; what could not be committed is rolled back, for SQLAlchemy takes it for ended and sqlite does not."""

@@ -41,8 +41,9 @@ MOST_PLANS: Final = 1024
 #: The settings that conversion depends on.
 _ENCODING, _DATES, _ZONE, _INTERVALS = b"client_encoding", b"DateStyle", b"TimeZone", b"IntervalStyle"
 #: Numbers, which compare faster than members of an enumeration.
+_IDLE: Final = int(pq.TransactionStatus.IDLE)
 _BEGUN: Final = int(pq.TransactionStatus.INTRANS), int(pq.TransactionStatus.INERROR)
-_AT_ONCE: Final = int(pq.TransactionStatus.IDLE), *_BEGUN
+_AT_ONCE: Final = _IDLE, *_BEGUN
 _ROWS: Final = int(pq.ExecStatus.TUPLES_OK)
 _DONE: Final = int(pq.ExecStatus.COMMAND_OK)
 #: What comes of statements that are not known, and of parameters that do not fit; not what a signal may raise.
@@ -190,6 +191,14 @@ class FastCursor(psycopg.Cursor[Any]):
         self._rowcount = -1 if count is None else count
         self._statusmessage = result.command_status
         self._make_row = tuple
+
+    def set_autocommit(self, is_on: bool) -> None:
+        """Set the connection's ``autocommit``, for which psycopg takes 7 functions; it asks no server either."""
+        connection: Any = self._conn
+        if self._pgconn.transaction_status == _IDLE and not connection._pipeline:
+            connection._autocommit = is_on
+        else:
+            connection.autocommit = is_on
 
     def _learn(self, query: Any, params: Any) -> None:
         """Keep the text of a statement that was prepared: of those psycopg keeps no query."""

@@ -347,6 +347,8 @@ def _processes(
     # the type's own step is in the guard
     own: Any = kind.dialect_impl(dialect)
     guard = with_shortcut(kind, dialect.name, _guard(kind, role, dialect))
+    if type(kind) is types.Boolean and dialect.supports_native_boolean:
+        return guard, None  # SQLAlchemy would look once more whether it is True or False
     return guard, own.impl_instance.bind_processor(dialect)
 
 

@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Json
 from sqlalchemy.dialects import postgresql
 
-from nova_sqlcore import api, get_admin_context, tables, tx
+from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
 from nova_sqlcore.core import psycopg_cursor
 from nova_sqlcore.core.psycopg_cursor import FastCursor
 
@@ -238,6 +238,47 @@ def test_transactions(backend: Backend) -> None:
             pair.same("COMMIT")
             pair.same("SELECT 1 / %(number)s", {"number": 0})
             pair.same("COMMIT")
+
+
+def test_autocommit(backend: Backend) -> None:
+    """It is set as psycopg sets it: not in a transaction, and not on a line that is closed."""
+    with connected(backend, autocommit=False) as connection:
+        cursor = FastCursor(connection)
+        for is_on in (True, False, False, True):
+            cursor.set_autocommit(is_on)
+            assert connection.autocommit is is_on
+        with connection.pipeline():
+            cursor.set_autocommit(False)
+            assert not connection.autocommit
+        cursor.execute("SELECT 1")
+        with pytest.raises(psycopg.ProgrammingError, match="INTRANS"):
+            cursor.set_autocommit(True)
+        connection.commit()
+        connection.close()
+        with pytest.raises(psycopg.Error):
+            cursor.set_autocommit(True)
+        assert not connection.autocommit
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_single_statement_of_a_writer(backend: Backend, fast: bool) -> None:
+    """It is committed by itself, or fails by itself, and the connection begins transactions afterwards."""
+    tx.close()
+    tx.configure(backend.url, fast_reader=fast)
+    statement = sa.update(tables.services).values(report_count=1).where(tables.services.c.id == sa.bindparam("number"))
+    service = api.service_create(C, {"host": "h", "binary": "b", "topic": "t", "report_count": 0})
+    link = tx.main.link_writer()
+    tx.main.take_back(link)
+    for number in (service["id"], service["id"] + 1) * WARM:
+        with tx.writer(C) as t:
+            assert t.last().execute(statement, number=number) == (number == service["id"])
+        assert not link.raw.autocommit
+        with pytest.raises(exceptions.DBDataError), tx.writer(C) as t:
+            t.last().rows(sa.text("SELECT 1 / :number").bindparams(number=0))
+        assert not link.raw.autocommit
+        assert link.usable
+    assert api.service_get(C, service["id"])["report_count"] == 1
+    tx.close()
 
 
 def test_a_result_of_another_shape(pair: Pair) -> None:

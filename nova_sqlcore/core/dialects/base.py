@@ -145,6 +145,10 @@ class Dialect:
         """Tell whether a DB-API connection goes into autocommit mode, and out of it, without asking the server."""
         return False
 
+    def set_autocommit(self, cursor: Any, is_on: bool) -> None:
+        """Let the connection of a cursor go into autocommit mode, or out of it."""
+        cursor.connection.autocommit = is_on
+
     def is_crowded(self, error: BaseException) -> bool:
         """Tell whether a server or a proxy has refused a connection because it has too many."""
         return False

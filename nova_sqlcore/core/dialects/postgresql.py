@@ -145,6 +145,14 @@ class PostgreSQL(OnConflict):
         """Tell that it is, unless settings must travel with BEGIN."""
         return "_start_query" not in vars(connection)
 
+    def set_autocommit(self, cursor: Any, is_on: bool) -> None:
+        """Take the short way of the library's own cursor."""
+        set_on = getattr(cursor, "set_autocommit", None)
+        if set_on is None:
+            super().set_autocommit(cursor, is_on)
+        else:
+            set_on(is_on)
+
     def is_crowded(self, error: BaseException) -> bool:
         """Look for too_many_connections; libpq tells the text alone when a login fails, and PgBouncer has its own."""
         return getattr(error, "sqlstate", None) == "53300" or any(text in str(error) for text in _CROWDED)
@@ -172,7 +180,10 @@ class PostgreSQL(OnConflict):
 
     def is_quiet(self, connection: Any) -> bool:
         """Look at libpq's socket."""
-        return not connection.closed and not is_readable(connection.fileno())
+        try:
+            return not is_readable(connection.pgconn.socket)
+        except connection.Error:  # it is closed
+            return False
 
     def is_answer(self, error: BaseException) -> bool:
         """What the server says has a SQLSTATE."""
