@@ -25,6 +25,7 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from nova_sqlcore.core.dialects.base import SETTINGS
+from nova_sqlcore.core.psycopg_cursor import FastCursor, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -71,6 +72,8 @@ class Answer:
         return next(iter(self._rows(min(1, self._result.ntuples))), None)
 
     def _rows(self, count: int) -> list[tuple[Any, ...]]:
+        if isinstance(self._cursor, FastCursor):
+            return self._cursor.loaded(self._result, count)
         transformer = Transformer(self._cursor)
         transformer.set_pgresult(self._result)
         return transformer.load_rows(0, count, tuple)
@@ -79,17 +82,19 @@ class Answer:
 class PipelineCarrier:
     """Takes statements to the server in a pipeline."""
 
-    def pack(self, link: Any, text: str, bound: Any) -> tuple[PostgresQuery, int]:
+    def pack(self, link: Any, text: str, bound: Any) -> tuple[PostgresQuery | Packed, int]:
         """Return the statement with its values as libpq takes them."""
-        query = PostgresQuery(Transformer(link.cursor))
-        query.convert(text, bound)
-        return query, len(query.query) + sum(len(value) for value in query.params or () if value is not None)
+        query = link.cursor.packed(text, bound) if isinstance(link.cursor, FastCursor) else None
+        if query is None:
+            query = PostgresQuery(Transformer(link.cursor))
+            query.convert(text, bound)
+        return query, len(query.query) + sum(map(len, filter(None, query.params or ())))
 
     def limit(self, link: Any) -> int:
         """Return a number that is the same for every server: none has a limit."""
         return _MOST
 
-    def carry(self, link: Any, packed: Sequence[PostgresQuery], commit: bool, answers: list[Any]) -> None:
+    def carry(self, link: Any, packed: Sequence[PostgresQuery | Packed], commit: bool, answers: list[Any]) -> None:
         """Send the statements and read their results.
 
         Raises: the error of the first statement that fails, when all that was sent has been answered.
@@ -131,11 +136,16 @@ class _Exchange:
         self._pgconn.send_query_params(text, None)
         self._awaited.append((False, None))
 
-    def send(self, query: PostgresQuery) -> None:
+    def send(self, query: PostgresQuery | Packed) -> None:
         """Send a statement; what comes often is prepared."""
-        prepare, name = self._prepared.get(query)
+        key = query.query, query.types
         form = {"param_formats": query.formats, "result_format": self._cursor.format}
-        key = self._prepared.key(query)
+        if key in self._prepared._names and self._prepared.prepare_threshold is not None:  # most: in fewer steps
+            self._pgconn.send_query_prepared(self._prepared._names[key], query.params, **form)
+            self._prepared._names.move_to_end(key)
+            self._awaited.append((True, None))
+            return
+        prepare, name = self._prepared.get(query)
         if prepare is Prepare.SHOULD:
             self._pgconn.send_prepare(name, query.query, param_types=query.types)
             self._awaited.append((False, (key, prepare, name)))

@@ -76,11 +76,15 @@ class Plan(NamedTuple):
 _plans: dict[str, Plan] = {}
 
 
-def _plan_of(cursor: psycopg.Cursor[Any], text: str, params: Any) -> Plan:
+def _keep(text: str, params: Any, cursor: psycopg.Cursor[Any]) -> None:
+    if text in _plans or cursor._encoding != "utf-8":
+        return
     query = PostgresQuery(Transformer(cursor))
     query.convert(text, params)
     take = _nothing if params is None else _taker(query._order or ())
-    return Plan(query.query, query._want_formats or (), take)
+    if len(_plans) >= MOST_PLANS:
+        _plans.clear()
+    _plans[text] = Plan(query.query, query._want_formats or (), take)
 
 
 def _taker(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
@@ -105,16 +109,26 @@ def _nothing(params: Any) -> Sequence[Any]:
     return ()
 
 
+class Packed(NamedTuple):
+    """A statement with its values as libpq takes them, as psycopg's ``PostgresQuery`` has them."""
+
+    query: bytes
+    params: Sequence[Any] | None
+    types: tuple[int, ...]
+    formats: Sequence[Any] | None
+
+
 class FastCursor(psycopg.Cursor[Any]):
     """psycopg's cursor, with a short way for statements that are prepared."""
 
-    __slots__ = ("_converter", "_settings")
+    __slots__ = ("_converter", "_reader", "_settings")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Give rows as tuples."""
         super().__init__(connection, row_factory=tuple_row)
-        #: converts values, as is right with these settings
+        #: convert values, as is right with these settings; the second one those of answers that are not the cursor's
         self._converter: Any = None
+        self._reader: Any = None
         self._settings: Any = None
 
     def execute(
@@ -153,9 +167,7 @@ class FastCursor(psycopg.Cursor[Any]):
         ):
             return None
         try:
-            setting = pgconn.parameter_status
-            settings = setting(_ENCODING), setting(_DATES), setting(_ZONE), setting(_INTERVALS)
-            converter = self._converter if settings == self._settings else self._new_converter(settings)
+            converter = self._current_converter()
             values = converter.dump_sequence(plan.take(params), plan.formats)
             key = plan.query, converter.types
             name = prepared._names[key]
@@ -164,14 +176,17 @@ class FastCursor(psycopg.Cursor[Any]):
         prepared._names.move_to_end(key)
         return name, values, converter.formats
 
-    def _new_converter(self, settings: Any) -> Any:
-        """Return what converts values with these settings of the session.
+    def _current_converter(self) -> Any:
+        """Return what converts values with the settings that the session has now.
 
-        Raises: ValueError if text is not in UTF-8, in which the plans are.
+        Raises: ValueError if text is not in UTF-8, in which the plans are. psycopg.Error on a closed line.
         """
-        if settings[0] != b"UTF8":
-            raise ValueError(settings[0])
-        self._converter, self._settings = Transformer(self), settings
+        setting = self._pgconn.parameter_status
+        settings = setting(_ENCODING), setting(_DATES), setting(_ZONE), setting(_INTERVALS)
+        if settings != self._settings:
+            if settings[0] != b"UTF8":
+                raise ValueError(settings[0])
+            self._converter, self._reader, self._settings = Transformer(self), Transformer(self), settings
         return self._converter
 
     def _take(self, results: list[PGresult]) -> None:
@@ -202,12 +217,43 @@ class FastCursor(psycopg.Cursor[Any]):
 
     def _learn(self, query: Any, params: Any) -> None:
         """Keep the text of a statement that was prepared: of those psycopg keeps no query."""
-        if self._query is not None or type(query) is not str or query in _plans or self._encoding != "utf-8":
-            return
-        if params is None or type(params) is dict:
-            if len(_plans) >= MOST_PLANS:
-                _plans.clear()
-            _plans[query] = _plan_of(self, query, params)
+        if self._query is None and type(query) is str and (params is None or type(params) is dict):
+            _keep(query, params, self)
+
+    # -- for statements that travel together --------------------------------------------------------------------------
+
+    def packed(self, text: str, params: Any) -> PostgresQuery | Packed:
+        """Return a statement with its values as libpq takes them.
+
+        Raises: psycopg.Error as ``execute``, and others.
+        """
+        plan = _plans.get(text)
+        if plan is not None:
+            try:
+                converter = self._current_converter()
+                values = converter.dump_sequence(plan.take(params), plan.formats)
+            except _REFUSALS:  # as above
+                pass
+            else:
+                return Packed(plan.query, values, converter.types, converter.formats)
+        query = PostgresQuery(Transformer(self))
+        query.convert(text, params)
+        if (query.query, query.types) in self._conn._prepared._names:
+            _keep(text, params, self)
+        return query
+
+    def loaded(self, result: PGresult, count: int) -> list[tuple[Any, ...]]:
+        """Return the first rows of a result that is not the cursor's."""
+        try:
+            self._current_converter()
+            reader = self._reader
+        except _REFUSALS:  # in another encoding; or the line is closed, which an answer survives
+            reader = Transformer(self)
+        reader.set_pgresult(result)
+        records: list[tuple[Any, ...]] = reader.load_rows(0, count, tuple)
+        return records
+
+    # -- results ------------------------------------------------------------------------------------------------------
 
     def fetchall(self) -> list[Any]:
         """As psycopg's cursor."""

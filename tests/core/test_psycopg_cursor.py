@@ -12,6 +12,7 @@ import itertools
 import os
 import signal
 import threading
+import types
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from psycopg.types.json import Json
 from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import api, exceptions, get_admin_context, tables, tx
-from nova_sqlcore.core import psycopg_cursor
+from nova_sqlcore.core import psycopg_batch, psycopg_cursor
 from nova_sqlcore.core.psycopg_cursor import FastCursor
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def told(cursor: psycopg.Cursor[Any], text: str, params: Any, **more: Any) -> An
         diag, state = getattr(error, "diag", None), getattr(error, "sqlstate", None)
         fields = {name: getattr(diag, name) for name in dir(diag) if name.startswith(("sqlstate", "message", "table"))}
         return type(error), str(error), state, fields, cursor.rowcount, cursor.pgresult is None
-    types = [[type(value) for value in row] for row in rows or ()]
-    return repr(rows), types, described, cursor.rowcount, cursor.rownumber, cursor.statusmessage
+    kinds = [[type(value) for value in row] for row in rows or ()]
+    return repr(rows), kinds, described, cursor.rowcount, cursor.rownumber, cursor.statusmessage
 
 
 @pytest.fixture
@@ -368,6 +369,47 @@ def test_pipelines_and_many_rows(pair: Pair) -> None:
     pair.warm("SELECT * FROM piped ORDER BY number", {})
 
 
+def carried(cursor: psycopg.Cursor[Any], *statements: tuple[str, Any]) -> Any:
+    """Return what statements give that travel together, or the error."""
+    link = types.SimpleNamespace(cursor=cursor, raw=cursor.connection)
+    answers: list[Any] = []
+    try:
+        packed = [psycopg_batch.CARRIER.pack(link, *statement) for statement in statements]
+        sent = [(one.query, [*map(bytes_of, one.params or ())], one.types, size) for one, size in packed]
+        psycopg_batch.CARRIER.carry(link, [one for one, _ in packed], True, answers)
+    except Exception as error:
+        return type(error), str(error), len(answers)
+    return sent, repr([(one.fetchall(), one.rowcount, one.description) for one in answers])
+
+
+def bytes_of(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def test_statements_that_travel_together(backend: Backend) -> None:
+    """They are converted as psycopg does it, and so are their answers; the cursor's own result is another thing."""
+    with connected(backend, autocommit=False) as stock, connected(backend, autocommit=False) as fast:
+        pair = Pair(stock, fast)
+        for value in [*VALUES, "a\0b", object(), 5] * WARM:
+            pair.same("SELECT %(value)s::text", {"value": "mine"})
+            for cursor in pair.cursors:
+                cursor.execute("SELECT 1 AS mine", {})
+            statements: Any = ((_VALUE, {"value": value}), ("SELECT 1 AS one", None), ("SELECT 2 AS two", {}))
+            wanted, found = (carried(cursor, *statements) for cursor in pair.cursors)
+            assert found == wanted
+            assert [cursor.fetchall() for cursor in pair.cursors] == [[(1,)], [(1,)]]
+            pair.on_both(lambda one: one.rollback())
+        for setting in ("SET DateStyle = 'SQL, DMY'", "SET client_encoding = 'latin1'", "RESET client_encoding"):
+            pair.on_both(lambda one, setting=setting: one.execute(setting))  # type: ignore[misc]
+            for text in ("SELECT %(day)s::date AS value", "SELECT '\u00e4' || %(day)s::text AS value") * WARM:
+                day = {"day": datetime.date(2016, 4, 8) if "date" in text else "\u00f6"}
+                wanted, found = (carried(cursor, (text, day)) for cursor in pair.cursors)
+                assert found == wanted
+        names = [[*one._prepared._names.items()] for one in pair.connections]
+        assert names[0] == names[1]
+        assert {text for text, *_ in statements} <= psycopg_cursor._plans.keys()
+
+
 def test_parts_of_a_result(pair: Pair) -> None:
     text = "SELECT * FROM generate_series(1, %(most)s) AS found"
     pair.warm(text, {"most": 10})
@@ -506,7 +548,7 @@ def test_threads(backend: Backend) -> None:
 
     def work(number: int) -> None:
         context = get_admin_context()
-        for step in range(25):
+        for step in range(12):
             wanted = (number + step) % len(ids)
             found = api.service_get(context, ids[wanted])["host"]
             if found != f"h{wanted}":
