@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from nova_sqlcore.core import dialects, values
+from nova_sqlcore.core.statements import parts_of, row_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -211,8 +212,8 @@ class CoreRoad(Road):
         given = link.cache[statement].guarded(params)
         link.unsure = True
         result = link.connection.execute(statement, given)
-        names = tuple(result.keys())
-        rows = [dict(zip(names, record, strict=True)) for record in result]
+        make = row_maker(tuple(result.keys()), (), parts_of(statement))
+        rows: list[Row] = make(result.all())
         link.unsure = False
         return rows
 

@@ -264,9 +264,9 @@ class Prepared:
         Its description is read the first time only: psycopg makes it anew at each look, which takes 40 microseconds.
         """
         # a copy, for a statement keeps the collection that it makes for this: 19 KB with the columns of an instance
-        columns = getattr(copy.copy(self._statement), "exported_columns", None)  # text has none
+        statement = copy.copy(self._statement)
         make: Callable[[Sequence[Any]], list[dict[str, Any]]]
-        make = self.make = _maker_of(columns, cursor.description, self._dialect)
+        make = self.make = _maker_of(statement, cursor.description, self._dialect)
         return make
 
     def _default(self, name: str) -> Any:
@@ -423,24 +423,43 @@ def _defaults(compiled: SQLCompiler) -> dict[str, Any]:
     return {column.key: column.default for column in inserted} | {column.key: column.onupdate for column in updated}
 
 
-def _maker_of(columns: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> Any:
-    """Return a function that makes dicts of the records of one statement.
+def with_parts(statement: sa.Select[Any], *names: str) -> sa.Select[Any]:
+    """Return the statement as one whose rows have rows of their own under these names.
 
-    It takes the statement's columns, None if it does not know them, and the cursor's description of them.
+    Such a part holds the columns that are labelled with its name and ``_`` before theirs; without an id it is None. To
+    make the rows so takes 1 µs less for each than to take such columns out of them.
     """
+    return statement.execution_options(**{_PARTS: names})
+
+
+def parts_of(statement: Any) -> tuple[str, ...]:
+    """Return the names that ``with_parts`` was given."""
+    names: tuple[str, ...] = statement.get_execution_options().get(_PARTS, ())
+    return names
+
+
+_PARTS: Final = "nova_sqlcore_parts"
+
+
+def _maker_of(statement: Any, description: Sequence[Sequence[Any]], dialect: sa.Dialect) -> Any:
+    """Return a function that makes dicts of the records of a statement, of which the cursor gives this description."""
+    columns = getattr(statement, "exported_columns", None)  # text has none
     if columns is None:
         return row_maker([entry[0] for entry in description], ())
     processors = [
         column.type.dialect_impl(dialect).result_processor(dialect, entry[1])
         for column, entry in zip(columns, description, strict=True)
     ]
-    return row_maker([column.key for column in columns], processors)
+    return row_maker([column.key for column in columns], processors, parts_of(statement))
 
 
-def row_maker(names: Sequence[str], converters: Sequence[Process | None]) -> Any:
-    """Return a function that makes dicts of records with these names; values other than None are converted."""
+def row_maker(names: Sequence[str], converters: Sequence[Process | None], parts: Sequence[str] = ()) -> Any:
+    """Return a function that makes dicts of records with these names; values other than None are converted.
+
+    ``parts`` are those of ``with_parts``.
+    """
     converted = tuple(place for place, convert in enumerate(converters) if convert)
-    return _maker(tuple(names), converted)(*(converters[place] for place in converted))
+    return _maker(tuple(names), converted, tuple(parts))(*(converters[place] for place in converted))
 
 
 #: Items of a dict that Python makes at once.
@@ -448,7 +467,7 @@ _AT_ONCE: Final = 15
 
 
 @functools.lru_cache(maxsize=256)  # one takes 5 KB with 49 columns; statements with the same columns share it
-def _maker(names: tuple[str, ...], converted: tuple[int, ...]) -> Callable[..., Any]:
+def _maker(names: tuple[str, ...], converted: tuple[int, ...], parts: tuple[str, ...]) -> Callable[..., Any]:
     """Return a function that takes the converters of some columns and returns one that makes dicts of records.
 
     It is generated for these names, in half a millisecond, and takes 0.5 to 0.7 of the time of ``dict(zip(names,
@@ -459,20 +478,34 @@ def _maker(names: tuple[str, ...], converted: tuple[int, ...]) -> Callable[..., 
         f"None if v{place} is None else convert_{place}(v{place})" if place in converted else f"v{place}"
         for place in range(len(names))
     ]
+    items = _with_parts_inside(dict(zip(names, values, strict=True)), parts)
     taken = "".join(f"v{place}, " for place in range(len(names))) or "_"
     lines = [f"def maker({', '.join(f'convert_{place}' for place in converted)}):", "    def dicts(records):"]
-    if len(names) <= _AT_ONCE:
-        items = ", ".join(f"{name!r}: {value}" for name, value in zip(names, values, strict=True))
-        lines.append(f"        return [{{{items}}} for {taken} in records]")
+    if len(items) <= _AT_ONCE:
+        lines.append(f"        return [{_literal(items)} for {taken} in records]")
     else:
         lines += ["        rows = []", f"        for {taken} in records:", "            row = copy()"]
-        lines += [f"            row[{name!r}] = {value}" for name, value in zip(names, values, strict=True)]
+        lines += [f"            row[{name!r}] = {value}" for name, value in items.items()]
         lines += ["            rows.append(row)", "        return rows"]
     lines.append("    return dicts")
-    made: dict[str, Any] = {"copy": dict.fromkeys(names).copy}
+    made: dict[str, Any] = {"copy": dict.fromkeys(items).copy}
     exec("\n".join(lines), made)  # names of columns are in it as literals only
     maker: Callable[..., Any] = made["maker"]
     return maker
+
+
+def _with_parts_inside(items: dict[str, str], parts: tuple[str, ...]) -> dict[str, str]:
+    """Return the expressions for the values of a row, those of its parts inside an expression for each part."""
+    found = dict(items)
+    for part in parts:
+        label = f"{part}_"
+        inside = {name.removeprefix(label): found.pop(name) for name in items if name.startswith(label)}
+        found[part] = f"None if {inside['id']} is None else {_literal(inside)}"
+    return found
+
+
+def _literal(items: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{name!r}: {value}' for name, value in items.items())}}}"
 
 
 class Cache(dict[Any, Prepared]):

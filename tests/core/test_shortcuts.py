@@ -8,13 +8,16 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
-from nova_sqlcore import exceptions, tables
-from nova_sqlcore.core import dialects, shortcuts, types, values
-from nova_sqlcore.core.statements import row_maker
+from nova_sqlcore import exceptions, tables, tx
+from nova_sqlcore.core import dialects, roads, shortcuts, types, values
+from nova_sqlcore.core.statements import row_maker, with_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nova_sqlcore import RequestContext
 
 #: At, before and behind the bounds of the types below, and of types that look alike.
 VALUES: tuple[Any, ...] = (
@@ -83,3 +86,34 @@ def test_rows_of_any_width(count: int) -> None:
     wanted = [{name: str(place) if place % 2 else place for place, name in enumerate(names)}, dict.fromkeys(names)]
     assert make(records) == wanted
     assert make([]) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 13, 14, 40])
+def test_rows_with_parts(count: int) -> None:
+    own = [f"n{place}" for place in range(count)]
+    names = [*own[: count // 2], "part_id", "part_it's", "other_part_id", "other_part_x", *own[count // 2 :]]
+    make = row_maker(names, [str if name == "part_it's" else None for name in names], ("part", "other_part"))
+    first, second = dict(zip(names, range(len(names)), strict=True)), dict.fromkeys(names, 7) | {"part_id": None}
+    rest = [{name: values[name] for name in own} for values in (first, second)]
+    at = count // 2
+    assert make([tuple(first.values()), tuple(second.values())]) == [
+        rest[0] | {"part": {"id": at, "it's": str(at + 1)}, "other_part": {"id": at + 2, "x": at + 3}},
+        rest[1] | {"part": None, "other_part": {"id": 7, "x": 7}},
+    ]
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("road", [roads.DRIVER, roads.CORE], ids=["driver", "core"])
+def test_parts_on_either_road(admin: RequestContext, road: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roads, "USUAL", road)
+    rows = sa.select(
+        TABLE.c.file_name, TABLE.c.id.label("part_id"), TABLE.c.created_at.label("part_created_at")
+    ).order_by(TABLE.c.id)
+    none = sa.select(TABLE.c.id, sa.null().label("part_id"), sa.literal(1).label("part_x"))
+    with tx.writer(admin) as t:
+        stored = [t.insert(TABLE, {"file_name": name}) for name in "ab"]
+        assert t.rows(with_parts(rows, "part")) == [
+            {"file_name": row["file_name"], "part": {"id": row["id"], "created_at": row["created_at"]}}
+            for row in stored
+        ]
+        assert t.row(with_parts(none, "part").order_by(TABLE.c.id)) == {"id": stored[0]["id"], "part": None}

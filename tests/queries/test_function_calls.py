@@ -33,7 +33,7 @@ PACKAGE = str(pathlib.Path(nova_sqlcore.__file__).parent)
 WARM = 3
 
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
-    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 63),
+    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 59),
     "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 98),
     "instance_create": (service, lambda _: instance(), 305),
     "instance_metadata_update": (

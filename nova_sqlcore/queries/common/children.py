@@ -99,7 +99,7 @@ def embedded(relation: Relation, parent: sa.FromClause, dialect: Dialect) -> sa.
 
 
 def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | None:
-    """Return the children that a JSON text holds; None if the server has cut it."""
+    """Return the children that a JSON text holds, folded; None if the server has cut it."""
     if text is None:
         return None
     try:
@@ -110,16 +110,19 @@ def unpack(relation: Relation, text: str | None, parent: Any) -> list[Row] | Non
         return None
     key_name = relation.key_name
     rows = relation.made(records)
-    for row in rows:
-        row[key_name] = parent
+    if key_name is not PARENT:
+        for row in rows:
+            row[key_name] = parent
     rows.sort(key=relation.sort_key)
-    return rows
+    return rows if relation.fold is None else relation.fold(rows)
 
 
 def take(transaction: Transaction, relation: Relation, row: Row, label: str, parent: Any) -> list[Row]:
-    """Take the embedded children out of the row of their parent; what the server has cut is read again."""
+    """Take the embedded children out of the row of their parent, folded; what the server has cut is read again."""
     children = unpack(relation, row.pop(label), parent)
-    return load(transaction, relation, [parent]) if children is None else children
+    if children is None:
+        children = grouped(relation, load(transaction, relation, [parent])).get(parent, [])
+    return children
 
 
 def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> list[Row]:

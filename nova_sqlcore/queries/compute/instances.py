@@ -476,9 +476,8 @@ def _read(
 def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[rows.InstanceWithChildren]:
     """Return the instances with all their children, and without what nobody has asked for."""
     asked = instance_rows.ask(current(context), fetched, form)
+    instance_rows.put_no_metadata(fetched, form, manual)
     if manual:
-        if form.only is not None:
-            instance_rows.put_no_metadata(fetched)
         asked = _ask_all(context, fetched, manual) | asked
     current(context).last()
     instance_rows.attach(fetched, asked)
@@ -520,6 +519,7 @@ def _instance_get_all_query(
     if is_last and not form.children:
         current(context).last()
     fetched = instance_filters.fetch(current(context), form, found)
+    instance_rows.put_no_metadata(fetched, form, ())
     asked = instance_rows.ask(current(context), fetched, form)
     if is_last:
         current(context).last()

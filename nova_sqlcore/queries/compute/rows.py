@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore.core import types
 from nova_sqlcore.core.equality import alike_one_of
+from nova_sqlcore.core.statements import with_parts
 from nova_sqlcore.core.texts import nearest, quoted
 from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.children import Relation
@@ -57,7 +58,7 @@ METADATA: Final = ("metadata", "system_metadata")
 
 _TEXTS = tuple(column.name for column in row_columns(instance_extra) if isinstance(column.type, types.Text))
 _EXTRA = tuple(column.name for column in row_columns(instance_extra) if column.name not in _TEXTS)
-_CACHE_PREFIX, _EXTRA_PREFIX, _RULE_PREFIX = "info_cache_", "extra_", "rule_"
+_RULE_PREFIX = "rule_"
 _CHILD_NAMES = (
     *METADATA,
     "security_groups",
@@ -134,16 +135,21 @@ def _check(name: str, legal: Collection[str], kind: str) -> None:
 
 def named(row: Row) -> Row:
     """Put the computed ``name`` into a row that holds the columns of an instance, and return it."""
-    row["name"] = _name(settings.instance_name_template, row)
+    _put_names([row])
     return row
 
 
+def _put_names(rows: Iterable[Row]) -> None:
+    template = settings.instance_name_template
+    if _takes_number(template):
+        for row in rows:
+            row["name"] = template % row["id"]
+    else:
+        for row in rows:
+            row["name"] = _name(template, row)
+
+
 def _name(template: str, row: Row) -> str:
-    number: int = row["id"]
-    try:
-        return template % number
-    except TypeError:  # placeholders with names, or none at all
-        pass
     try:
         return template % {column: row[column] for column in COLUMNS}  # without children, and without an old name
     except KeyError:
@@ -168,43 +174,33 @@ def select_statement(form: Form, source: sa.FromClause = t) -> sa.Select[Any]:
     fields: list[sa.ColumnElement[Any]] = [source.c[name] for name in form.reads]
     joined = source
     if form.info_cache:
-        fields += columns(instance_info_caches, _CACHE_PREFIX)
+        fields += columns(instance_info_caches, "info_cache_")
         joined = joined.outerjoin(instance_info_caches, instance_info_caches.c.instance_uuid == source.c.uuid)
     if form.extra is not None:
-        fields += [instance_extra.c[name].label(_EXTRA_PREFIX + name) for name in form.extra]
+        fields += [instance_extra.c[name].label(f"extra_{name}") for name in form.extra]
         joined = joined.outerjoin(instance_extra, instance_extra.c.instance_uuid == source.c.uuid)
-    return sa.select(*fields).select_from(joined)
+    parts = [name for name, is_wanted in (("info_cache", form.info_cache), ("extra", form.extra)) if is_wanted]
+    return with_parts(sa.select(*fields).select_from(joined), *parts)
 
 
 def assemble(rows: list[Row], form: Form) -> list[Row]:
-    """Return what ``select`` has read as instances with one-to-one rows, name, and empty lists of metadata.
+    """Return what ``select_statement`` has read as instances with their names.
 
     An instance with several rows of ``extra`` appears once: the live row counts, then the newest.
     """
-    for key, labels, names in _one_to_one(form):
-        for row in rows:
-            part = dict(zip(names, map(row.pop, labels)))  # noqa: B905  # ``strict`` costs time
-            row[key] = None if part["id"] is None else part
     if form.extra is not None:
         rows = _distinct(rows)
     if form.only is None or "name" in form.only:
-        template = settings.instance_name_template
-        if _takes_number(template):
-            for row in rows:
-                row["name"] = template % row["id"]
-        else:
-            for row in rows:
-                row["name"] = _name(template, row)
-    if form.only is None:
-        put_no_metadata(rows)
+        _put_names(rows)
     return rows
 
 
-def put_no_metadata(rows: list[Row]) -> None:
-    """Put empty lists of both kinds of metadata into the rows of instances."""
-    for row in rows:
-        row["metadata"] = []
-        row["system_metadata"] = []
+def put_no_metadata(rows: Iterable[Row], form: Form, asked: Collection[str]) -> None:
+    """Put empty lists of metadata into whole rows of instances, of those kinds that have not been asked for."""
+    for kind in METADATA:
+        if form.only is None and kind not in asked:
+            for row in rows:
+                row[kind] = []
 
 
 def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list[Row]:
@@ -217,17 +213,6 @@ def trim(rows: list[Row], form: Form, joins: Collection[str] = METADATA) -> list
             for row in rows:
                 row.pop(name, None)
     return rows
-
-
-@functools.lru_cache(maxsize=512)
-def _one_to_one(form: Form) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
-    """Return, per one-to-one row, its key, the labels of its columns, and their names."""
-    wanted: dict[str, tuple[str, ...]] = {}
-    if form.info_cache:
-        wanted[_CACHE_PREFIX] = tuple(column.name for column in row_columns(instance_info_caches))
-    if form.extra is not None:
-        wanted[_EXTRA_PREFIX] = form.extra
-    return tuple((prefix[:-1], tuple(prefix + name for name in names), names) for prefix, names in wanted.items())
 
 
 def _distinct(rows: list[Row]) -> list[Row]:
@@ -308,6 +293,7 @@ def get(context: Context, transaction: Transaction, by: str, value: Any, form: F
     statement = _one_statement(by, context.read_deleted, project is not None, form, transaction.dialect)
     owned = {} if project is None else {"project": project}
     rows = assemble(transaction.rows(statement, value=value, **owned), form)
+    put_no_metadata(rows, form, form.children)
     for row in rows:
         _unpack(transaction, row, form)
     return trim(rows, form)[0] if rows else None
@@ -323,6 +309,7 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
     statement = _many_statement(context.read_deleted, project is not None, form)
     known = {row["uuid"]: row for row in assemble(rows_in(transaction, statement, "uuids", uuids, **owned), form)}
     rows = [known[one] for one in uuids if one in known]
+    put_no_metadata(rows, form, form.children)
     if rows and form.children:
         found = [row["uuid"] for row in rows]
         asked = {join: children.ask(transaction, relation(join), found) for join in form.children}
@@ -340,9 +327,7 @@ def _many_statement(read_deleted: str, owned: bool, form: Form) -> sa.Select[Any
 
 def _unpack(transaction: Transaction, row: Row, form: Form) -> None:
     for join in form.children:
-        kind = relation(join)
-        found = children.take(transaction, kind, row, _label(join), row["uuid"])
-        put([row], join, children.grouped(kind, found))
+        row[key_of(join)] = children.take(transaction, relation(join), row, _label(join), row["uuid"])
 
 
 @functools.lru_cache(maxsize=512)

@@ -102,8 +102,7 @@ def get(
     if row is None:
         return None
     for name, relation in _relations(wanted).items():
-        found = children.take(transaction, relation, row, _PACKED + name, row["id"])
-        row[name] = children.grouped(relation, found).get(row["id"], [])
+        row[name] = children.take(transaction, relation, row, _PACKED + name, row["id"])
     if wanted.system_metadata:
         _put_system_metadata(transaction, row["instances"])
     return cast("rows.SecurityGroupWithChildren", row)
