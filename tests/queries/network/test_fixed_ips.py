@@ -570,11 +570,11 @@ class TestAssociate:
         raced: list[int] = []
         begin = tx.Transaction._start
 
-        def overtaken(self: tx.Transaction, *args: Any) -> Any:
+        def overtaken(self: tx.Transaction, *args: Any, **kwargs: Any) -> Any:
             if not raced:
                 raced.append(1)
                 fixed_ips.fixed_ip_associate(get_admin_context(), A, second)
-            return begin(self, *args)
+            return begin(self, *args, **kwargs)
 
         monkeypatch.setattr(tx.Transaction, "_start", overtaken)
         with pytest.raises(exceptions.FixedIpAlreadyInUse):

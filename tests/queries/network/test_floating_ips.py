@@ -767,8 +767,8 @@ class TestBulkDestroy:
         start = tx.Transaction._start
         raced: list[int] = []
 
-        def overtaken(self: tx.Transaction, *args: Any) -> Any:
-            link = start(self, *args)
+        def overtaken(self: tx.Transaction, *args: Any, **kwargs: Any) -> Any:
+            link = start(self, *args, **kwargs)
             if not raced:
                 raced.append(1)
                 floating_ips.floating_ip_bulk_destroy(get_admin_context(), [{"address": A}])
