@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
-from nova_sqlcore.queries.common.clauses import arg, columns, returning_statement
+from nova_sqlcore.queries.common.clauses import arg, columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Lock = Callable[[sa.Select[Any]], sa.Select[Any]]
     #: returns the SELECT of these columns of a free row; hands to the lock what reads the table itself
     Pick = Callable[[Sequence[str], Lock], sa.Select[Any]]
+    #: makes the error of a caller who has lost every race
+    Failure = Callable[[], exceptions.NovaException]
 
 
 R = TypeVar("R")
@@ -64,18 +66,20 @@ def claim(
     free: Sequence[sa.ColumnElement[bool]],
     assignments: Mapping[str, Any],
     of_pick: Iterable[str] = (),
+    wanted: Sequence[str] | None = None,
 ) -> Claim[R]:
     """Return the claim of a row that ``pick`` finds.
 
     ``free`` says once more, about ``table``, what makes a row free; it takes the same parameters as the pick but for
-    those in ``of_pick``.
+    those in ``of_pick``. Of the row only the columns ``wanted`` are returned, if they are given.
     """
     update = sa.update(table).where(*free).values(**assignments)
     at_once = None
+    fields = columns(table) if wanted is None else [table.c[name] for name in wanted]
     if dialect.update_returning:
         picked = pick(["id"], dialect.lock_free_row).scalar_subquery()
-        at_once = returning_statement(update.where(table.c.id == picked), table)
-    names = [column.name for column in columns(table)]
+        at_once = cast("Statement[R]", update.where(table.c.id == picked).returning(*fields))
+    names = list(dict.fromkeys((*(column.name for column in fields), "id")))
     return Claim(
         at_once,
         free=pick(names, _several).limit(CHOICE) if dialect.clustered else pick(names, dialect.lock_free_row),
@@ -90,27 +94,25 @@ def _several(statement: sa.Select[Any]) -> sa.Select[Any]:
     return statement.limit(CHOICE)
 
 
-def take(
-    transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
-) -> R | None:
+def take(transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: Failure) -> R | None:
     """Write ``given``, in stored form, to a free row and return the row as it is now; None if there is no free row.
 
     The row is the last that the caller writes.
     Cost: 1 statement, 2 on the MySQL family; 1 more if nothing is free.
     Lock: the row.
-    Raises: RetryRequest(failure) if a row was free and is not any more, or was taken and is free again.
+    Raises: RetryRequest(failure()) if a row was free and is not any more, or was taken and is free again.
     """
     if claim.at_once is not None:
         row = transaction.last().row(claim.at_once, **key, **given)
     else:
         row = _take_found(transaction, claim, key, given, failure)
     if row is None and transaction.row(claim.any, **key) is not None:
-        raise exceptions.RetryRequest(failure)
+        raise exceptions.RetryRequest(failure())
     return row
 
 
 def _take_found(
-    transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: exceptions.NovaException
+    transaction: Transaction, claim: Claim[R], key: Mapping[str, Any], given: Row, failure: Failure
 ) -> R | None:
     free = transaction.rows(claim.free, **key)
     if not free:
@@ -118,5 +120,5 @@ def _take_found(
     found = random.choice(free)
     still = {name: value for name, value in key.items() if name not in claim.of_pick}
     if not transaction.last().execute(claim.update, by_id=found["id"], **still, **given):
-        raise exceptions.RetryRequest(failure)
+        raise exceptions.RetryRequest(failure())
     return cast("R", found | given)

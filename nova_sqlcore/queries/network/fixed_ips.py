@@ -515,7 +515,7 @@ def fixed_ip_associate_pool(
     network, is_network = _network_number(network_id)
     given = _association(transaction, virtual_interface_id, instance_uuid=instance_uuid, host=host)
     claim = _claim_statements(transaction.dialect, bool(network), tuple(given))
-    failure = exceptions.FixedIpAssociateFailed(net=network_id)
+    failure = functools.partial(exceptions.FixedIpAssociateFailed, net=network_id)
     row = claims.take(transaction, claim, network, given, failure) if is_network else None
     if row is None:
         raise exceptions.NoMoreFixedIps(net=network_id)

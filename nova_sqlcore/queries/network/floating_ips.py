@@ -337,7 +337,7 @@ def _claim_statements(dialect: Dialect, names: tuple[str, ...], shape: Shape) ->
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 
     free = (*_unbound_clauses(t, shape), _unheld_clause(t))
-    return claims.claim(dialect, t, pick, free, assigned(t, names))
+    return claims.claim(dialect, t, pick, free, assigned(t, names), wanted=("address",))
 
 
 @require_context
@@ -359,7 +359,7 @@ def floating_ip_allocate_address(
     values = {"project_id": project_id, "auto_assigned": auto_assigned, "updated_at": clock.utcnow()}
     given = changes(t, values, transaction)
     claim = _claim_statements(transaction.dialect, tuple(given), shape)
-    row = claims.take(transaction, claim, key, given, exceptions.FloatingIpAllocateFailed())
+    row = claims.take(transaction, claim, key, given, exceptions.FloatingIpAllocateFailed)
     if row is None:
         raise exceptions.NoMoreFloatingIps
     return cast("str", row["address"])

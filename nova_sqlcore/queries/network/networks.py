@@ -457,7 +457,7 @@ def _take(context: Context, project_id: str, network_id: Any, only_first: bool) 
     if only_first:
         key["by_project"] = given["project_id"]
     claim = _claim_statements(transaction.dialect, tuple(given), number is not None, only_first)
-    return claims.take(transaction, claim, key, given, exceptions.NoMoreNetworks())
+    return claims.take(transaction, claim, key, given, exceptions.NoMoreNetworks)
 
 
 @require_context
