@@ -39,12 +39,14 @@ def words(run: Run) -> str:
 
 
 def calls(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield the tables of whole calls: against code by hand, against the ORM."""
+    """Yield the tables of whole calls, on the machine itself and over links: against code by hand, against the ORM."""
+    near, far = ([run for run in runs if bool(run.link) is is_far] for is_far in (False, True))
     for title, other, inverse in (("ours / by hand", BY_HAND, False), ("ORM / ours", ORM, True)):
         yield f"**{title}**\n"
-        yield list_table(["call", *map(words, runs)], [*ratios(runs, other, inverse=inverse)])
+        for those in filter(None, (near, far)):
+            yield list_table(["call", *map(words, those)], [*ratios(those, other, inverse=inverse)])
     means = (f"{words(run)} {run.against_orm:.1f}" for run in runs if run.against_orm)
-    yield f"Geometric means of the second table: {', '.join(means)}. A question mark: it was too noisy to tell.\n"
+    yield f"Geometric means of ORM / ours: {', '.join(means)}. A question mark: it was too noisy to tell.\n"
 
 
 def ratios(runs: Sequence[Run], other: str, *, inverse: bool) -> Iterator[list[str]]:
