@@ -1135,6 +1135,13 @@ only_on(
     added_index(instances.c.deleted, instances.c.created_at.nulls_first(), instances.c.id, name="instances_newest_idx"),
 )
 
+# The instances of a project by age, live ones apart. The reference's index of the first two columns stays beside it.
+_BY_AGE = {("postgresql",): instances.c.created_at.nulls_first(), ("sqlite", *MYSQL): instances.c.created_at}
+for _servers, _created_at in _BY_AGE.items():
+    _project = (instances.c.project_id, instances.c.deleted)
+    _name = "instances_project_id_deleted_created_at_id_idx"
+    only_on(_servers, added_index(*_project, _created_at, instances.c.id, name=_name))
+
 # The free addresses of a network, that which nobody has touched for the longest time first: NULL is the oldest time.
 _OLDEST_FIRST = {("postgresql",): fixed_ips.c.updated_at.nulls_first(), ("sqlite", *MYSQL): fixed_ips.c.updated_at}
 for _servers, _updated_at in _OLDEST_FIRST.items():

@@ -67,6 +67,10 @@ class Dialect:
     single_writer: ClassVar[bool] = False
     #: it sorts rows with all their columns and all that is joined to them, those too that a limit then leaves out
     sorts_whole_rows: ClassVar[bool] = False
+    #: it takes no pinned column for a constant: ORDER BY has to name it where it leads an index
+    sorts_by_pins: ClassVar[bool] = False
+    #: it finds rows in several ranges of an index, alternatives of one condition, and in the order of the index
+    reads_many_ranges: ClassVar[bool] = False
     #: a unique key takes texts for one that differ in case, accents or trailing blanks
     folds_keys: ClassVar[bool] = False
     #: asks how many bytes the server takes in one statement, if it breaks the line at more
@@ -240,6 +244,18 @@ class Dialect:
 
     def rare(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
         """Return a condition of which the server shall think that few rows fulfil it."""
+        return clause
+
+    def common(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        """Return a condition of which the server shall think that most rows fulfil it."""
+        return clause
+
+    def pinned(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[Any]:
+        """Return the clause that ``column`` has this value, for rows that are read in the order of an index behind it.
+
+        Where ``sorts_by_pins``, only an index that begins with the column serves such an order.
+        """
+        clause: sa.ColumnElement[bool] = column == value
         return clause
 
     def prefer_index(self, statement: sa.Select[Any], table: sa.FromClause, name: str) -> sa.Select[Any]:

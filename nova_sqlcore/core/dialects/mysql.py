@@ -27,7 +27,7 @@ from nova_sqlcore.core.dialects.base import (
     is_readable,
     with_remedy,
 )
-from nova_sqlcore.core.equality import in_bytes
+from nova_sqlcore.core.equality import alike, exactly, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,6 +133,8 @@ class MySQL(Dialect):
     updates_from_rows = True
     locking_reads_are_fresh = True
     folds_keys = True
+    sorts_by_pins = True
+    reads_many_ranges = True
     packet_limit = "SELECT @@max_allowed_packet"
     begin_snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
     position = sa.select(sa.literal_column("@@GLOBAL.gtid_executed", sa.String()).label("position"))
@@ -302,6 +304,15 @@ class MySQL(Dialect):
     def unindexed(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Wrap it in COALESCE: with LIMIT the family rather reads many rows in order than it sorts a few."""
         return sa.func.coalesce(column)
+
+    def pinned(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[Any]:
+        """Say it as a range, from the value to itself.
+
+        With a constant the family rather reads the rows of all others in order than it sorts a few; and where it reads
+        the right ones, MariaDB begins with the first of them and not behind a marker. No hint helps: an index that a
+        hint names has to be there.
+        """
+        return sa.and_(column >= value, column <= value, *(alike(one, value) for one in exactly(column)[1:]))
 
     def by_index(self, statement: AnySelect, table: sa.FromClause, name: str) -> AnySelect:
         """FORCE INDEX."""

@@ -169,6 +169,10 @@ class Sqlite(OnConflict):
         """UNLIKELY: sqlite 3.45 scans an index from its beginning if ANALYZE has found all rows alike in it."""
         return sa.func.unlikely(clause, type_=sa.Integer())
 
+    def common(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+        """LIKELY: without statistics sqlite thinks that any index finds few rows."""
+        return sa.func.likely(clause, type_=sa.Integer())
+
     def in_transaction(self, connection: Any) -> bool:
         """``in_transaction``."""
         return bool(connection.in_transaction)

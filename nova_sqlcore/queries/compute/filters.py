@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What lists of instances ask for: the filter language, its conditions, and the pager.
+"""What lists of instances ask for: the filter language and its conditions.
 
 Conditions are a shape and parameters: the shape says which there are, of which kind, on which columns, and is a key to
 the statement, which is built once; every value is a parameter. ``translate`` makes them from a dict of filters.
@@ -8,14 +8,13 @@ the statement, which is built once; every value is a parameter. ``translate`` ma
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import patterns, types
-from nova_sqlcore.core.equality import alike, exactly
+from nova_sqlcore.core.equality import exactly
 from nova_sqlcore.core.texts import quoted
 from nova_sqlcore.queries.common.arguments import text_of, warn_of_unknown_filters
 from nova_sqlcore.queries.common.clauses import arg, arg_list, visible
@@ -39,15 +38,10 @@ if TYPE_CHECKING:
 
     from nova_sqlcore.context import Context
     from nova_sqlcore.core.dialects import Dialect
-    from nova_sqlcore.core.handles import Row
-    from nova_sqlcore.core.transaction import Transaction
-    from nova_sqlcore.queries.compute.rows import Form
 
 #: One condition: its kind, and what of it stands in the statement's text.
 Condition = tuple[Any, ...]
 Clause = sa.ColumnElement[bool]
-#: Keys to sort by, each with its direction.
-Order = tuple[tuple[str, str], ...]
 
 SOFT_DELETED: Final = "soft-delete"
 
@@ -63,8 +57,6 @@ _EXACT = (
     "task_state",
     "system_metadata",
 )
-#: Those that have an index and few rows for each value.
-_SELECTIVE = ("project_id", "uuid", "host", "task_state")
 #: All names of filters. Nova's API leaves ``ip`` and ``ip6`` in after it has met them.
 _KNOWN = frozenset(
     (
@@ -80,8 +72,6 @@ _KNOWN = frozenset(
     )
 ) | {"ip", "ip6"}
 _COLLECTIONS = (list, tuple, set, frozenset)
-#: They end every comparison: no two instances share one.
-_UNIQUE = ("id", "uuid")
 
 
 class Filters:
@@ -287,13 +277,30 @@ def _values_of(block: Mapping[str, Any]) -> list[Any]:
 # -- from conditions to clauses ---------------------------------------------------------------------------------------
 
 
-def _clauses(shape: Iterable[Condition], dialect: Dialect) -> list[Clause]:
-    found = []
-    for place, (kind, *details) in enumerate(shape):
-        found.append(
-            _pattern_clause(place, dialect, *details) if kind == "pattern" else _CLAUSES[kind](place, *details)
-        )
-    return found
+def clauses(shape: Iterable[Condition], dialect: Dialect, pin: str | None = None) -> list[Clause]:
+    """Return the clauses of these conditions.
+
+    With a ``pin`` rows are to be read in the order of an index that begins with this column, if it is named, and in
+    which rows that are not deleted are found as well as others.
+    """
+    return [_clause(place, dialect, pin, *condition) for place, condition in enumerate(shape)]
+
+
+def _clause(place: int, dialect: Dialect, pin: str | None, kind: str, *details: Any) -> Clause:
+    if kind == "pattern":
+        return _pattern_clause(place, dialect, *details)
+    if pin is not None and is_live((kind, *details)):
+        mark = dialect.pinned(t.c.deleted, 0) if pin == "deleted" else dialect.common(t.c.deleted == 0)
+        return sa.and_(mark, *_not_soft_deleted(*details)) if kind == "live" else mark
+    if (kind, *details) == ("equal", pin):
+        column = t.c[details[0]]
+        return dialect.pinned(column, arg(_parameter(place), type_=column.type))
+    return _CLAUSES[kind](place, *details)
+
+
+def is_live(condition: Condition) -> bool:
+    """Tell whether a condition lets nothing but live rows through."""
+    return condition[0] == "live" or condition == ("visible", "no")
 
 
 def _since_clause(place: int) -> Clause:
@@ -307,8 +314,11 @@ def _deleted_clause(place: int, or_soft_deleted: bool) -> Clause:
 
 
 def _live_clause(place: int, or_soft_deleted: bool) -> Clause:
-    live = t.c.deleted == 0
-    return live if or_soft_deleted else sa.and_(live, sa.or_(t.c.vm_state != SOFT_DELETED, t.c.vm_state.is_(None)))
+    return sa.and_(t.c.deleted == 0, *_not_soft_deleted(or_soft_deleted))
+
+
+def _not_soft_deleted(or_soft_deleted: bool) -> tuple[Clause, ...]:
+    return () if or_soft_deleted else (sa.or_(t.c.vm_state != SOFT_DELETED, t.c.vm_state.is_(None)),)
 
 
 def _cleaned_clause(place: int) -> Clause:
@@ -451,129 +461,3 @@ _CLAUSES: dict[str, Callable[..., Clause]] = {
     "untouched since": _untouched_since_clause,
     "grantees": _grantees_clause,
 }
-
-
-# -- the pager --------------------------------------------------------------------------------------------------------
-
-
-def check_sort_keys(keys: Iterable[Any]) -> None:
-    """Refuse to sort by what is not a column of an instance.
-
-    Raises: InvalidSortKey(key).
-    """
-    for key in keys:
-        if key not in instance_rows.COLUMNS:
-            raise exceptions.InvalidSortKey(key)
-
-
-def fetch(
-    transaction: Transaction,
-    form: Form,
-    found: Filters,
-    order: Order = (("id", "asc"),),
-    marker: Mapping[str, Any] | None = None,
-    limit: int | None = None,
-) -> list[Row]:
-    """Return the instances that fulfil ``found``, in this order, without children.
-
-    With a ``marker``, the values of some instance in the keys of ``order``, only what comes behind it.
-    """
-    params = dict(found.params)
-    nulls = None
-    if marker is not None:
-        values = [marker[key] for key in _comparable([key for key, _ in order])]
-        nulls = tuple(value is None for value in values)
-        params |= {f"marker_{place}": value for place, value in enumerate(values) if value is not None}
-    if limit is not None:
-        params["limit"] = limit
-    statement = _page_statement(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
-    return instance_rows.assemble(transaction.rows(statement, **params), form)
-
-
-@functools.lru_cache(maxsize=512)
-def _page_statement(
-    form: Form,
-    shape: tuple[Condition, ...],
-    order: Order,
-    nulls: tuple[bool, ...] | None,
-    limited: bool,
-    dialect: Dialect,
-) -> sa.Select[Any]:
-    """Return the SELECT of instances that fulfil ``shape``, in this order of keys and directions.
-
-    ``nulls``: only those behind a marker, which of whose sort keys are NULL. The limit counts instances, whatever is
-    joined: ``extra`` may have several rows for one, so it is joined to the finished page. Where whole rows would be
-    sorted with all that is joined to them, ids are sorted: on sqlite that takes half the time for 1,000 of 5,000.
-    """
-    clauses = _clauses(shape, dialect)
-    if nulls is not None:
-        clauses.append(_behind_clause(order, nulls))
-    terms = _order(t, order, dialect, by_index=not _finds_few(shape))
-    if not limited:
-        return instance_rows.select_statement(form).where(*clauses).order_by(*terms)
-    limit = arg("limit", type_=sa.BigInteger())
-    if form.extra is None and dialect.sorts_whole_rows and _finds_few(shape):
-        page = sa.select(t.c.id).where(*clauses).order_by(*terms).limit(limit)
-        return instance_rows.select_statement(form).where(t.c.id.in_(page)).order_by(*terms)
-    if form.extra is None:
-        return instance_rows.select_statement(form).where(*clauses).order_by(*terms).limit(limit)
-    names = dict.fromkeys((*form.reads, *(key for key, _ in order)))
-    found = sa.select(*(t.c[name] for name in names)).where(*clauses).order_by(*terms).limit(limit).subquery("page")
-    return instance_rows.select_statement(form, found).order_by(*_order(found, order, dialect))
-
-
-def _finds_few(shape: Iterable[Condition]) -> bool:
-    """Tell whether a condition has an index that finds few rows: they are to be sorted, not to be found in order."""
-    return any(kind in ("equal", "in") and details[0] in _SELECTIVE for kind, *details in shape)
-
-
-def _order(
-    source: sa.FromClause, order: Order, dialect: Dialect, *, by_index: bool = True
-) -> list[sa.ColumnElement[Any]]:
-    """Return the terms of ORDER BY: NULL is the smallest value everywhere."""
-    terms = []
-    for key, direction in order:
-        column = _sortable(source.c[key])
-        if not by_index:
-            column = dialect.unindexed(column)
-        if t.c[key].nullable:
-            terms.append(dialect.nulls_smallest(column, direction))
-        else:
-            terms.append(column.desc() if direction == "desc" else column.asc())
-        if key == "id":  # what follows decides nothing, and keeps MariaDB from reading in this order
-            break
-    return terms
-
-
-def _behind_clause(order: Order, nulls: Sequence[bool]) -> Clause:
-    """Return the clause for rows strictly behind the marker, in the order of all keys."""
-    ties: list[Clause] = []
-    alternatives: list[Clause] = []
-    for place, ((key, direction), is_null) in enumerate(zip(order, nulls, strict=False)):
-        column = _sortable(t.c[key])
-        value = arg(f"marker_{place}", type_=column.type)
-        beyond = _beyond(column, direction, None if is_null else value)
-        if beyond is not None:
-            alternatives.append(sa.and_(*ties, beyond))
-        ties.append(column.is_(None) if is_null else alike(column, value))
-    return sa.or_(*alternatives) if alternatives else sa.false()
-
-
-def _beyond(column: sa.ColumnElement[Any], direction: str, value: sa.BindParameter[Any] | None) -> Clause | None:
-    """Return the clause for values of one key behind ``value`` (None: NULL, the smallest); None if there are none."""
-    if direction == "asc":
-        return column.is_not(None) if value is None else column > value
-    return None if value is None else sa.or_(column < value, column.is_(None))
-
-
-def _comparable(keys: Sequence[str]) -> Sequence[str]:
-    """Return the keys up to the first unique one: behind it all values are decided."""
-    for place, key in enumerate(keys, 1):
-        if key in _UNIQUE:
-            return keys[:place]
-    return keys
-
-
-def _sortable(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """Return what to sort by: words of an ENUM as text, for MySQL sorts them by number but compares them as text."""
-    return sa.cast(column, sa.String(255)) if isinstance(column.type, types.Enum) else column

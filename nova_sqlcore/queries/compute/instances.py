@@ -24,7 +24,7 @@ from nova_sqlcore.queries.common.arguments import moment_before
 from nova_sqlcore.queries.common.clauses import arg, chunks, own_project, visible
 from nova_sqlcore.queries.common.ids import as_id, is_number, is_uuid_like
 from nova_sqlcore.queries.common.paging import check_limit, process_sort_params
-from nova_sqlcore.queries.compute import filters as instance_filters, rows as instance_rows
+from nova_sqlcore.queries.compute import filters as instance_filters, pages, rows as instance_rows
 from nova_sqlcore.queries.compute.filters import Filters
 from nova_sqlcore.tables import fixed_ips, floating_ips, instances as t
 from nova_sqlcore.tx import current
@@ -203,7 +203,7 @@ def instance_get_all_by_filters_sort(
     if found is None:
         return []
     behind = None if marker is None else _marker(context, marker, keys)
-    instance_filters.check_sort_keys(keys)
+    pages.check_sort_keys(keys)
     order = tuple(zip(keys, directions, strict=True))
     return _read(context, found, form, manual, order=order, marker=behind, limit=size)
 
@@ -350,7 +350,7 @@ def instance_get_all_by_grantee_security_groups(
     for chunk in chunks(numbers):
         found = _visible(context)
         found.add("grantees", values=[chunk])
-        granted |= {row["id"]: row for row in instance_filters.fetch(current(context), form, found)}
+        granted |= {row["id"]: row for row in pages.fetch(current(context), form, found)}
     return _complete(context, [granted[number] for number in sorted(granted)], form, manual)
 
 
@@ -411,7 +411,7 @@ def _chunk(
     wanted = _within_scope(context) if filters is None else _translated(context, filters)
     if wanted is None:
         return [], last_id
-    fetched = instance_filters.fetch(current(context), form, wanted, marker={"id": last_id}, limit=limit)
+    fetched = pages.fetch(current(context), form, wanted, marker={"id": last_id}, limit=limit)
     if fetched:
         last_id = fetched[-1]["id"]
     return _complete(context, fetched, form, manual), last_id
@@ -470,7 +470,7 @@ def _read(
 ) -> list[rows.InstanceWithChildren]:
     if not (form.children or manual):
         current(context).last()
-    return _complete(context, instance_filters.fetch(current(context), form, found, **page), form, manual)
+    return _complete(context, pages.fetch(current(context), form, found, **page), form, manual)
 
 
 def _complete(context: Context, fetched: list[Row], form: Form, manual: list[str]) -> list[rows.InstanceWithChildren]:
@@ -518,7 +518,7 @@ def _instance_get_all_query(
     found = _visible(context, **values)
     if is_last and not form.children:
         current(context).last()
-    fetched = instance_filters.fetch(current(context), form, found)
+    fetched = pages.fetch(current(context), form, found)
     instance_rows.put_no_metadata(fetched, form, ())
     asked = instance_rows.ask(current(context), fetched, form)
     if is_last:

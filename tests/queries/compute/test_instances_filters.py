@@ -14,7 +14,7 @@ from hypothesis import strategies
 
 from nova_sqlcore import RequestContext, exceptions, get_admin_context, tx
 from nova_sqlcore.queries.common import paging
-from nova_sqlcore.queries.compute import filters as instance_filters, instances, rows as instance_rows
+from nova_sqlcore.queries.compute import instances, pages, rows as instance_rows
 from tests.queries.instance_factory import Row, deleted, insert, instance
 
 if TYPE_CHECKING:
@@ -550,7 +550,7 @@ def test_all_filters_at_once_are_one_statement(backend: Backend, admin: RequestC
 
 
 def test_statements_are_kept_by_shape(backend: Backend, admin: RequestContext) -> None:
-    built = instance_filters._page_statement.cache_info
+    built = pages._page_statement.cache_info
     names(admin, {"host": "a", "display_name": "x", "vm_state": ["a"]}, limit=1)
     before = built().misses
     names(admin, {"display_name": "y", "vm_state": ["a", "b", "c"], "host": "b"}, limit=5)
