@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.plugins.backend import Backend
 
-FIRST, SECOND = "0001.reference-schema", "0002.indexes-for-hot-statements"
+FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects"
 
 
 def run(*arguments: str, url: Any = None) -> Result:
@@ -53,15 +53,15 @@ def refused(*arguments: str, url: Any = None) -> str:
 
 def test_there_and_back_again(backend: Backend) -> None:
     with backend.new_database() as url:
-        assert done(url=url) == [f"applied {FIRST}", f"applied {SECOND}"]
+        assert done(url=url) == [f"applied {FIRST}", f"applied {SECOND}", f"applied {THIRD}"]
         assert done(url=url) == ["nothing to do"]
-        assert done("--rollback", url=url) == [f"rolled back {SECOND}"]
+        assert done("--rollback", url=url) == [f"rolled back {THIRD}"]
         pending = run("--status", url=url)
         assert pending.exit_code == 3
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pending.stdout.splitlines() if "|" in line]
-        assert rows == [["migration", "state"], [FIRST, "applied"], [SECOND, "pending"]]
+        assert rows == [["migration", "state"], [FIRST, "applied"], [SECOND, "applied"], [THIRD, "pending"]]
         assert run("--check", url=url).stdout == "1 migration is pending\n"
-        assert done("--rollback", "2", url=url) == [f"rolled back {FIRST}"]
+        assert done("--rollback", "3", url=url) == [f"rolled back {SECOND}", f"rolled back {FIRST}"]
         assert done("--rollback", url=url) == ["nothing to roll back"]
 
 
@@ -71,10 +71,10 @@ def test_the_sql_for_a_database_administrator(backend: Backend) -> None:
         engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
         engine.connect().close()  # which makes the file of sqlite
         assert run("--dry-run", url=url).stdout.count("CREATE TABLE ") > 100
-        assert run("--check", url=url).stdout == "2 migrations are pending\n"
+        assert run("--check", url=url).stdout == "3 migrations are pending\n"
         done(url=url)
         wanted = schemas.read(url)
-        done("--rollback", url=url)
+        done("--rollback", "2", url=url)
         text = run("--sql", url=url).stdout
         assert f"-- {FIRST}\n" not in text
         with engine.connect() as connection:
@@ -89,7 +89,7 @@ def test_adopt(backend: Backend) -> None:
         dumps.load(url)
         assert "adopt it: nova-sqlcore migrate --adopt" in refused(url=url)
         assert done("--adopt", url=url) == ["adopted; to add the indexes of this library, run migrate"]
-        assert done(url=url) == [f"applied {SECOND}"]
+        assert done(url=url) == [f"applied {SECOND}", f"applied {THIRD}"]
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 def test_the_program(tmp_path: Path) -> None:
     made = program("migrate", NOVA_SQLCORE_URL=f"sqlite:///{tmp_path}/nova.sqlite")
-    assert (made.returncode, made.stdout) == (0, f"applied {FIRST}\napplied {SECOND}\n")
+    assert (made.returncode, made.stdout) == (0, f"applied {FIRST}\napplied {SECOND}\napplied {THIRD}\n")
     wrong = program("migrate", NOVA_SQLCORE_URL="mysql+pymysql://nova:geheim@127.0.0.1:1/nova")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith("Error: (2003,")

@@ -138,11 +138,12 @@ def test_readme_to_the_letter(wheel: Path, readme: str, tmp_path: Path, python: 
     install, migrate = (re.findall(rf"^    ({word} .*?)(?: +#.*)?$", readme, re.MULTILINE) for word in COMMANDS)
     run("bash", "-c", *install, **world)
     shown = run("bash", "-c", *migrate, **world)
-    assert shown.splitlines() == ["applied 0001.reference-schema", "applied 0002.indexes-for-hot-statements"]
+    applied = ("0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects")
+    assert shown.splitlines() == [f"applied {one}" for one in applied]
     assert run("python", "ten_lines.py", **world) == "committed\nweb\n"
     if PYTHONS == "all":
         run("pip", "install", "--quiet", *oldest("cli"), **world)
-        assert "0002" in run("nova-sqlcore", "--url", "sqlite:///nova.sqlite", "db", "version", **world)
+        assert "0003" in run("nova-sqlcore", "--url", "sqlite:///nova.sqlite", "db", "version", **world)
         assert "archive-deleted-rows" in run("nova-sqlcore", "--help", **world)
 
 

@@ -104,8 +104,8 @@ def adopts(shell: Shell) -> None:
         assert "nova-sqlcore migrate --adopt, then nova-sqlcore db sync" in shell(line, code)
     assert "adopted" in shell("migrate --adopt")
     assert shell("db version") == "0001.reference-schema\n"
-    assert shell("migrate --check", 3) == "1 migration is pending\n"
-    assert "applied 0002" in shell("db sync")
+    assert shell("migrate --check", 3) == "2 migrations are pending\n"
+    assert "applied 0003" in shell("db sync")
     shell("migrate --check")
     findings = shell.told("check", 1)["findings"]
     assert {one["severity"] for one in findings if one["check"] in ("schema", "indexes")} <= {"ok", "info"}

@@ -98,7 +98,11 @@ INSTANCES: Final = [
     hot(instances._instance_get_all_uuids_by_host, ADMIN, HOST, instances="host"),
     hot(api.instance_get_all_by_filters_sort, USER, LIVE, **_OF_PROJECT),
     hot(api.instance_get_all_by_filters_sort, USER, LIVE, 20, **_OF_PROJECT),
-    hot(api.instance_get_all_by_filters_sort, USER, LIVE, 20, MARKER, ["extra", "info_cache"], **_OF_PROJECT),
+    hot(
+        api.instance_get_all_by_filters_sort,
+        *(USER, LIVE, 20, MARKER, ["extra", "info_cache"]),
+        **_OF_PROJECT | {"instances": "project_id deleted|deleted created_at|uuid|id"},  # hardly any has no age
+    ),
     hot(
         api.instance_get_all_by_filters_sort,
         *(USER, LIVE | {"display_name": "server"}, 20, MARKER, None, ["display_name"], ["asc"]),

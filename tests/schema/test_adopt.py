@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.plugins.backend import Backend
 
-FIRST, SECOND = "0001.reference-schema", "0002.indexes-for-hot-statements"
+FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects"
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def test_the_references_database_is_adopted_without_a_remark(url: sa.URL) -> Non
 
 def test_an_adopted_database_is_migrated_further_and_adopted_again(url: sa.URL, backend: Backend) -> None:
     migrations.adopt(url)
-    assert migrations.migrate(url) == [SECOND]
+    assert migrations.migrate(url) == [SECOND, THIRD]
     assert migrations.adopt(url) == []
-    assert applied(url) == [FIRST, SECOND]
-    assert migrations.rollback(url) == [SECOND]
+    assert applied(url) == [FIRST, SECOND, THIRD]
+    assert migrations.rollback(url, 2) == [THIRD, SECOND]
     assert schemas.read(url) == schemas.reference(backend.family)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.plugins.backend import Backend
 
-FIRST, SECOND = "0001.reference-schema", "0002.indexes-for-hot-statements"
+FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects"
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ def connected(url: sa.URL) -> Iterator[sa.Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         yield connection
+
+
+def status(applied: int) -> list[Migration]:
+    """Return the status with so many applied."""
+    return [Migration(name, applied=place < applied) for place, name in enumerate((FIRST, SECOND, THIRD))]
 
 
 def run(url: sa.URL, *statements: str) -> None:
@@ -62,32 +67,33 @@ def sql(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_migrate_runs_what_is_missing_and_nothing_twice(url: sa.URL) -> None:
-    assert migrations.migrate(url) == [FIRST, SECOND]
+    assert migrations.migrate(url) == [FIRST, SECOND, THIRD]
     before = schemas.read(url)
     assert migrations.migrate(url) == []
     assert schemas.read(url) == before
-    assert migrations.rollback(url) == [SECOND]
-    assert migrations.migrate(url) == [SECOND]
+    assert migrations.rollback(url) == [THIRD]
+    assert migrations.migrate(url) == [THIRD]
     assert schemas.read(url) == before
 
 
 def test_an_address_may_be_text(url: sa.URL) -> None:
-    assert migrations.migrate(url.render_as_string(hide_password=False)) == [FIRST, SECOND]
+    assert migrations.migrate(url.render_as_string(hide_password=False)) == [FIRST, SECOND, THIRD]
 
 
 def test_rollback_takes_the_newest_and_in_the_end_leaves_nothing(url: sa.URL) -> None:
     migrations.migrate(url)
+    assert migrations.rollback(url) == [THIRD]
     assert migrations.rollback(url) == [SECOND]
-    assert migrations.status(url) == [Migration(FIRST, applied=True), Migration(SECOND, applied=False)]
+    assert migrations.status(url) == status(1)
     assert migrations.rollback(url, 7) == [FIRST]
     assert migrations.rollback(url) == []
     assert schemas.read(url) == schemas.Schema({}, {})
-    assert migrations.migrate(url) == [FIRST, SECOND]
+    assert migrations.migrate(url) == [FIRST, SECOND, THIRD]
 
 
 def test_status_only_reads(url: sa.URL) -> None:
     with connected(url):  # else there is no file
-        assert migrations.status(url) == [Migration(FIRST, applied=False), Migration(SECOND, applied=False)]
+        assert migrations.status(url) == status(0)
     with connected(url) as connection:
         assert sa.inspect(connection).get_table_names() == []
 
@@ -100,7 +106,8 @@ def test_what_was_done_is_logged(url: sa.URL, caplog: pytest.LogCaptureFixture) 
     assert messages == [
         f"migration {FIRST} applied",
         f"migration {SECOND} applied",
-        f"migration {SECOND} rolled back",
+        f"migration {THIRD} applied",
+        f"migration {THIRD} rolled back",
     ]
 
 
@@ -111,7 +118,7 @@ def test_rollback_removes_no_table_with_rows(url: sa.URL) -> None:
     migrations.migrate(url)
     run(url, "INSERT INTO tags (resource_id, tag) VALUES ('a', 'b')")
     with pytest.raises(exceptions.DBMigrationError, match=r"with their rows \(tags\)"):
-        migrations.rollback(url, 2)
+        migrations.rollback(url, 3)
     assert all(migration.applied for migration in migrations.status(url))
 
 
@@ -119,7 +126,7 @@ def test_rollback_takes_a_flavor_of_the_operators_for_a_row(url: sa.URL) -> None
     migrations.migrate(url)
     run(url, "INSERT INTO instance_types (name, memory_mb, vcpus, swap) VALUES ('own', 1, 1, 0)")
     with pytest.raises(exceptions.DBMigrationError, match=r"with their rows \(instance_types\)"):
-        migrations.rollback(url, 2)
+        migrations.rollback(url, 3)
 
 
 def test_rollback_names_a_few_of_many_tables(url: sa.URL) -> None:
@@ -164,10 +171,10 @@ def test_a_migration_that_fails_is_undone_and_can_be_repeated(url: sa.URL, sql: 
     path.write_text(good + "\nDROP TABLE nowhere;\n")
     with pytest.raises(exceptions.DBMigrationError, match=rf"^migration {SECOND} failed and was undone: .*nowhere"):
         migrations.migrate(url)
-    assert migrations.status(url) == [Migration(FIRST, applied=True), Migration(SECOND, applied=False)]
+    assert migrations.status(url) == status(1)
     assert schemas.read(url) == schemas.reference(url.get_backend_name())
     path.write_text(good)
-    assert migrations.migrate(url) == [SECOND]
+    assert migrations.migrate(url) == [SECOND, THIRD]
 
 
 def test_the_first_migration_that_fails_leaves_nothing_behind(url: sa.URL, sql: Path) -> None:
@@ -182,8 +189,8 @@ def test_the_first_migration_that_fails_leaves_nothing_behind(url: sa.URL, sql: 
 @pytest.mark.parametrize("done", [60, 110])
 def test_the_first_migration_goes_on_after_a_killed_run(url: sa.URL, sql: Path, done: int) -> None:
     killed_after(url, sql / f"{FIRST}.sql", done)
-    assert migrations.migrate(url) == [FIRST, SECOND]
-    migrations.rollback(url)
+    assert migrations.migrate(url) == [FIRST, SECOND, THIRD]
+    migrations.rollback(url, 2)
     assert schemas.read(url) == schemas.reference("mysql")
     with connected(url) as connection:
         flavors = connection.scalars(sa.select(tables.instance_types.c.id)).all()
@@ -195,15 +202,16 @@ def test_the_first_migration_goes_on_after_a_killed_run(url: sa.URL, sql: Path, 
 def test_the_second_migration_goes_on_after_a_killed_run(url: sa.URL, sql: Path, done: int) -> None:
     migrations.migrate(url)
     complete = schemas.read(url)
-    migrations.rollback(url)
+    migrations.rollback(url, 2)
     killed_after(url, sql / f"{SECOND}.sql", done)
-    assert migrations.migrate(url) == [SECOND]
+    assert migrations.migrate(url) == [SECOND, THIRD]
     assert schemas.read(url) == complete
 
 
 @pytest.mark.only_on("mysql", why="its DDL commits by itself: a killed run leaves its work half done")
 def test_a_rollback_goes_on_after_a_killed_run(url: sa.URL, sql: Path) -> None:
     migrations.migrate(url)
+    migrations.rollback(url)
     killed_after(url, sql / f"{SECOND}.rollback.sql", 5)
     assert migrations.rollback(url) == [SECOND]
     assert schemas.read(url) == schemas.reference("mysql")
@@ -222,8 +230,8 @@ def killed_after(url: sa.URL, path: Path, count: int) -> None:
 
 def test_a_migration_that_cannot_be_read_stops_the_run_before_it_begins(url: sa.URL, sql: Path) -> None:
     """By itself yoyo would run the others without a word."""
-    (sql / "0003.later.sql").write_text("-- Later.\n-- depends: 0002.something-else\n\nSELECT 1;\n")
-    with pytest.raises(exceptions.DBMigrationError, match=r"a migration can't be read: .*0003"):
+    (sql / "0004.later.sql").write_text("-- Later.\n-- depends: 0003.something-else\n\nSELECT 1;\n")
+    with pytest.raises(exceptions.DBMigrationError, match=r"a migration can't be read: .*0004"):
         migrations.migrate(url)
     with connected(url) as connection:
         assert sa.inspect(connection).get_table_names() == []
@@ -244,7 +252,7 @@ def test_a_user_without_a_name_can_migrate(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "")
-    assert migrations.migrate(f"sqlite:///{tmp_path}/nova.sqlite") == [FIRST, SECOND]
+    assert migrations.migrate(f"sqlite:///{tmp_path}/nova.sqlite") == [FIRST, SECOND, THIRD]
 
 
 # -- one at a time ----------------------------------------------------------------------------------------------------
@@ -335,7 +343,7 @@ def test_only_migrate_makes_a_file(call: Any, tmp_path: Path) -> None:
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / "a b%41?#[x]&=ü.sqlite"
     address = sa.URL.create("sqlite", database=str(path))
-    assert migrations.migrate(address) == [FIRST, SECOND]
+    assert migrations.migrate(address) == [FIRST, SECOND, THIRD]
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert all(migration.applied for migration in migrations.status(address))
 
@@ -358,7 +366,7 @@ def test_yoyo_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def test_an_index_whose_making_was_cut_short_is_made_anew(backend: Backend) -> None:
     with backend.new_database() as url:
         migrations.migrate(url)
-        migrations.rollback(url)
+        migrations.rollback(url, 2)
         engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             name = "instances_updated_at_idx"

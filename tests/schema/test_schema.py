@@ -30,7 +30,7 @@ def assert_same(wanted: Schema, found: Schema) -> None:
 def test_the_first_migration_makes_the_references_schema(backend: Backend) -> None:
     with backend.new_database() as url:
         migrations.migrate(url)
-        migrations.rollback(url)
+        migrations.rollback(url, 2)
         assert_same(schemas.reference(backend.family), schemas.read(url))
 
 

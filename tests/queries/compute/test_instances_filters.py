@@ -18,7 +18,7 @@ from nova_sqlcore.queries.compute import instances, pages, rows as instance_rows
 from tests.queries.instance_factory import Row, deleted, insert, instance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tests.plugins.backend import Backend
     from tests.plugins.counting import SqlCount, SqlLog
@@ -580,7 +580,7 @@ VALUES = strategies.fixed_dictionaries(
         "locked_by": strategies.sampled_from([None, "owner", "admin"]),
         "access_ip_v4": strategies.sampled_from([None, "10.0.0.1", "10.0.0.2"]),
         "launched_at": strategies.sampled_from([None, T0, T0 + HOUR]),
-        "created_at": strategies.sampled_from([T0, T0 + HOUR]),
+        "created_at": strategies.sampled_from([None, T0, T0 + HOUR]),
         "key_data": WORDS,
     }
 )
@@ -591,28 +591,63 @@ ORDERS = strategies.lists(
     ),
     max_size=4,
 )
+#: For some of them there is an index, so that pages are read in another way.
+USUAL = strategies.builds(
+    lambda key, direction: [(key, direction)],
+    strategies.sampled_from(["created_at", "id", "uuid"]),
+    strategies.sampled_from(["asc", "desc"]),
+)
+FILTERS = strategies.sampled_from([{}, {"deleted": False}, {"deleted": False, "vm_state": "a"}])
 
 
-@hypothesis.given(rows=strategies.lists(VALUES, min_size=1, max_size=8), order=ORDERS, size=strategies.integers(1, 4))
+@hypothesis.given(
+    rows=strategies.lists(VALUES, min_size=1, max_size=8),
+    order=strategies.one_of(ORDERS, USUAL),
+    more=FILTERS,
+    size=strategies.integers(1, 4),
+)
 @hypothesis.settings(
-    max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 def test_pages_over_any_keys_are_the_list(
-    backend: Backend, admin: RequestContext, rows: list[Row], order: list[tuple[str, str]], size: int
+    backend: Backend, admin: RequestContext, rows: list[Row], order: list[tuple[str, str]], more: Row, size: int
 ) -> None:
     project = str(uuid.uuid4())
     with tx.writer(admin):
         stored = {row["id"]: row for row in (instance(project_id=project, **values) for values in rows)}
     by = {"sort_keys": [key for key, _ in order], "sort_dirs": [direction for _, direction in order]}
-    filters = {"project_id": project}
+    filters = {"project_id": project, **more}
     listed = _ids(admin, filters, **by)
-    assert sorted(listed) == sorted(stored)
     assert _pages(admin, filters, by, size) == listed
     expected = list(stored.values())
+    if more:
+        expected = [row for row in expected if "vm_state" not in more or row["vm_state"] == "a"]
     first = order[0][1] if order else "desc"
     for key, direction in reversed([*order, ("created_at", first), ("id", first)]):
         expected.sort(key=lambda row: (row[key] is not None, row[key]), reverse=direction == "desc")
     assert listed == [row["id"] for row in expected]
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("scope", [{}, {"project_id": "project"}, {"project_id": "PROJECT"}])
+def test_pages_by_age_are_the_list(backend: Backend, admin: RequestContext, scope: Row, direction: str) -> None:
+    """With ties, and with instances that have no age; in a project, and in all."""
+    times = [T0, None, T0 + HOUR, T0, None, T0 + HOUR, None, T0 - HOUR]
+    stored = [instance(created_at=time, project_id=name) for time in times for name in ("project", "PROJECT")]
+    for row in stored[2::5]:
+        deleted("instances", row)
+    live = [
+        row
+        for row in stored
+        if row not in stored[2::5] and row["project_id"] == scope.get("project_id", row["project_id"])
+    ]
+    live.sort(
+        key=lambda row: (row["created_at"] is not None, row["created_at"], row["id"]), reverse=direction == "desc"
+    )
+    order = {"sort_keys": ["created_at"], "sort_dirs": [direction]}
+    for size in (1, 2, 3, 20):
+        for joins in ([], ["info_cache", "extra"]):
+            assert _pages(admin, {"deleted": False, **scope}, order, size, joins) == [row["id"] for row in live]
 
 
 def _ids(context: Any, filters: dict[str, Any], **kwargs: Any) -> list[int]:
@@ -620,13 +655,15 @@ def _ids(context: Any, filters: dict[str, Any], **kwargs: Any) -> list[int]:
     return [row["id"] for row in found]
 
 
-def _pages(context: Any, filters: dict[str, Any], order: dict[str, Any], size: int) -> list[int]:
+def _pages(
+    context: Any, filters: dict[str, Any], order: dict[str, Any], size: int, joins: Sequence[str] = ()
+) -> list[int]:
     """Return the ids of all pages, each begun behind the last instance of the one before."""
     seen: list[int] = []
     marker = None
     while True:
         page = instances.instance_get_all_by_filters_sort(
-            context, filters, limit=size, marker=marker, columns=["id", "uuid"], **order
+            context, filters, size, marker, joins, columns=["id", "uuid"], **order
         )
         seen += [row["id"] for row in page]
         if not page:
