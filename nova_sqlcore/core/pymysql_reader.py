@@ -95,18 +95,16 @@ def generated(columns: Sequence[Column]) -> Callable[[bytes], Row]:
         value = _value(number, charset, convert)
         lines += [
             "    length = data[at]",
+            "    begin = at + 1",
             "    if length < 251:",
-            "        at += 1",
-            "        end = at + length",
+            "        at = begin + length",
             f"        value_{number} = {value}",
-            "        at = end",
             "    elif length == 251:",
             f"        value_{number} = None",
-            "        at += 1",
+            "        at = begin",
             "    else:",
-            "        at, end = long_value(data, at)",
+            "        begin, at = long_value(data, at)",
             f"        value_{number} = {value}",
-            "        at = end",
         ]
     values = "".join(f"value_{number}, " for number in range(len(columns)))
     exec("\n".join([*lines, f"    return ({values})"]), names)  # all of it is ours: no name of a column is in it
@@ -115,12 +113,15 @@ def generated(columns: Sequence[Column]) -> Callable[[bytes], Row]:
 
 
 def _value(number: int, charset: str | None, convert: Callable[[Any], Any] | None) -> str:
-    """Return the expression for the value that lies in ``data`` from ``at`` to ``end``."""
-    text = "data[at:end]" if charset is None else f"str(data[at:end], {charset!r})"
+    """Return the expression for the value that lies in ``data`` from ``begin`` to ``at``."""
+    if convert is int:
+        return "int(data[begin:at])"  # takes bytes
+    if charset is None:
+        text = "data[begin:at]"
+    else:  # UTF-8 is what ``decode`` means without an argument, in two thirds of the time
+        text = "data[begin:at].decode()" if charset == "utf8" else f"data[begin:at].decode({charset!r})"
     if convert is None:
         return text
-    if convert is int:
-        return "int(data[at:end])"  # takes bytes
     return f"moment({text})" if convert is converters.convert_datetime else f"convert_{number}({text})"
 
 
