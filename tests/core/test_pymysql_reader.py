@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,44 @@ def test_a_wrong_function_is_found_and_not_used(
         assert answers(pair[1], "SELECT 7 AS not_seen_before_in_any_test")[0] == ((7,),)
     assert "not_seen_before_in_any_test" in caplog.text
     pymysql_reader._layouts.clear()
+    pymysql_reader._latest.clear()
+
+
+def test_results_that_begin_alike_are_told_apart(pair: tuple[Any, Any]) -> None:
+    for _ in range(3):
+        assert_same(pair, "SELECT 1 AS same, 'a' AS other, 3 AS more")
+        assert_same(pair, "SELECT 1 AS same, 2 AS other, 3 AS more")
+        assert_same(pair, "SELECT 1 AS same, 2 AS other, 3.5 AS more")
+        assert_same(pair, "SELECT 1 AS same, 2 AS other")
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 8192])
+def test_descriptors_that_come_in_pieces(pair: tuple[Any, Any], size: int) -> None:
+    fast = pair[1]
+    fast._rfile = io.BufferedReader(fast._rfile.detach(), size)
+    for count in (1, 2, 90, 300):
+        columns = ", ".join(f"{place} AS in_pieces_{place}" for place in range(count))
+        assert_same(pair, f"SELECT {columns} UNION ALL SELECT {columns}")
+
+
+def test_known_descriptors_are_read_at_once(pair: tuple[Any, Any]) -> None:
+    fast = pair[1]
+    text = "SELECT 1 AS at_once_1, 2 AS at_once_2, 3 AS at_once_3"
+    answers(fast, text)
+    reading, sizes = fast._rfile, []
+
+    class Noting:
+        peek = reading.peek
+
+        def read(self, size: int) -> bytes:
+            sizes.append(size)
+            return bytes(reading.read(size))
+
+    fast._rfile = Noting()
+    assert answers(fast, text)[0] == ((1, 2, 3),)
+    fast._rfile = reading
+    assert len(sizes) == 2 + 1 + 2 + 2 + 2  # heads and bodies: the number of columns, the row, two that end something
+    assert max(sizes) > 100
 
 
 def test_the_layouts_are_bounded(pair: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +224,7 @@ def test_the_layouts_are_bounded(pair: tuple[Any, Any], monkeypatch: pytest.Monk
         answers(pair[1], f"SELECT 1 AS bounded_{number}")
         assert len(pymysql_reader._layouts) <= max(4, number)
     assert len(pymysql_reader._layouts) <= 4
+    assert len(pymysql_reader._latest) <= 4
 
 
 class Cut(Exception):
