@@ -467,7 +467,7 @@ def _oldest_statement(dialect: Dialect, in_network: bool, names: Sequence[str], 
         sa.select(*(candidate.c[name] for name in names))
         .where(network == arg("by_network") if in_network else network.is_(None), *_free_clauses(candidate))
         .order_by(*dialect.all_null(*(nulls if in_network else (network, *nulls))), *_age(dialect, candidate))
-        .limit(1)
+        .limit(claims.ONE)
     )
     return lock(dialect.prefer_index(oldest, candidate, "fixed_ips_free_idx"))
 
@@ -485,7 +485,7 @@ def _claim_statements(dialect: Dialect, has_network: bool, names: tuple[str, ...
         kinds = (True, False) if has_network else (False,)
         arms = (_oldest_statement(dialect, in_network, fields, lock).subquery() for in_network in kinds)
         oldest = sa.union_all(*(sa.select(arm) for arm in arms)).subquery()
-        return sa.select(*(oldest.c[name] for name in wanted)).order_by(*_age(dialect, oldest)).limit(1)
+        return sa.select(*(oldest.c[name] for name in wanted)).order_by(*_age(dialect, oldest)).limit(claims.ONE)
 
     free = (_in_network_clause(t, has_network), *_free_clauses(t))
     return claims.claim(dialect, t, pick, free, _taken(names, has_network))

@@ -333,7 +333,7 @@ def _claim_statements(dialect: Dialect, names: tuple[str, ...], shape: Shape) ->
         nulls = dialect.all_null(candidate.c.fixed_ip_id, candidate.c.project_id)
         fields = (candidate.c[name] for name in wanted)
         free = (*_unbound_clauses(candidate, shape), dialect.rare(_unheld_clause(candidate)))
-        found = sa.select(*fields).where(*free).order_by(*nulls).limit(1)
+        found = sa.select(*fields).where(*free).order_by(*nulls).limit(claims.ONE)
         return lock(dialect.by_index(found, candidate, _POOL_INDEX))
 
     free = (*_unbound_clauses(t, shape), _unheld_clause(t))

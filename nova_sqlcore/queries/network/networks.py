@@ -405,7 +405,10 @@ def _claim_statements(
         candidate = t.alias()
         fields = (candidate.c[name] for name in wanted)
         return lock(
-            sa.select(*fields).where(*_unowned_clauses(candidate, one, only_first)).order_by(candidate.c.id).limit(1)
+            sa.select(*fields)
+            .where(*_unowned_clauses(candidate, one, only_first))
+            .order_by(candidate.c.id)
+            .limit(claims.ONE)
         )
 
     # the UPDATE can't look at other rows of its table on the MySQL family; it need not, for the project is held

@@ -128,6 +128,32 @@ def test_an_index_leads_to_a_free_address(
     assert not [line for line in steps if SORTS[backend.family] in line], plan
 
 
+@pytest.mark.only_on("postgresql", why="other servers plan each call")
+def test_the_plan_of_a_claim_is_kept(backend: Backend) -> None:
+    """It is made once for all values, and takes the indexes, too."""
+    fill(MANY)
+    for table in ("fixed_ips", "floating_ips"):
+        backend.analyze(table)
+    for take in (take_fixed, take_floating):
+        take(0, 10)
+    link = tx.main.link_writer()
+    try:
+        ask = link.raw.cursor().execute
+        kept = ask(
+            "SELECT name, generic_plans, cardinality(parameter_types) FROM pg_prepared_statements "
+            "WHERE statement LIKE 'UPDATE f%'"
+        ).fetchall()
+        assert len(kept) == 2
+        ask("SET LOCAL plan_cache_mode = force_generic_plan")
+        for name, times, count in kept:
+            assert times > 0, name
+            plan = ask(f"EXPLAIN EXECUTE {name}({', '.join(['NULL'] * count)})").fetchall()
+            assert not [line for (line,) in plan if "Seq Scan on f" in line], plan
+    finally:
+        link.raw.rollback()
+        tx.main.take_back(link)
+
+
 @pytest.mark.only_on("mysql", why="elsewhere a row is locked after the sort")
 def test_the_free_addresses_of_a_small_network_are_not_sorted(backend: Backend) -> None:
     """MySQL locks all that it sorts, so that nobody else finds any."""
