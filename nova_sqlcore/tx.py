@@ -208,7 +208,9 @@ class Scope(Generic[Given_co]):
                 scopes = scopes_of(context)
                 database = self.database or database_of(context)
                 open_ones = scopes.open  # a look at what is the thread's own takes 50 ns
-                outer = innermost(open_ones, database) if open_ones else None
+                outer = open_ones[-1] if open_ones else None
+                if outer is not None and outer.database is not database:
+                    outer = innermost(open_ones, database)
                 host = None if self._independent else outer
                 if host is not None:
                     self.check(host)

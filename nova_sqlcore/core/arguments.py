@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import inspect
 import re
@@ -20,6 +21,8 @@ R = TypeVar("R")
 _VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 #: Most arguments are of these types; they are looked at no further.
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, set, frozenset})
+#: Those, and what a dict may hold that is looked at no further either.
+_KEPT: Final = _PLAIN | {dict, datetime.datetime}
 
 
 def walked(args: Sequence[Any]) -> Sequence[Any]:
@@ -51,6 +54,8 @@ def _walked(value: Any) -> Any:
 
 def _walked_dict(given: dict[Any, Any]) -> dict[Any, Any]:
     """Return the dict itself, or a copy with lists if it holds an iterator: arguments are never changed."""
+    if _KEPT.issuperset(map(type, given.values())):
+        return given
     once = {name: list(value) for name, value in given.items() if type(value) not in _PLAIN and _is_once_only(value)}
     return {**given, **once} if once else given
 

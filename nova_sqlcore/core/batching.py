@@ -33,6 +33,7 @@ class Batching(Connected):
         "_committed",
         "_ends",
         "_inside",
+        "_stood_alone",
         "_together",
         "_waiting",
         "calling",
@@ -51,6 +52,7 @@ class Batching(Connected):
         _ends: bool
         _together: bool
         _committed: bool
+        _stood_alone: bool
 
         def _perform_on(self, link: Link, operation: str, statement: Any, params: Any) -> Any: ...
 
@@ -93,7 +95,7 @@ class Batching(Connected):
         part = Part(operation, statement, params, is_guard=is_guard)
         link = self._ready()
         if roads.carrier_of(link) is None:
-            self._run(part)
+            self._run(link, part)
         else:
             self._pack(link, part)
             self._together = True
@@ -145,7 +147,7 @@ class Batching(Connected):
 
     def _perform_alone(self, link: Link, operation: str, statement: Any, params: Any) -> Any:
         """Run the only statement of a transaction, without BEGIN and COMMIT."""
-        self._commits = True
+        self._commits = self._stood_alone = True
         try:
             result = self._perform_on(link, operation, statement, params)
         finally:
@@ -167,6 +169,12 @@ class Batching(Connected):
             self._commit(self._ready())
             self._note_commit()
         return result
+
+    def _survive(self) -> None:
+        """Go on after a statement that has failed, where that does not end the transaction; a lone one has ended it."""
+        self._move(OPEN)
+        if self._stood_alone:
+            self._note_commit()
 
     def _replace_if_dead(self, link: Link) -> None:
         """Replace a connection that has died in the pool: once COMMIT has been sent it is too late to tell."""
@@ -250,8 +258,8 @@ class Batching(Connected):
             finally:
                 del failure
 
-    def _run(self, part: Part) -> None:
-        part.finish(self._perform_one(part.operation, part.statement, part.params))
+    def _run(self, link: Link, part: Part) -> None:
+        part.finish(self._perform_on(link, part.operation, part.statement, part.params))
         self.writes += _changes(part)
 
     def _carry(self, parts: list[Part], *, commit: bool) -> None:
@@ -261,7 +269,7 @@ class Batching(Connected):
         is_one = len(parts) == 1 and not commit
         if carrier is None or not parts or not parts[0].packed or (is_one and not link.begins):
             for part in parts:
-                self._run(part)
+                self._run(self._ready(), part)
             return
         answers: list[Any] = []
         began = time.perf_counter()

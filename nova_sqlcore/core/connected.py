@@ -75,7 +75,8 @@ class Connected:
     @property
     def dialect(self) -> Dialect:
         """The traits of the server."""
-        return self.database.dialect
+        database = self.database
+        return database.known_dialect or database.dialect
 
     @property
     def begun(self) -> bool:

@@ -73,7 +73,8 @@ class Connections:
         self._engines: dict[str, sa.Engine] = {}
         self._caches: dict[str, Cache] = {}
         self._ears = _new_ears()
-        self._dialect: dialects.Dialect | None = None
+        #: the traits of the server, once it has been asked
+        self.known_dialect: dialects.Dialect | None = None
         self._kept: dict[str, Kept] = {}
         self._replica_health = Health()
         #: one connection for everybody: transactions of different threads take turns
@@ -113,7 +114,7 @@ class Connections:
             self._kept = {}
             engines, self._engines, self._caches, self._ears = self._engines, {}, {}, _new_ears()
             self.shared_owner = None
-            self._dialect = None
+            self.known_dialect = None
             self._replica_health = Health()
             for engine in engines.values():
                 engine.dispose()
@@ -149,11 +150,11 @@ class Connections:
     @property
     def dialect(self) -> dialects.Dialect:
         """The traits of the server; asks it once, for MariaDB tells itself from MySQL only when connected."""
-        if self._dialect is None:
+        if self.known_dialect is None:
             engine = self.engine
             with translated(dialects.family(engine.url), engine), engine.connect() as connection:
-                self._dialect = dialects.of_server(connection)
-        return self._dialect
+                self.known_dialect = dialects.of_server(connection)
+        return self.known_dialect
 
     @property
     def engine(self) -> sa.Engine:
@@ -377,9 +378,9 @@ class Connections:
         kept = self._kept.get(role)
         with translated(family, engine):
             link = Link(engine, role, self._caches[role], self._ears_of(role), family, is_shared)
-            if self._dialect is None:
-                self._dialect = dialects.of_server(link.connection)
-        link.dialect = self._dialect
+            if self.known_dialect is None:
+                self.known_dialect = dialects.of_server(link.connection)
+        link.dialect = self.known_dialect
         link.home = None if self._options.pool_pre_ping else kept
         link.carrier = family.carrier(link.raw, self._options)
         link.cursor = family.cursor(link.raw, self._options)

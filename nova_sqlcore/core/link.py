@@ -191,6 +191,8 @@ class Link:
                 self.connection.commit()
                 if self._shared:
                     self.raw.commit()
+            elif self.dialect.commit_writer:
+                self.cursor.execute(self.dialect.commit_writer)
             else:
                 self.raw.commit()
         except (sa.exc.DBAPIError, self.errors):

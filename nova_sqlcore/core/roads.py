@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import operator
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -191,7 +192,7 @@ class DriverRoad(Road):
         if known:
             return Step(text, bound, lambda answer: [row.get("id") for row in rows])
         if returning:
-            return Step(text, bound, lambda answer: sorted(record[0] for record in answer.fetchall()))
+            return Step(text, bound, lambda answer: sorted(map(operator.itemgetter(0), answer.fetchall())))
         step = self.id_step(link) if len(rows) > 1 else 1
         return Step(text, bound, lambda answer: [answer.lastrowid + step * place for place in range(len(rows))])
 

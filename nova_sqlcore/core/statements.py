@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import enum
 import functools
+import itertools
 import json
 import operator
 import re
@@ -23,7 +24,7 @@ from sqlalchemy.sql import operators
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import types
 from nova_sqlcore.core.lists import with_whole_lists
-from nova_sqlcore.core.shortcuts import with_shortcut, with_shortcut_for_lists
+from nova_sqlcore.core.shortcuts import in_c, with_shortcut, with_shortcut_for_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -167,12 +168,11 @@ class Prepared:
         else:
             found = [*map(list, map(self._take, rows))]
         for place, process in self._stored:
-            known: dict[Any, Any] = {None: None}
-            for bound in found:
-                value = bound[place]
-                if value not in known:
-                    known[value] = process(value)
-                bound[place] = known[value]
+            value_of = operator.itemgetter(place)
+            known = {value: process(value) for value in {*map(value_of, found)} if value is not None}
+            if known:
+                for bound in found:
+                    bound[place] = known.get(bound[place])
         return found
 
     def guarded(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,7 +238,7 @@ class Prepared:
         head, one, tail = parts
         bound = self._bind_rows(rows) if are_stored else [self.bind(row) for row in rows]
         if isinstance(self._template, list):
-            return f"{head}{', '.join([one] * len(rows))}{tail}", [value for values in bound for value in values]
+            return f"{head}{', '.join([one] * len(rows))}{tail}", [*itertools.chain.from_iterable(bound)]
         places = ", ".join(_NAME.sub(rf"%(\1__{number})s", one) for number in range(len(rows)))
         named = {f"{name}__{number}": value for number, row in enumerate(bound) for name, value in row.items()}
         return f"{head}{places}{tail}", named
@@ -349,7 +349,7 @@ def _processes(
     guard = with_shortcut(kind, dialect.name, _guard(kind, role, dialect))
     if type(kind) is types.Boolean and dialect.supports_native_boolean:
         return guard, None  # SQLAlchemy would look once more whether it is True or False
-    return guard, own.impl_instance.bind_processor(dialect)
+    return guard, in_c(kind, dialect.name, own.impl_instance.bind_processor(dialect))
 
 
 def _list_processor(kind: Any, item: types.Kind, dialect: sa.Dialect) -> Process | None:

@@ -127,6 +127,8 @@ class Transaction(Batching):
         self._commits = False
         #: whether it has been committed with its last statement
         self._committed = False
+        #: whether what it has begun with was a statement without BEGIN and COMMIT
+        self._stood_alone = False
         self._hooks: list[Callable[[], Any]] = []
 
     def __repr__(self) -> str:
@@ -240,7 +242,7 @@ class Transaction(Batching):
         try:
             identity = self._perform("insert", statement, row)
         except exceptions.DBDuplicateEntry:
-            self._move(OPEN)
+            self._survive()
             return None
         if identity is None:
             return None
@@ -305,7 +307,7 @@ class Transaction(Batching):
         """
         self.refuse_in_reader()
         if self.dialect.update_returning:
-            return first_updated(self.rows(updated_statement(update, again), **key, **changes))
+            return first_updated(self.fetched(updated_statement(update, again), {**key, **changes}))
         return self._sent(self.later.update_row(update, again, key, changes, key_after=key_after))
 
     # -- what the caller can do -----------------------------------------------------------------------------------
@@ -567,23 +569,23 @@ class Transaction(Batching):
         """Return all rows, as ``rows`` does; parameters that are in a dict already would take 0.2 µs by name."""
         if statement.is_select:
             return self._perform("fetch", statement, params)
-        self._guard_reader(statement)
+        if self.mode != "writer":
+            self._guard_reader(statement)
         rows: list[Row] = self._perform("fetch", statement, params)
         self.writes += statement.is_dml and bool(rows)
         return rows
 
     def _guard_reader(self, statement: sa.sql.expression.Executable) -> None:
         """Refuse what writes in a reader, and let it undo what may do so."""
-        if self.mode != "writer":
-            if statement.is_dml:
-                self.refuse_in_reader()
-            self._expose()
+        if statement.is_dml:
+            self.refuse_in_reader()
+        self._expose()
 
     def _perform(self, operation: str, statement: Any, params: Any) -> Any:
         """Run an operation of the road, in company if it has some."""
         link = self._link
         if self.state is NEW:
-            link = self._start(alone=self._ends and operation != "command")
+            link = self._start(self._ends and operation != "command")
         elif link is None or link.unsure or not self.state.runs:
             link = self._ready()
         if self._together:
@@ -643,7 +645,7 @@ class Transaction(Batching):
 
     def _begin_again(self, link: Link) -> None:
         """Go on after a last statement that has changed nothing."""
-        self._committed = False
+        self._committed = self._stood_alone = False
         try:
             self._begin(link)
         except Exception as error:

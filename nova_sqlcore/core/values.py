@@ -88,6 +88,17 @@ def stored(table: sa.Table, given: Mapping[str, Any], dialect: Dialect, *, ignor
     return row
 
 
+def stored_column(table: sa.Table, name: str, given: list[Any], dialect: Dialect) -> list[Any]:
+    """Return values of one column in stored form; most are stored as they are, and looked at as a whole.
+
+    Raises: as ``stored``.
+    """
+    check = _checks(table, dialect).get(name)
+    if check is not None and given and check(given):
+        return given
+    return [stored(table, {name: value}, dialect)[name] for value in given]
+
+
 def refuse_unknown(table: sa.Table, given: Collection[str]) -> None:
     """Refuse keys that are not columns, before anything is written.
 
@@ -123,8 +134,9 @@ def inserted(table: sa.Table, row: Row, identity: Any) -> Row:
 
 def inserted_many(table: sa.Table, rows: Sequence[Row], identities: Sequence[Sequence[Any]]) -> list[Row]:
     """Return rows that have been inserted as a read shows them; ids come in lists, one per statement."""
+    whole, empty = not _networks(table) and has_id(table), _empty_with_id(table)
     return [
-        shown(table, row if identity is None else row | {"id": identity})
+        {**empty, **row, "id": identity} if whole else shown(table, row if identity is None else row | {"id": identity})
         for row, identity in zip(rows, itertools.chain(*identities), strict=True)
     ]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -543,6 +544,26 @@ class TestLostConnections:
         wire.cut_at = None
         assert not isinstance(raised.value, exceptions.DBCommitUncertain)
         assert names() == ["a"]
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_after_a_lone_row_that_is_there_already_others_can_follow(ctxt: RequestContext, ends_well: bool) -> None:
+    services, one, other = tables.services, {"host": "a", "binary": "b"}, {"host": "c", "binary": "d"}
+    with tx.writer(ctxt) as t:
+        t.insert(services, one)
+    with tx.writer(ctxt) as t:
+        assert t.last().insert_absent(services, one) is None
+        assert len(t.rows(sa.select(services.c.id))) == 1
+    with contextlib.suppress(ValueError), tx.writer(ctxt) as t:
+        assert t.last().insert_absent(services, one) is None
+        assert t.execute(sa.update(services).values(topic="changed")) == 1
+        t.insert(services, other)
+        if not ends_well:
+            raise ValueError
+    with tx.reader(ctxt) as t:
+        found = t.rows(sa.select(services.c.host, services.c.topic).order_by(services.c.id))
+    both = [{"host": "a", "topic": "changed"}, {"host": "c", "topic": None}]
+    assert found == (both if ends_well else [{"host": "a", "topic": None}])
 
 
 def test_the_core_road_takes_them_one_by_one(

@@ -33,17 +33,17 @@ PACKAGE = str(pathlib.Path(nova_sqlcore.__file__).parent)
 WARM = 3
 
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
-    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 59),
-    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 98),
-    "instance_create": (service, lambda _: instance(), 305),
+    "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 58),
+    "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 90),
+    "instance_create": (service, lambda _: instance(), 278),
     "instance_metadata_update": (
         instance,
         lambda key: api.instance_metadata_update(C, key, dict.fromkeys(PAIRS, "w"), False),
-        158,
+        129,
     ),
-    "quota_reserve": (service, reserve, 284),
+    "quota_reserve": (service, reserve, 272),
     "service_get": (service, lambda key: api.service_get(C, key), 28),
-    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 85),
+    "service_update": (service, lambda key: api.service_update(C, key, {"report_count": 1}), 77),
 }
 
 

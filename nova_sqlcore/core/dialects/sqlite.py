@@ -76,6 +76,7 @@ class Sqlite(OnConflict):
     is_server = False
     rows_travel_together = True
     begin_writer = "BEGIN IMMEDIATE"
+    commit_writer = "COMMIT"
     statement_compiler = _Compiler
 
     _TEXTS: ClassVar[dict[str, str]] = {
@@ -172,6 +173,14 @@ class Sqlite(OnConflict):
     def common(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
         """LIKELY: without statistics sqlite thinks that any index finds few rows."""
         return sa.func.likely(clause, type_=sa.Integer())
+
+    def autocommit_is_free(self, connection: Any) -> bool:
+        """Tell that it is; the one connection of a database in memory is never in another mode."""
+        return connection.isolation_level is not None
+
+    def set_autocommit(self, cursor: Any, is_on: bool) -> None:
+        """Let the driver begin no transaction by itself, or let it."""
+        cursor.connection.isolation_level = None if is_on else ""
 
     def in_transaction(self, connection: Any) -> bool:
         """``in_transaction``."""

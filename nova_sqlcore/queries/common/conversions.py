@@ -24,6 +24,8 @@ def convert_objects_related_datetimes(values: dict[str, Any], *datetime_keys: st
     """
     for key in datetime_keys or _KEYS:
         value = values.get(key)
+        if value is None:
+            continue
         if isinstance(value, str) and value:
             try:
                 value = _parsed(value)

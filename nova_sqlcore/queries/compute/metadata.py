@@ -10,6 +10,7 @@ come about all the same: the later one counts, and the next change of the key re
 from __future__ import annotations
 
 import functools
+import operator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -217,7 +218,7 @@ def _write_pairs(
     transaction = current(context)
     hold_instance(transaction, instance_uuid)
     known = _read_locked(transaction, table, read_deleted, instance_uuid)
-    _merge(transaction.last(), table, instance_uuid, known, given, delete=delete)()
+    _merge(transaction.last(), table, instance_uuid, known, given, delete=delete)
 
 
 def _read_locked(transaction: Transaction, table: Table[Pair], read_deleted: str, instance_uuid: str) -> list[Pair]:
@@ -245,16 +246,19 @@ def _merge(
 
     Of several rows with a key one stays. With ``delete`` rows with other keys go too.
     """
-    dialect = transaction.dialect
-    wanted = _as_mapping(values.stored(table, {"key": key, "value": given[key]}, dialect) for key in given)
+    stored = (
+        values.stored_column(table, name, some, transaction.dialect)
+        for name, some in (("key", [*given]), ("value", [*given.values()]))
+    )
+    wanted = dict(zip(*stored, strict=True))
     chosen = _chosen(known, wanted, into_deleted)
     kept = {row["id"] for row in chosen.values()}
     gone = [row["id"] for row in known if row["id"] not in kept and (delete or row["key"] in wanted)]
     _remove(transaction, table, gone, erase)
-    changed = _change(transaction, table, chosen, wanted)
+    after: dict[str, Pair] = {**chosen, **_change(transaction, table, chosen, wanted)}
     new = {key: value for key, value in wanted.items() if key not in chosen}
     inserted = transaction.later.insert_many(table, pairs(instance_uuid, new))
-    return lambda: changed + inserted.get()
+    return lambda: sorted(after.values(), key=operator.itemgetter("id")) + inserted.get()
 
 
 def _chosen(known: Sequence[Pair], wanted: Mapping[str, Any], into_deleted: bool) -> dict[str, Pair]:
@@ -273,11 +277,11 @@ def _remove(transaction: Transaction, table: sa.Table, ids: Sequence[int], erase
 
 def _change(
     transaction: Transaction, table: sa.Table, chosen: Mapping[str, Pair], wanted: Mapping[str, Any]
-) -> list[Pair]:
-    """Give the chosen rows their values where those differ, and return all of them, by id, as they are now."""
+) -> dict[str, Row]:
+    """Give the chosen rows their values where those differ, and return those, by key, as they are now."""
     moment = values.stored(table, {"updated_at": clock.utcnow()}, transaction.dialect)
     after = {key: {**row, **moment, "value": wanted[key]} for key, row in chosen.items() if row["value"] != wanted[key]}
     for chunk in chunks(list(after.values()), _PAIRS):
         params = {f"{name}_{place}": row[name] for place, row in enumerate(chunk) for name in ("id", "value")}
         transaction.later.execute(_set_values_statement(table, len(chunk)), **params, **moment)
-    return sorted({**chosen, **after}.values(), key=lambda row: row["id"])
+    return after

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import functools
 import logging
+import operator
 import uuid as uuids
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
     #: a usage: a plain dict, but whoever replaces a helper may hand over something like it
     Usage = MutableMapping[str, Any]
+    #: what it says is in use and reserved, and its counter of reservations
+    Numbers = tuple[int | None, ...]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ logger = logging.getLogger(__name__)
 # -- usages under lock ------------------------------------------------------------------------------------------------
 
 _SAVED: Final = ("in_use", "reserved", "until_refresh")
+_numbers_of: Callable[[Usage], tuple[int | None, ...]] = operator.itemgetter(*_SAVED)
 #: Usages per UPDATE, whose CASE grows with them.
 _SAVED_AT_ONCE: Final = 50
 
@@ -96,9 +100,9 @@ def _usages_of_project(transaction: Transaction, project_id: str | None) -> list
     return transaction.rows(usages_statement(transaction.dialect, transaction.mode == "writer", shape), **params)
 
 
-def _is_of(usage: Row, user_id: Any) -> bool:
-    """Tell whether the usage is the user's, or that of the project as a whole."""
-    return usage["user_id"] is None or (user_id is not None and usage["user_id"] == str(user_id))
+def _holders(user_id: Any) -> tuple[str | None, ...]:
+    """Return what the usages have as ``user_id`` that are the user's, or of the project as a whole."""
+    return (None,) if user_id is None else (None, str(user_id))
 
 
 def _get_project_user_quota_usages(
@@ -110,14 +114,17 @@ def _get_project_user_quota_usages(
     Lock: in a writer, the project's live usages, by id.
     """
     sums: dict[str, Usage] = {}
-    own = _Usages()
+    own, holders = _Usages(), _holders(user_id)
     for row in _usages_of_project(current(context), project_id):
-        total = sums.setdefault(row["resource"], {"in_use": 0, "reserved": 0, "total": 0})
-        total["in_use"] += row["in_use"]
-        total["reserved"] += row["reserved"]
-        total["total"] += row["in_use"] + row["reserved"]
-        if _is_of(row, user_id):
-            own.add(row)
+        resource, in_use, reserved = row["resource"], row["in_use"], row["reserved"]
+        total = sums.get(resource)
+        if total is None:
+            total = sums[resource] = {"in_use": 0, "reserved": 0, "total": 0}
+        total["in_use"] += in_use
+        total["reserved"] += reserved
+        total["total"] += in_use + reserved
+        if row["user_id"] in holders:
+            own.add(resource, row)
     return sums, own
 
 
@@ -127,31 +134,37 @@ class _Usages(dict[str, "Usage"]):
     def __init__(self) -> None:
         """Start empty."""
         super().__init__()
-        self._by_key: dict[tuple[str, str | None], list[Usage]] = {}
+        #: those that a newer one of the resource has taken the place of; most often there are none
+        self._former: dict[tuple[str, str | None], list[Usage]] = {}
 
-    def add(self, row: Row) -> None:
+    def add(self, resource: str, row: Row) -> None:
         """Take a usage that is newer than all others."""
-        self._by_key.setdefault((row["resource"], row["user_id"]), []).append(row)
-        self[row["resource"]] = row
+        former = self.get(resource)
+        if former is not None:
+            self._former.setdefault((resource, former["user_id"]), []).append(former)
+        self[resource] = row
 
-    def older(self, resource: str) -> list[Usage]:
+    def older(self, resource: str) -> Sequence[Usage]:
         """Return the others with the same key: no unique key keeps them away."""
-        newest = self.get(resource)
-        return [] if newest is None else self._by_key.get((resource, newest["user_id"]), [newest])[:-1]
+        if not self._former or resource not in self:
+            return ()
+        return self._former.get((resource, self[resource]["user_id"]), ())
 
 
-def with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Row]]:
-    """Return each usage with a copy of its numbers."""
-    return [(usage, {name: usage[name] for name in _SAVED}) for usage in usages]
+def with_numbers(usages: Iterable[Usage]) -> list[tuple[Usage, Numbers]]:
+    """Return each usage with its numbers as they are."""
+    return [(usage, _numbers_of(usage)) for usage in usages]
 
 
-def save_changed(transaction: Transaction, before: Iterable[tuple[Usage, Row]]) -> None:
+def save_changed(transaction: Transaction, before: Iterable[tuple[Usage, Numbers]]) -> None:
     """Write the numbers of locked usages that are not what they were before.
 
     Cost: 1 statement per 50 usages.
     """
-    changed = [(usage, old) for usage, old in before if any(usage[name] != old[name] for name in _SAVED)]
-    names = tuple(name for name in _SAVED if any(usage[name] != old[name] for usage, old in changed))
+    changed = [(usage, old) for usage, old in before if _numbers_of(usage) != old]
+    were = zip(*(old for _, old in changed), strict=True)
+    are = zip(*(_numbers_of(usage) for usage, _ in changed), strict=True)
+    names = tuple(name for name, old, new in zip(_SAVED, were, are, strict=False) if old != new)  # none if none changed
     for some in chunks(changed, _SAVED_AT_ONCE):
         params = {f"{name}_{n}": usage[name] for n, (usage, _) in enumerate(some) for name in ("id", *names)}
         transaction.later.execute(_save_usages_statement(names, len(some)), **params)
@@ -209,7 +222,7 @@ class _Account:
     own: dict[str, Usage]
     queue: _Queue
     #: the numbers of usages as they were found
-    before: list[tuple[Usage, Row]]
+    before: list[tuple[Usage, Numbers]]
 
     def create_if_missing(self, resource: str) -> bool:
         """Make the usage of a resource that has none; tell whether it was made.
@@ -228,17 +241,21 @@ class _Account:
         if not self.is_held and any(name not in self.own for name in names):
             raise _NotHeldError
 
-    def older(self, resource: str) -> list[Usage]:
+    def older(self, resource: str) -> Sequence[Usage]:
         """Return what an adopted database has beside the own usage, with the same key."""
-        return self.own.older(resource) if isinstance(self.own, _Usages) else []
+        return self.own.older(resource) if isinstance(self.own, _Usages) else ()
 
     def of_user(self) -> dict[str, dict[str, int]]:
         """Return what the asker has in use and reserved."""
-        return {resource: _sum([usage, *self.older(resource)]) for resource, usage in self.own.items()}
+        return {resource: _sum(usage, self.older(resource)) for resource, usage in self.own.items()}
 
 
-def _sum(usages: Sequence[Usage]) -> dict[str, int]:
-    return {name: sum(usage[name] for usage in usages) for name in ("in_use", "reserved")}
+def _sum(usage: Usage, older: Sequence[Usage]) -> dict[str, int]:
+    in_use, reserved = usage["in_use"], usage["reserved"]
+    for other in older:
+        in_use += other["in_use"]
+        reserved += other["reserved"]
+    return {"in_use": in_use, "reserved": reserved}
 
 
 @also_named(quotas="project_quotas")
@@ -647,7 +664,8 @@ def _settle(context: Context, given: Sequence[str], project_id: str | None, user
     locked = transaction.later.rows(usages_statement(transaction.dialect, True, shape), **params)
     wanted = list(dict.fromkeys(given))
     claimed = _close(transaction, "uuid", wanted)
-    usages = {row["id"]: row for row in locked.get() if _is_of(row, user_id)}
+    holders = _holders(user_id)
+    usages = {row["id"]: row for row in locked.get() if row["user_id"] in holders}
     for reservation in claimed:
         if reservation["usage_id"] not in usages:
             raise KeyError(reservation["resource"])
