@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from nova_sqlcore.core import types
 from nova_sqlcore.core.equality import alike_one_of
-from nova_sqlcore.core.statements import row_maker
+from nova_sqlcore.core.statements import row_maker, with_parts
 from nova_sqlcore.queries.common.clauses import arg_list, ask_in, rows_in
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Relation:
     where: tuple[sa.ColumnElement[bool], ...] = ()
     #: children are sorted by these
     order: tuple[str, ...] = ("id",)
+    #: rows inside a child's row, as ``with_parts`` takes them
+    parts: tuple[str, ...] = ()
     #: makes the finished list of one parent from its rows
     fold: Callable[[list[Row]], list[Row]] | None = None
 
@@ -85,7 +87,7 @@ class Relation:
     def made(self) -> Callable[[list[Any]], list[Row]]:
         """What makes rows of JSON lists; JSON can't carry every type."""
         made: Callable[[list[Any]], list[Row]] = row_maker(
-            self.packed, [_conversion(self.columns[name].type) for name in self.packed]
+            self.packed, [_conversion(self.columns[name].type) for name in self.packed], self.parts
         )
         return made
 
@@ -179,7 +181,11 @@ def _of_parents_statement(relation: Relation, parents: sa.ColumnElement[bool]) -
     if relation.key_name is PARENT:
         named.append(relation.key.label(PARENT))
     link = () if relation.source.is_derived_from(relation.key.table) else relation.link
-    return sa.select(*named).select_from(relation.source).where(parents, *link, *relation.where)
+    return (
+        with_parts(sa.select(*named), *relation.parts)
+        .select_from(relation.source)
+        .where(parents, *link, *relation.where)
+    )
 
 
 def _packed(relation: Relation, dialect: Dialect) -> sa.ColumnElement[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -58,7 +59,6 @@ METADATA: Final = ("metadata", "system_metadata")
 
 _TEXTS = tuple(column.name for column in row_columns(instance_extra) if isinstance(column.type, types.Text))
 _EXTRA = tuple(column.name for column in row_columns(instance_extra) if column.name not in _TEXTS)
-_RULE_PREFIX = "rule_"
 _CHILD_NAMES = (
     *METADATA,
     "security_groups",
@@ -373,14 +373,14 @@ def _groups(with_rules: bool) -> Relation:
             security_group_rules.c.deleted == 0,
         )
         source = source.outerjoin(security_group_rules, sa.and_(*live_rules))
-        fields |= _named_columns(security_group_rules, _RULE_PREFIX)
+        fields |= _named_columns(security_group_rules, "rule_")
     return Relation(
         fields,
         source,
         t.c.uuid,
         link=(membership.c.instance_uuid == t.c.uuid, t.c.deleted == 0),
         where=(membership.c.deleted == 0, security_groups.c.deleted == 0),
-        order=("id", "rule_id") if with_rules else ("id",),
+        parts=("rule",) if with_rules else (),
         fold=_with_rules if with_rules else _once,
     )
 
@@ -391,14 +391,16 @@ def _once(groups: list[Row]) -> list[Row]:
 
 
 def _with_rules(pairs: list[Row]) -> list[Row]:
-    """Return each group once, with its rules, from sorted pairs of group and rule."""
+    """Return each group once, with its rules by id, from pairs of group and rule."""
     groups: dict[int, Row] = {}
     for pair in pairs:
-        rule = {name: pair.pop(label) for label, name in _RULE_NAMES}
-        rules = groups.setdefault(pair["id"], pair | {"rules": []})["rules"]
-        if rule["id"] is not None and (not rules or rules[-1]["id"] != rule["id"]):
-            rules.append(rule)
+        rule = pair.pop("rule")
+        rules = groups.setdefault(pair["id"], pair).setdefault("rules", {})
+        if rule is not None:
+            rules[rule["id"]] = rule
+    for group in groups.values():
+        group["rules"] = sorted(group["rules"].values(), key=_ID)
     return list(groups.values())
 
 
-_RULE_NAMES = tuple((_RULE_PREFIX + column.name, column.name) for column in row_columns(security_group_rules))
+_ID = operator.itemgetter("id")
