@@ -74,10 +74,11 @@ class _MySQL(_Connects, MySQLBackend):  # type: ignore[misc]  # yoyo carries no 
 class _Repeats:
     """A cursor that makes an index once and drops it once.
 
-    MySQL has no IF NOT EXISTS for indexes, and a run that was killed may have got so far.
+    MySQL has no IF NOT EXISTS for indexes, and a run that was killed may have got so far. An index without which a
+    foreign key would have none stays, for somebody has dropped the others.
     """
 
-    _DONE: Final = (1061, 1091)
+    _DONE: Final = (1061, 1091, 1553)
 
     def __init__(self, cursor: Any, error: type[Exception]) -> None:
         self._cursor = cursor

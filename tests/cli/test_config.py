@@ -79,5 +79,5 @@ def test_a_command_takes_its_database_from_the_file(tmp_path: Path) -> None:
     migrations.migrate(url)
     arguments = ["db", "version", "--config", write(tmp_path, NOVA_CONF.replace("{url}", url))]
     result = CliRunner(env={"NOVA_SQLCORE_URL": None}).invoke(app, arguments)
-    assert (result.exit_code, result.stdout) == (0, "0003.pages-of-big-projects\n")
+    assert (result.exit_code, result.stdout) == (0, "0003.order-of-indexes\n")
     assert "[api_database] is not used" in result.stderr

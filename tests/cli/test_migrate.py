@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.plugins.backend import Backend
 
-FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects"
+FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.order-of-indexes"
 
 
 def run(*arguments: str, url: Any = None) -> Result:
@@ -108,8 +108,8 @@ def execute(url: sa.URL, *statements: str) -> None:
 
 def test_a_terminal_shows_the_migration_in_hand(url: sa.URL, terminal: Callable[[str], list[str]]) -> None:
     assert terminal(run("--adopt", url=url).stderr) == ["", "comparing the schema", "", ""]
-    assert terminal(run(url=url).stderr) == ["", f"applying {SECOND}", "", ""]
-    assert terminal(run("--rollback", url=url).stderr) == ["", f"rolling back {SECOND}", "", ""]
+    assert terminal(run(url=url).stderr) == ["", f"applying {SECOND}", f"applying {THIRD}", "", ""]
+    assert terminal(run("--rollback", url=url).stderr) == ["", f"rolling back {THIRD}", "", ""]
     assert run("--quiet", url=url).stderr == ""
     assert run("--rollback", "--format", "json", url=url).stderr == ""
 

@@ -46,7 +46,7 @@ def store(url: sa.URL, table: sa.Table, **values: object) -> None:
 
 
 def test_version(url: sa.URL) -> None:
-    assert run(url, "db", "version").stdout == "0003.pages-of-big-projects\n"
+    assert run(url, "db", "version").stdout == "0003.order-of-indexes\n"
     migrations.rollback(url, 3)
     assert json.loads(run(url, "version", "--format", "json").stdout) == {"version": "0"}
 
@@ -106,9 +106,9 @@ def test_options_stand_before_the_command_or_behind_it(url: sa.URL) -> None:
     address = url.render_as_string()
     runner = CliRunner(env={"NOVA_SQLCORE_URL": "sqlite:///typo", "NOVA_SQLCORE_FORMAT": "json"})
     document = runner.invoke(app, ["--url", address, "db", "version"]).stdout
-    assert json.loads(document) == {"version": "0003.pages-of-big-projects"}
+    assert json.loads(document) == {"version": "0003.order-of-indexes"}
     behind = runner.invoke(app, ["-v", "--url", "nonsense", "--format", "text", "db", "version", "--url", address])
-    assert behind.stdout == "0003.pages-of-big-projects\n"
+    assert behind.stdout == "0003.order-of-indexes\n"
 
 
 @pytest.mark.only_on("sqlite", why="the server has no part in it")

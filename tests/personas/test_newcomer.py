@@ -138,7 +138,7 @@ def test_readme_to_the_letter(wheel: Path, readme: str, tmp_path: Path, python: 
     install, migrate = (re.findall(rf"^    ({word} .*?)(?: +#.*)?$", readme, re.MULTILINE) for word in COMMANDS)
     run("bash", "-c", *install, **world)
     shown = run("bash", "-c", *migrate, **world)
-    applied = ("0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects")
+    applied = ("0001.reference-schema", "0002.indexes-for-hot-statements", "0003.order-of-indexes")
     assert shown.splitlines() == [f"applied {one}" for one in applied]
     assert run("python", "ten_lines.py", **world) == "committed\nweb\n"
     if PYTHONS == "all":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.plugins.backend import Backend
 
-FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.pages-of-big-projects"
+FIRST, SECOND, THIRD = "0001.reference-schema", "0002.indexes-for-hot-statements", "0003.order-of-indexes"
 
 
 @pytest.fixture

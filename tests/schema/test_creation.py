@@ -85,7 +85,7 @@ def test_a_second_call_makes_what_is_missing_and_migrations_may_take_over(url: s
     assert schema.create(url) == []
     assert {row["name"] for row in rows(url)} == {"changed"}
     assert migrations.adopt(url) == []
-    assert migrations.migrate(url) == ["0002.indexes-for-hot-statements", "0003.pages-of-big-projects"]
+    assert migrations.migrate(url) == ["0002.indexes-for-hot-statements", "0003.order-of-indexes"]
 
 
 def test_what_nova_has_made_is_left_as_it_is(backend: Backend) -> None:
