@@ -137,7 +137,10 @@ def test_options_stand_in_the_environment_by_their_names(
 def test_a_signal_ends_any_command_with_a_line(
     url: sa.URL, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nova_sqlcore.cli.quota.quota_usage_refresh", lambda *args: os.kill(os.getpid(), number))
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("nova_sqlcore.cli.quota.quota_usage_refresh", interrupted)
     result = run(url, "quota", "refresh", "--all")
     assert result.exit_code == 128 + number
     assert result.stderr == f"Error: interrupted by {number.name}\n"
