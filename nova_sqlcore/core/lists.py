@@ -94,7 +94,7 @@ class JsonTexts(_Lists):
 class WholeLists(_Compiler):
     """The MySQL family: ``column IN (list)``, and the driver takes the list as one parameter."""
 
-    lists_are_whole: ClassVar = True
+    lists_are_whole: ClassVar[bool] = True
 
 
 def with_whole_lists(compiled: SQLCompiler) -> str | None:
