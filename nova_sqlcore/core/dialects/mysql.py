@@ -308,9 +308,9 @@ class MySQL(Dialect):
     def pinned(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[Any]:
         """Say it as a range, from the value to itself.
 
-        With a constant the family rather reads the rows of all others in order than it sorts a few; and where it reads
-        the right ones, MariaDB begins with the first of them and not behind a marker. No hint helps: an index that a
-        hint names has to be there.
+        With a constant the family rather reads the rows of all others in order than it sorts a few; and MariaDB reads
+        or sorts all rows that have it, from the first one on, for those behind a marker. No hint helps: an index that
+        a hint names has to be there.
         """
         return sa.and_(column >= value, column <= value, *(alike(one, value) for one in exactly(column)[1:]))
 

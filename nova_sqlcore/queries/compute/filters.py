@@ -277,25 +277,30 @@ def _values_of(block: Mapping[str, Any]) -> list[Any]:
 # -- from conditions to clauses ---------------------------------------------------------------------------------------
 
 
-def clauses(shape: Iterable[Condition], dialect: Dialect, pin: str | None = None) -> list[Clause]:
+def clauses(shape: Iterable[Condition], dialect: Dialect, pins: tuple[str, ...] | None = None) -> list[Clause]:
     """Return the clauses of these conditions.
 
-    With a ``pin`` rows are to be read in the order of an index that begins with this column, if it is named, and in
-    which rows that are not deleted are found as well as others.
+    ``pins``, where rows are to be read in the order of an index: the columns that it begins with, each of one value.
     """
-    return [_clause(place, dialect, pin, *condition) for place, condition in enumerate(shape)]
+    return [_clause(place, dialect, pins, *condition) for place, condition in enumerate(shape)]
 
 
-def _clause(place: int, dialect: Dialect, pin: str | None, kind: str, *details: Any) -> Clause:
+def _clause(place: int, dialect: Dialect, pins: tuple[str, ...] | None, kind: str, *details: Any) -> Clause:
     if kind == "pattern":
         return _pattern_clause(place, dialect, *details)
-    if pin is not None and is_live((kind, *details)):
-        mark = dialect.pinned(t.c.deleted, 0) if pin == "deleted" else dialect.common(t.c.deleted == 0)
+    if pins is not None and is_live((kind, *details)):
+        mark = _mark_clause(dialect, pins)
         return sa.and_(mark, *_not_soft_deleted(*details)) if kind == "live" else mark
-    if (kind, *details) == ("equal", pin):
-        column = t.c[details[0]]
+    if pins and (kind, *details) == ("equal", pins[0]):
+        column = t.c[pins[0]]
         return dialect.pinned(column, arg(_parameter(place), type_=column.type))
     return _CLAUSES[kind](place, *details)
+
+
+def _mark_clause(dialect: Dialect, pins: tuple[str, ...]) -> Clause:
+    """Return that a row is live, which leads to it only if the index begins with the mark."""
+    mark = dialect.pinned(t.c.deleted, 0) if "deleted" in pins else t.c.deleted == 0
+    return mark if pins[:1] == ("deleted",) else dialect.common(mark)
 
 
 def is_live(condition: Condition) -> bool:

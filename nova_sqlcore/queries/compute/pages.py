@@ -100,19 +100,19 @@ def _page_statement(
     ``nulls``: only those behind a marker, which of whose sort keys are NULL. Where whole rows would be sorted with all
     that is joined to them, ids are sorted: on sqlite that takes half the time for 1,000 of 5,000.
     """
-    pin = _pin(shape, order) if limited else None
-    clauses = instance_filters.clauses(shape, dialect, pin)
+    pins = _pins(shape, order) if limited else None
+    clauses = instance_filters.clauses(shape, dialect, pins)
     ranges = [] if nulls is None else _ranges_behind(order, nulls)
-    if nulls is not None and (pin is None or dialect.reads_many_ranges or len(ranges) < 2):
+    if nulls is not None and (pins is None or dialect.reads_many_ranges or len(ranges) < 2):
         clauses.append(sa.or_(sa.false(), *ranges))
         ranges = []
-    terms = _terms(shape, order, dialect, pin)
+    terms = _terms(shape, order, dialect, pins)
     if not limited:
         return instance_rows.select_statement(form).where(*clauses).order_by(*terms)
     limit = arg("limit", type_=sa.BigInteger())
     if ranges or form.extra is not None:
         return _cut_statement(form, order, dialect, [(*clauses, one) for one in ranges] or [clauses], terms)
-    if dialect.sorts_whole_rows and pin is None and _finds_few(shape):
+    if dialect.sorts_whole_rows and pins is None and _finds_few(shape):
         page = sa.select(t.c.id).where(*clauses).order_by(*terms).limit(limit)
         return instance_rows.select_statement(form).where(t.c.id.in_(page)).order_by(*terms)
     return instance_rows.select_statement(form).where(*clauses).order_by(*terms).limit(limit)
@@ -143,10 +143,10 @@ def _cut_statement(
 # -- which index ------------------------------------------------------------------------------------------------------
 
 
-def _pin(shape: Sequence[Condition], order: Order) -> str | None:
-    """Return the column of one value behind which an index has the instances in this order.
+def _pins(shape: Sequence[Condition], order: Order) -> tuple[str, ...] | None:
+    """Return the columns of one value each behind which an index has the instances in this order.
 
-    It is empty if the order itself is that of a unique index, and None if the instances are found by another index, or
+    There are none if the order itself is that of a unique index. None: the instances are found by another index, or
     have to be sorted anyhow.
     """
     others = [one for one in shape if one != _OF_ONE_PROJECT]
@@ -156,8 +156,8 @@ def _pin(shape: Sequence[Condition], order: Order) -> str | None:
         return None
     keys = tuple(key for key, _ in order)
     if len(others) < len(shape):
-        return "project_id" if keys in (_BY_AGE, _BY_ID) else None
-    return "deleted" if keys == _BY_AGE else "" if keys[0] in _UNIQUE else None
+        return ("project_id", "deleted") if keys in (_BY_AGE, _BY_ID) else None
+    return ("deleted",) if keys == _BY_AGE else () if keys[0] in _UNIQUE else None
 
 
 def _finds_few(shape: Iterable[Condition]) -> bool:
@@ -168,14 +168,17 @@ def _finds_few(shape: Iterable[Condition]) -> bool:
 # -- the order, and what is behind a marker in it ---------------------------------------------------------------------
 
 
-def _terms(shape: Iterable[Condition], order: Order, dialect: Dialect, pin: str | None) -> list[sa.ColumnElement[Any]]:
+def _terms(
+    shape: Iterable[Condition], order: Order, dialect: Dialect, pins: tuple[str, ...] | None
+) -> list[sa.ColumnElement[Any]]:
     """Return the terms of ORDER BY for the table itself."""
-    if pin is None:
+    if pins is None:
         return _order(t, order, dialect, by_index=not _finds_few(shape))
-    terms = _order(t, order, dialect)
-    if pin and dialect.sorts_by_pins:
-        terms.insert(0, t.c[pin].desc() if order[0][1] == "desc" else t.c[pin].asc())
-    return terms
+    first = pins if dialect.sorts_by_pins else ()
+    return [
+        *(t.c[name].desc() if order[0][1] == "desc" else t.c[name].asc() for name in first),
+        *_order(t, order, dialect),
+    ]
 
 
 def _order(
