@@ -22,7 +22,7 @@ from benchmarks import contests, report
 from benchmarks.analysis import analyze
 from benchmarks.by_hand import ByHand
 from benchmarks.link import linked
-from benchmarks.operations import Loop, Operation, Ours, Stock, fill, operations
+from benchmarks.operations import Loop, Operation, Ours, Stock, fill, fill_large, operations
 from benchmarks.orm import Orm
 from nova_sqlcore import tables, tx
 from tests import servers
@@ -38,10 +38,12 @@ WARM_UP: Final = 10
 
 
 @contextlib.contextmanager
-def databases(names: Sequence[str]) -> Iterator[dict[str, sa.URL]]:
-    """Start the servers needed and yield the URL of an empty database on each back-end."""
+def databases(
+    names: Sequence[str], settings: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[dict[str, sa.URL]]:
+    """Start the servers needed, with these settings, and yield the URL of an empty database on each back-end."""
     with contextlib.ExitStack() as stack:
-        up = stack.enter_context(servers.running(*(name for name in names if name != "sqlite")))
+        up = stack.enter_context(servers.running(*(name for name in names if name != "sqlite"), settings=settings))
         database = f"bench_{secrets.token_hex(4)}"
         urls = {}
         for name, server in up.items():
@@ -164,8 +166,9 @@ def profiled(url: sa.URL, wanted: Sequence[Operation], times: int = 50) -> None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(12)
 
 
-def _wanted(stock: Stock, only: Sequence[str], threads: int) -> list[Operation]:
-    found = [one for one in operations(stock) if not only or any(one.name.startswith(name) for name in only)]
+def _wanted(stock: Stock, only: Sequence[str], threads: int, *, large: bool = False) -> list[Operation]:
+    known = operations(stock, large=large)
+    found = [one for one in known if not only or any(one.name.startswith(name) for name in only)]
     if threads > 1:
         found = [one for one in found if not one.joined and not one.bulk]
     if not found:
@@ -178,6 +181,9 @@ def _wanted(stock: Stock, only: Sequence[str], threads: int) -> list[Operation]:
 @click.option("--url", help="an empty database of yours, in place of private servers")
 @click.option("--only", multiple=True, help="only operations whose name begins so; may be given repeatedly")
 @click.option("--link", "links", multiple=True, type=float, help="also over a link of so many milliseconds per trip")
+@click.option(
+    "--large", is_flag=True, help="also a page of a project with 500,000 instances, which take a minute to make"
+)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="so many at a time")
 @click.option("--rounds", default=contests.ROUNDS, show_default=True, help="how often each contestant is timed")
 @click.option("--json", "json_file", type=click.Path(path_type=pathlib.Path), help="write all figures to this file")
@@ -190,6 +196,7 @@ def main(
     url: str | None,
     only: tuple[str, ...],
     links: tuple[float, ...],
+    large: bool,
     threads: int,
     rounds: int,
     json_file: pathlib.Path | None,
@@ -209,7 +216,7 @@ def main(
             parsed = sa.make_url(url)
             urls = {parsed.get_backend_name().replace("mysql", "mariadb"): parsed}
         for name, at in urls.items():
-            wanted = _wanted(_filled(at), only, threads)
+            wanted = _wanted(_filled(at, large=large), only, threads, large=large)
             if profile:
                 profiled(at, wanted)
                 continue
@@ -228,12 +235,14 @@ def main(
         raise click.ClickException(f"{missed} targets are not met")
 
 
-def _filled(url: sa.URL) -> Stock:
+def _filled(url: sa.URL, *, large: bool = False) -> Stock:
     tx.close()
     tx.configure(url)
     try:
         tables.metadata.create_all(tx.main.engine)
         stock = fill()
+        if large:
+            fill_large()
         analyze(tx.main.engine, tables.metadata.tables.values())
         return stock
     finally:

@@ -140,6 +140,11 @@ def _functions(call: Callable[[Any], Any], given: Any) -> int:
     return found
 
 
+def memory(operation: Operation, contestant: Any) -> float:
+    """Return the KiB that a call takes at its peak, beyond what was there before."""
+    return _memory(getattr(contestant, operation.method), operation.prepare(1)[0])
+
+
 def _memory(call: Callable[[Any], Any], given: Any) -> float:
     gc.collect()
     tracemalloc.start()

@@ -11,6 +11,9 @@ import uuid
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import sqlalchemy as sa
+
+from benchmarks import copies
 from nova_sqlcore import RequestContext, api, tables, tx
 
 if TYPE_CHECKING:
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-HOST, PROJECT, USER, NETWORK, POOL = "busy", "project", "user", 1, "pool"
-#: Instances on the host that is listed, and others.
-ON_HOST, OTHERS = 200, 5_000
+HOST, PROJECT, OTHER, LARGE, USER, NETWORK, POOL = "busy", "project", "other", "large", "user", 1, "pool"
+#: Instances on the host that is listed, those of another project, and those of a large one, in so many times as many.
+ON_HOST, OTHERS, TIMES = 200, 5_000, 100
 SERVICES = NODES = 300
 ADDRESSES = 2_048
 _PAIRS: Final = {"metadata": 5, "system_metadata": 15}
@@ -189,7 +192,7 @@ def fill() -> Stock:
             {
                 **one,
                 "uuid": str(uuid.UUID(int=place + 1)),
-                "project_id": "other",
+                "project_id": OTHER,
                 "created_at": moment + datetime.timedelta(0, place),
             }
             for place, one in enumerate(bare)
@@ -221,6 +224,16 @@ def fill() -> Stock:
     return Stock(uuids, [row["id"] for row in services], [row["id"] for row in nodes])
 
 
+def fill_large() -> None:
+    """Let the server make a large project of the instances of another, with their metadata."""
+    of_other = sa.select(tables.instances.c.uuid).where(tables.instances.c.project_id == OTHER)
+    for number in range(1, TIMES + 1):
+        with tx.main.engine.begin() as connection:
+            pairs, wanted = tables.instance_metadata, tables.instances.c.project_id == OTHER
+            copies.copy(connection, tables.instances, number, wanted, {"project_id": sa.literal(LARGE)})
+            copies.copy(connection, pairs, number, pairs.c.instance_uuid.in_(of_other))
+
+
 def freed() -> None:
     """Give all addresses back."""
     with tx.writer(RequestContext(USER, PROJECT, is_admin=True)) as t:
@@ -249,8 +262,8 @@ class Operation(NamedTuple):
     bulk: bool = False
 
 
-def operations(stock: Stock) -> list[Operation]:
-    """Return all operations on what is stored."""
+def operations(stock: Stock, *, large: bool = False) -> list[Operation]:
+    """Return all operations on what is stored, with a page of the large project if there is one."""
     turns = itertools.count()
 
     def some_uuids(count: int) -> list[Any]:
@@ -274,6 +287,7 @@ def operations(stock: Stock) -> list[Operation]:
         {"id": one, "vcpus_used": place, "free_ram_mb": place, "running_vms": 3}
         for place, one in enumerate(stock.nodes[:100])
     ]
+    pages = {OTHER: OTHERS} | ({LARGE: OTHERS * TIMES} if large else {})
     return [
         Operation("instance_get_by_uuid", "get_by_uuid", some_uuids),
         Operation("instance_get_by_uuid, joined", "get_by_uuid", some_uuids, joined=True),
@@ -283,7 +297,10 @@ def operations(stock: Stock) -> list[Operation]:
         Operation("service_get_all, 300", "service_get_all", same(None)),
         Operation("compute_node_get_all, 300", "compute_node_get_all", same(None)),
         Operation("instance_get_all_by_host, 200", "list_by_host", same(HOST)),
-        Operation("instance_get_all_by_filters, 1000 of 5000", "page", same("other")),
+        *(
+            Operation(f"instance_get_all_by_filters, 1000 of {count}", "page", same(project))
+            for project, count in pages.items()
+        ),
         Operation("instance_create, 20 metadata", "create", same(values()), writes=True),
         Operation("instance_update", "update", new_instances, writes=True),
         Operation("instance_update_and_get_original", "update_and_get_original", new_instances, writes=True),

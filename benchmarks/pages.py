@@ -32,9 +32,14 @@ def list_table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return head + "\n".join(rows) + "\n"
 
 
+def product(backend: str) -> str:
+    """Return what a back-end is called."""
+    return {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}.get(backend, backend)
+
+
 def words(run: Run) -> str:
     """Return what a run is called at the head of a column."""
-    name = {"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}.get(run.backend, run.backend)
+    name = product(run.backend)
     return f"{name}, {run.link:g} ms" if run.link else name
 
 

@@ -11,7 +11,7 @@ when the block or the process ends, however it ends. NOVA_SQLCORE_TEST_MARIADB_U
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.servers.base import Server, ServerError
@@ -25,12 +25,13 @@ PRODUCTS: dict[str, type[Server]] = {product.name: product for product in (Maria
 
 
 @contextlib.contextmanager
-def running(*names: str) -> Iterator[dict[str, Server]]:
+def running(*names: str, settings: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[dict[str, Server]]:
     """Start the servers named, at the same time, and stop them at the block's end.
 
+    ``settings`` are those of private servers, by product and by name, beyond the usual ones.
     Raises: ServerError(text). MissingServer(text).
     """
-    servers = {name: PRODUCTS[name].from_environment() for name in names}
+    servers = {name: PRODUCTS[name].from_environment(**(settings or {}).get(name, {})) for name in names}
     with contextlib.ExitStack() as stack:
         for server in servers.values():
             stack.callback(server.stop)

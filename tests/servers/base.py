@@ -246,9 +246,9 @@ class Server(Program):
         self.password = secrets.token_hex(8)
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """Return the server that the environment names, or else a private one."""
-        return cls(os.environ.get(cls.variable) or None)
+    def from_environment(cls, **options: str) -> Self:
+        """Return the server that the environment names, or else a private one with these options."""
+        return cls(os.environ.get(cls.variable) or None, **options)
 
     def start(self) -> None:
         """Make an empty server and wait until it answers.
