@@ -77,7 +77,7 @@ fuzz: $(VENV)/installed  ## Make hostile calls of every function for MINUTES=10 
 bench: $(VENV)/installed  ## Time hot calls against hand-written code and an ORM, on private servers, over a slow link too
 	$(PYTHON_IN_VENV) -m benchmarks --link 0.5 --link 1 $(ARGS)
 
-bench-scale: $(VENV)/installed  ## Time hot calls among 10,000 to 1,000,000 instances, on private servers
+bench-scale: $(VENV)/installed  ## Time hot calls among 1,000 to 1,000,000 instances, on private servers
 	$(PYTHON_IN_VENV) -m benchmarks.scale $(ARGS)
 
 bench-threads: $(VENV)/installed  ## Count calls per second with 1 to 64 threads, ours and by hand, on private servers
