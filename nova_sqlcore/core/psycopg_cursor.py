@@ -5,10 +5,11 @@
 For each statement psycopg takes its text apart, asks whether it shall be prepared, makes objects that convert values,
 and goes through a generator for each of these steps: 32 Python functions around a few calls of its own C code. Of a
 statement that is prepared already all that is known. Here its parameters are converted, sent, waited for and read by
-the same C code and the same ``Connection.wait``, in 5 functions: a read by id takes 12 µs less of 100.
+the same C code and the same ``Connection.wait``, in 6 functions: 36 µs in place of 43 on the loopback interface.
 
-The objects that convert values are kept from statement to statement. psycopg makes new ones, because they depend on
-settings of the session; here they are made anew when one of these settings has changed, which the server announces.
+The objects that convert values are kept from statement to statement. psycopg makes new ones whenever the statement is
+another one, because they depend on settings of the session: three statements in turns take 60 µs each there, and 43
+here. They are made anew when one of these settings has changed, which the server announces.
 
 Whatever is not the common case, such as the first executions of a statement, a transaction that has yet to begin, a
 pipeline, or values that can't be converted, goes psycopg's own way. This module relies on private parts of psycopg 3.3;
