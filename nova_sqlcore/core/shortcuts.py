@@ -64,10 +64,11 @@ def all_plain(kind: Any, dialect: str) -> Callable[[list[Any]], bool] | None:
 def in_c(kind: Any, dialect: str, process: Process | None) -> Process | None:
     """Return SQLAlchemy's conversion of a value that has been checked, or one in C that gives the same.
 
-    The text of a time takes 0.3 µs in place of 1.3.
+    The text of a time takes 0.5 µs in place of 1.3, the number of a boolean 0.1 in place of 0.3.
     """
-    is_text = type(kind) is types.DateTime and dialect == "sqlite"
-    return operator.methodcaller("isoformat", " ", "microseconds") if is_text else process
+    if type(kind) is types.DateTime and dialect == "sqlite":
+        return operator.methodcaller("isoformat", " ", "microseconds")
+    return int if type(kind) is types.Boolean and dialect != "postgresql" else process
 
 
 def _are_numbers(limit: int, items: list[Any]) -> bool:

@@ -73,6 +73,7 @@ class Prepared:
         "_statement",
         "_stored",
         "_take",
+        "_takes_rows",
         "_template",
         "_whole",
         "expands",
@@ -126,10 +127,15 @@ class Prepared:
         lists = {compiled.bind_names[parameter] for parameter in compiled.post_compile_params}
         #: place and name of each list
         self._lists = [(place, name) for place, name in places if name in lists]
-        #: the same for values that are in stored form already
-        self._stored = [(place, own) for place, name, _ in self._slots if (own := stored[name]) is not None]
+        #: the same for values that are in stored form already, and what takes them out of what the cursor takes
+        self._stored = [
+            (place, own, operator.itemgetter(place))
+            for place, name, _ in self._slots
+            if (own := stored[name]) is not None
+        ]
         #: takes the values out of a row, where the statement's parameters are those of a row, each once
         self._take = operator.itemgetter(*names) if names and len(names) == len(self._needed) > 1 else None
+        self._takes_rows = names is None or self._take is not None
         #: how many parameters have to be given
         self._least = len(self._needed) - len(self._defaults)
         self._roles = roles
@@ -155,20 +161,24 @@ class Prepared:
 
         Raises: as ``bind``.
         """
-        (bound,) = self._bind_rows((row,))
+        if not self._takes_rows or len(row) != len(self._needed):
+            return self.bind(row)
+        bound: Any = {**self._template, **row} if self._take is None else list(self._take(row))
+        for place, process, _ in self._stored:
+            value = bound[place]
+            if value is not None:
+                bound[place] = process(value)
         return bound
 
     def _bind_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Do so for several rows; what is equal in them, such as a time, is converted once."""
-        takes_none = self._take is None and isinstance(self._template, list)
-        if takes_none or {*map(len, rows)} != {len(self._needed)}:
+        if not self._takes_rows or {*map(len, rows)} != {len(self._needed)}:
             return [self.bind(row) for row in rows]
         if self._take is None:
             found: list[Any] = [{**self._template, **row} for row in rows]
         else:
             found = [*map(list, map(self._take, rows))]
-        for place, process in self._stored:
-            value_of = operator.itemgetter(place)
+        for place, process, value_of in self._stored:
             known = {value: process(value) for value in {*map(value_of, found)} if value is not None}
             if known:
                 for bound in found:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import operator
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def complete_all(table: sa.Table, given: Sequence[Mapping[str, Any]], dialect: D
         if one.keys() != names:
             break
     else:
-        if all(name in checks and checks[name]([one[name] for one in given]) for name in names):
+        if all(name in checks and checks[name]([*map(operator.itemgetter(name), given)]) for name in names):
             made = {name: convert(make()) for name, make, convert in _made(table, dialect)}
             template = {**_empty(table), **made}
             return [{**template, **one} for one in given]

@@ -117,6 +117,23 @@ def test_none_is_kept_where_each_use_asks_the_server_first(database: Make) -> No
     assert not link.usable
 
 
+def test_none_is_kept_that_comes_back_after_the_end(database: Make) -> None:
+    made = database()
+    link = made.link_writer()
+    made.close()
+    made.take_back(link)
+    assert not link.usable
+
+
+def test_none_is_kept_that_a_caller_has_had(database: Make) -> None:
+    made = database()
+    with made.writer(get_admin_context()) as t:
+        t.connection.execute(_COUNT)
+        link = t._link
+    assert link is not None
+    assert not link.usable
+
+
 def test_kept_connections_give_way_to_the_plain_engine(database: Make) -> None:
     made = database(pool_size=1, max_overflow=0, pool_timeout=0.1)
     for _ in range(2):

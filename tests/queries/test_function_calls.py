@@ -35,7 +35,7 @@ WARM = 3
 BUDGETS: dict[str, tuple[Callable[[], Any], Callable[[Any], object], int]] = {
     "instance_get_by_uuid": (instance, lambda key: api.instance_get_by_uuid(C, key), 58),
     "instance_update": (instance, lambda key: api.instance_update(C, key, {"host": "h", "task_state": None}), 90),
-    "instance_create": (service, lambda _: instance(), 278),
+    "instance_create": (service, lambda _: instance(), 274),
     "instance_metadata_update": (
         instance,
         lambda key: api.instance_metadata_update(C, key, dict.fromkeys(PAIRS, "w"), False),
