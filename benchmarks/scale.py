@@ -258,9 +258,10 @@ def plot(directory: pathlib.Path, name: str, costs: Mapping[str, Sequence[Measur
     from matplotlib import pyplot  # as above
 
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
-    for operation, found in costs.items():
+    for place, (operation, found) in enumerate(costs.items()):
         pairs = [(one.size, one.reads.median) for one in found]
-        axes.plot(*zip(*pairs, strict=True), marker="o", label=operation)
+        style = "-" if place < len(mpl.color_sequences["tab10"]) else "--"  # then the colours begin again
+        axes.plot(*zip(*pairs, strict=True), style, marker="o", label=operation)
     axes.set(xscale="log", yscale="log", xlabel="instances", ylabel="reads of one known row", title=name)
     axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     directory.mkdir(parents=True, exist_ok=True)
