@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nova_sqlcore import tx
+from nova_sqlcore.core import roads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,8 +226,9 @@ def led_by(url: sa.URL, kind: type[Wire] = Wire) -> Iterator[tuple[Wire, sa.URL]
 
 
 @pytest.fixture
-def together(backend: Backend) -> None:
-    """Let statements travel together, though the run may send them one by one."""
+def together(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let statements travel together, though the run may send them one by one, or on SQLAlchemy's road."""
+    monkeypatch.setattr(roads, "USUAL", roads.DRIVER)
     tx.close()
     tx.configure(backend.url, batch=True)
 

@@ -180,6 +180,7 @@ RARER = {
 @pytest.mark.only_on(
     "mysql", "postgresql", driver="pymysql", why="sqlite is no server, and mysqlclient takes statements one by one"
 )
+@pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("name", [*CASES, *RARER])
 def test_budget(backend: Backend, trips: Trips, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(QUOTA_SYNC_FUNCTIONS, "count", lambda *_: dict.fromkeys(QUOTAS, 0))
