@@ -44,14 +44,20 @@ def words(run: Run) -> str:
 
 
 def calls(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield the tables of whole calls, on the machine itself and over links: against code by hand, against the ORM."""
-    near, far = ([run for run in runs if bool(run.link) is is_far] for is_far in (False, True))
+    """Yield the tables of whole calls: against code by hand, against the ORM."""
     for title, other, inverse in (("ours / by hand", BY_HAND, False), ("ORM / ours", ORM, True)):
         yield f"**{title}**\n"
-        for those in filter(None, (near, far)):
-            yield list_table(["call", *map(words, those)], [*ratios(those, other, inverse=inverse)])
+        yield from near_and_far(runs, "call", other, inverse=inverse)
     means = (f"{words(run)} {run.against_orm:.1f}" for run in runs if run.against_orm)
     yield f"Geometric means of ORM / ours: {', '.join(means)}. A question mark: it was too noisy to tell.\n"
+
+
+def near_and_far(runs: Sequence[Run], title: str, other: str, *, inverse: bool) -> Iterator[str]:
+    """Yield a table of what ran on the machine itself, and one of what ran over links: all would be too wide."""
+    for is_far in (False, True):
+        those = [run for run in runs if bool(run.link) is is_far]
+        if those:
+            yield list_table([title, *map(words, those)], [*ratios(those, other, inverse=inverse)])
 
 
 def ratios(runs: Sequence[Run], other: str, *, inverse: bool) -> Iterator[list[str]]:
@@ -102,7 +108,7 @@ def main(files: tuple[pathlib.Path, ...]) -> None:
     fixed = f"**What does not depend on the machine**, on {words(server)}\n"
     parts = [*calls(runs), fixed, costs(server), "**Targets**\n", targets(runs)]
     (DOCS / "calls.inc").write_text("\n".join(parts))
-    (DOCS / "bulk.inc").write_text(list_table(["loop / ours", *map(words, runs)], [*ratios(runs, LOOP, inverse=True)]))
+    (DOCS / "bulk.inc").write_text("\n".join(near_and_far(runs, "loop / ours", LOOP, inverse=True)))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def test_links_have_tables_of_their_own(written: tuple[str, str]) -> None:
 
 
 def test_bulk_calls_are_held_against_loops(written: tuple[str, str]) -> None:
-    titles, line = lines_of(written[1])
-    assert titles == ["loop / ours", "sqlite", "MySQL", "MySQL, 0.5 ms", "MySQL, 1 ms"]
-    assert line == ["``services_heartbeat``, 100", "20", "20", "20", "20"]
+    near, far = map(lines_of, written[1].split(".. list-table::")[1:])
+    call = "``services_heartbeat``, 100"
+    assert near == [["loop / ours", "sqlite", "MySQL"], [call, "20", "20"]]
+    assert far == [["loop / ours", "MySQL, 0.5 ms", "MySQL, 1 ms"], [call, "20", "20"]]
