@@ -186,10 +186,13 @@ class Prepared:
         return found
 
     def guarded(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``params`` as SQLAlchemy's own road may take them: what a column can't hold is refused here.
+        """Return ``params`` as SQLAlchemy's own road may take them: what ``bind`` refuses is refused here, too.
 
-        Raises: DBDataError.
+        Raises: as ``bind``.
         """
+        self._refuse_unknown(params)
+        for name in self._needed.keys() - params.keys():
+            self._default(name)  # which may have none
         try:
             return {
                 name: value if value is None or name not in self._guards else self._guards[name](value)
