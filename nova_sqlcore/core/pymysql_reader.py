@@ -117,7 +117,7 @@ def generated(columns: Sequence[Column]) -> Callable[[bytes], Row]:
 def _value(number: int, charset: str | None, convert: Callable[[Any], Any] | None) -> str:
     """Return the expression for the value that lies in ``data`` from ``begin`` to ``at``."""
     if convert is int:
-        return "int(data[begin:at])"  # takes bytes
+        return "data[begin] - 48 if length == 1 else int(data[begin:at])"  # most are one digit: 0.88 for 59 columns
     if charset is None:
         text = "data[begin:at]"
     else:  # UTF-8 is what ``decode`` means without an argument, in two thirds of the time
@@ -319,7 +319,7 @@ class FastConnection(_StockConnection):  # type: ignore[misc]  # the stubs know 
         self.connect()
 
     def escape(self, obj: Any, mapping: Any = None) -> str:
-        """Escape as PyMySQL does, but the texts of a list all at once: 500 uuids take 40 µs in place of 220.
+        """Escape as PyMySQL does, but a list all at once: 500 uuids take 40 µs in place of 220.
 
         Numbers go past four calls.
         """
@@ -327,13 +327,21 @@ class FastConnection(_StockConnection):  # type: ignore[misc]  # the stubs know 
             return f"'{self._escape_string(obj)}'"
         if type(obj) is int and self.encoders.get(int) is converters.escape_int:
             return str(obj)
-        if type(obj) is list and {*map(type, obj)} == {str}:
-            joined = _BETWEEN.join(obj)
-            if joined.count(_BETWEEN) == len(obj) - 1:
-                escaped: str = self._escape_string(joined)
-                return "('{}')".format(escaped.replace(_BETWEEN, "','"))
-        text: str = super().escape(obj, mapping)
+        text: str = (self._escape_list(obj) if type(obj) is list else None) or super().escape(obj, mapping)
         return text
+
+    def _escape_list(self, items: list[Any]) -> str | None:
+        """Return the text of a list of numbers or texts; None if it needs more than that."""
+        kinds = {*map(type, items)}
+        if kinds == {int} and self.encoders.get(int) is converters.escape_int:
+            return "({})".format(str(items)[1:-1].replace(" ", ""))
+        if kinds != {str}:
+            return None
+        joined = _BETWEEN.join(items)
+        if joined.count(_BETWEEN) != len(items) - 1:
+            return None
+        escaped: str = self._escape_string(joined)
+        return "('{}')".format(escaped.replace(_BETWEEN, "','"))
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         if unbuffered or not self.use_unicode:

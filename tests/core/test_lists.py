@@ -138,9 +138,12 @@ def test_what_is_left_to_sqlalchemy(driver: str, clause: Any, items: Sequence[An
     assert prepared.expand({"keys": items}) == prepared._spelled({"keys": items})
 
 
-@given(items=st.lists(st.one_of(st.text("a'\\\"\x1f\x00\x1a\né", max_size=4), st.text(), st.none(), st.integers())))
+_ITEMS = (st.text("a'\\\"\x1f\x00\x1a\né", max_size=4), st.text(), st.integers(), st.booleans(), st.none())
+
+
+@given(items=st.one_of(*map(st.lists, _ITEMS), st.lists(st.one_of(_ITEMS))))
 @pytest.mark.parametrize("status", [0, SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES])
-def test_texts_are_escaped_as_pymysql_escapes_them(status: int, items: list[Any]) -> None:
+def test_lists_are_escaped_as_pymysql_escapes_them(status: int, items: list[Any]) -> None:
     STOCK.server_status = FAST.server_status = status
     try:
         assert FAST.escape(items) == STOCK.escape(items)

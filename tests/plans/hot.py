@@ -85,16 +85,16 @@ _CHILDREN: Final = {
 }
 _JOINS: Final = ["metadata", "system_metadata", "extra.flavor", "pci_devices", "tags", "services"]
 
-#: On sqlite ids are sorted, and the rows found by them.
+#: On sqlite ids are sorted, and the rows found by them; the MySQL family finds children by them.
 _OF_PROJECT: Final = {"instances": "project_id deleted|uuid|id", **_CHILDREN}
 
 INSTANCES: Final = [
     hot(api.instance_get_by_uuid, USER, UUID, instances="uuid", **_CHILDREN),
     hot(api.instance_get_by_uuid, ADMIN, UUID, [*_JOINS, "block_device_mapping"], instances="uuid", **_CHILDREN),
     hot(api.instance_get, USER, NUMBER + 1, instances="id", **_CHILDREN),
-    hot(api.instance_get_all_by_host, ADMIN, HOST, instances="host|uuid", **_CHILDREN),
-    hot(api.instance_get_all_by_host_and_node, ADMIN, HOST, HOST, instances="host|uuid", **_CHILDREN),
-    hot(api.instance_get_all_by_host_and_not_type, ADMIN, HOST, 3, instances="host|uuid", **_CHILDREN),
+    hot(api.instance_get_all_by_host, ADMIN, HOST, instances="host|id", **_CHILDREN),
+    hot(api.instance_get_all_by_host_and_node, ADMIN, HOST, HOST, instances="host|id", **_CHILDREN),
+    hot(api.instance_get_all_by_host_and_not_type, ADMIN, HOST, 3, instances="host|id", **_CHILDREN),
     hot(instances._instance_get_all_uuids_by_host, ADMIN, HOST, instances="host"),
     hot(api.instance_get_all_by_filters_sort, USER, LIVE, **_OF_PROJECT),
     hot(api.instance_get_all_by_filters_sort, USER, LIVE, 20, **_OF_PROJECT),
@@ -108,31 +108,31 @@ INSTANCES: Final = [
         *(USER, LIVE | {"display_name": "server"}, 20, MARKER, None, ["display_name"], ["asc"]),
         **_OF_PROJECT,
     ),
-    hot(api.instance_get_all_by_filters, USER, {"deleted": True}, instances="project_id|uuid", **_CHILDREN),
+    hot(api.instance_get_all_by_filters, USER, {"deleted": True}, instances="project_id|id", **_CHILDREN),
     hot(api.instance_get_all_by_filters, USER, LIVE | {"metadata": {"key-1": "value-1"}}, **_OF_PROJECT),
-    hot(api.instance_get_all_by_filters, USER, LIVE | {"tags": ["tag-1", "tag-2"]}, instances="project_id|uuid"),
-    hot(api.instance_get_all_by_filters, USER, {"changes-since": moment(3)}, instances="project_id|updated_at|uuid"),
-    hot(api.instance_get_all_by_filters, ADMIN, {"changes-since": moment(3)}, instances="updated_at|uuid"),
+    hot(api.instance_get_all_by_filters, USER, LIVE | {"tags": ["tag-1", "tag-2"]}, instances="project_id|uuid|id"),
+    hot(api.instance_get_all_by_filters, USER, {"changes-since": moment(3)}, instances="project_id|updated_at|id"),
+    hot(api.instance_get_all_by_filters, ADMIN, {"changes-since": moment(3)}, instances="updated_at|id"),
     hot(
         api.instance_get_all_by_filters,
         *(ADMIN, {"changes-since": moment(3)}, "updated_at", "asc"),
-        instances="updated_at|uuid",
+        instances="updated_at|id",
     ),
-    hot(api.instance_get_all_by_filters, ADMIN, LIVE, "created_at", "desc", 100, instances="deleted created_at|uuid"),
+    hot(api.instance_get_all_by_filters, ADMIN, LIVE, "created_at", "desc", 100, instances="deleted created_at|id"),
     hot(
         api.instance_get_all_by_filters,
         *(ADMIN, LIVE, "created_at", "desc", 100, MARKER),
-        instances="deleted created_at|uuid",
+        instances="deleted created_at|uuid|id",
     ),
-    hot(api.instance_get_all_by_filters, ADMIN, LIVE | {"uuid": UUIDS}, instances="uuid"),
+    hot(api.instance_get_all_by_filters, ADMIN, LIVE | {"uuid": UUIDS}, instances="uuid|id"),
     hot(
         api.instance_get_all_by_filters,
         *(ADMIN, {"deleted": True, "soft_deleted": False, "host": HOST, "cleaned": False}),
-        instances="host|uuid",
+        instances="host|id",
     ),
     hot(api.instance_get_all_hung_in_rebooting, ADMIN, LEASE, instances="task_state|updated_at"),
-    hot(api.instance_get_active_by_window_joined, ADMIN, moment(24), END, None, HOST, instances="host|uuid"),
-    hot(api.instance_get_active_by_window_joined, ADMIN, moment(24), END, PROJECT, instances="project_id|uuid"),
+    hot(api.instance_get_active_by_window_joined, ADMIN, moment(24), END, None, HOST, instances="host|id"),
+    hot(api.instance_get_active_by_window_joined, ADMIN, moment(24), END, PROJECT, instances="project_id|id"),
     hot(api.instance_get_all_by_grantee_security_groups, ADMIN, [5, 6], security_group_rules="group_id"),
     hot(api.instance_update, ADMIN, UUID, {"task_state": "rebooting"}, instances="uuid|id"),
     hot(

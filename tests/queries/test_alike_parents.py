@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Children go to the parent whose key they name, not to one whose key a collation takes for the same.
-
-The server only looks for candidates where the library groups children by their parents' keys.
-"""
+"""Children go to the parent whose key they name, not to one whose key a collation takes for the same."""
 
 from __future__ import annotations
 
@@ -152,12 +149,21 @@ def test_instances_of_other_rows(admin: RequestContext, keys: list[str]) -> None
     assert_own(rule["grantee_group"]["instances"], keys, ("system_metadata",))
 
 
-def test_the_server_looks_for_candidates(admin: RequestContext, keys: list[str], backend: Backend) -> None:
-    """There would be nothing to tell apart here if it did not; it finds the spellings of the wanted parent alone."""
-    with tx.reader(admin) as t:
-        for join in EVERY[:-1]:
-            relation = instance_rows.relation(join)
-            found = children.ask(t, relation, [NAME])()
-            has_one_spelling = backend.family != "mysql" or relation.key.table is tables.instances
-            assert found.keys() == ({NAME} if has_one_spelling else {NAME, *ALIKE})
-            assert [child[WORDS[join]] for child in found[NAME]] == marks(NAME)
+def test_deleted_instances_show_neither_groups_nor_tags_nor_services(admin: RequestContext, keys: list[str]) -> None:
+    """Whatever columns the caller wants."""
+    instance_ids = tables.instances.c.id
+    with tx.writer(admin) as t:
+        t.execute(tables.services.update().values(host="h"))
+        t.execute(tables.instances.update().where(tables.instances.c.uuid == NAME).values(deleted=instance_ids))
+    everyone = admin.elevated(read_deleted="yes")
+    of_live = ("security_groups", "tags", "services")
+    lists: list[Any] = [
+        api.instance_get_all(everyone, columns_to_join=EVERY),
+        api.instance_get_all(everyone, columns_to_join=of_live, columns=["uuid"]),
+        api.instance_get_many(everyone, keys, columns_to_join=EVERY),
+        [api.instance_get_by_uuid(everyone, key, columns_to_join=EVERY) for key in keys],
+    ]
+    for rows in lists:
+        found = {row["uuid"]: row for row in rows}
+        assert [found[NAME][join] for join in of_live] == [[], [], []]
+        assert [len(found[OTHER][join]) for join in of_live] == [2, 2, 1]

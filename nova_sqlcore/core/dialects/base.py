@@ -71,6 +71,8 @@ class Dialect:
     sorts_by_pins: ClassVar[bool] = False
     #: it finds rows in several ranges of an index, alternatives of one condition, and in the order of the index
     reads_many_ranges: ClassVar[bool] = False
+    #: to find rows by a list of numbers, and others by these, takes it less time than to find them by a list of texts
+    finds_by_number: ClassVar[bool] = False
     #: a unique key takes texts for one that differ in case, accents or trailing blanks
     folds_keys: ClassVar[bool] = False
     #: asks how many bytes the server takes in one statement, if it breaks the line at more
@@ -242,6 +244,10 @@ class Dialect:
 
     def by_index(self, statement: AnySelect, table: sa.FromClause, name: str) -> AnySelect:
         """Return ``statement`` as one that reads ``table`` by this index of the reference's schema."""
+        return statement
+
+    def in_order(self, statement: AnySelect) -> AnySelect:
+        """Return ``statement`` as one that reads its tables in the order of FROM, where the server can be told."""
         return statement
 
     def rare(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:

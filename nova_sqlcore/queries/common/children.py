@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from nova_sqlcore.core import types
-from nova_sqlcore.core.equality import alike_one_of
+from nova_sqlcore.core.equality import alike
 from nova_sqlcore.core.statements import row_maker, with_parts
 from nova_sqlcore.queries.common.clauses import arg_list, ask_in, rows_in
 
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 #: The children of each parent, by the parent's key.
 Groups = dict[Any, "list[Row]"]
 
-#: ``json.loads`` without a search for blanks around the text, which take longer than a short text itself.
-_parse: Final = json.JSONDecoder().raw_decode
+#: ``json.loads`` without a search for blanks around the text, which take longer than a short text itself. The values of
+#: an object are taken as a list: MariaDB has rows in one.
+_parse: Final = json.JSONDecoder(object_pairs_hook=lambda pairs: [value for _, value in pairs]).raw_decode
 
 #: The key under which a child names its parent while it has no column for that.
 PARENT: Final = "_parent"
@@ -57,7 +58,7 @@ class Relation:
     source: sa.FromClause
     #: the column with the parent's key: one of ``source``, or one of the parent's table
     key: sa.ColumnElement[Any]
-    #: clauses between ``source`` and the parent's table
+    #: clauses between ``source`` and the parent's table, and on that table alone
     link: tuple[sa.ColumnElement[bool], ...]
     #: clauses on ``source`` alone
     where: tuple[sa.ColumnElement[bool], ...] = ()
@@ -72,6 +73,11 @@ class Relation:
     def key_name(self) -> str:
         """Under which name a child's row holds its parent's key."""
         return next((name for name, column in self.columns.items() if column is self.key), PARENT)
+
+    @functools.cached_property
+    def names_parent(self) -> bool:
+        """Whether ``source`` has the parent's key, so that the parent's table need not be read for it."""
+        return self.source.is_derived_from(self.key.table)
 
     @functools.cached_property
     def sort_key(self) -> Callable[[Row], Any]:
@@ -135,17 +141,34 @@ def load(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> l
 
     Cost: 1 statement per 500 parents, none without parents.
     """
-    return sorted(rows_in(transaction, _exact_statement(relation), "keys", keys), key=relation.sort_key)
+    return sorted(rows_in(transaction, _by_key_statement(relation), "keys", keys), key=relation.sort_key)
 
 
 def ask(transaction: Transaction, relation: Relation, keys: Sequence[Any]) -> Callable[[], Groups]:
     """Return what gives the children of all these parents, grouped; the statements travel with the next one.
 
-    To look a parent up is to compare exactly, so the server is spared that. On the MySQL family there may be groups of
-    parents that nobody asked for, whose keys differ in case, accents or trailing blanks: look up, don't iterate.
     Cost: as ``load``.
     """
-    asked = ask_in(transaction, _candidates_statement(relation), "keys", keys)
+    return _grouping(relation, ask_in(transaction, _by_key_statement(relation), "keys", keys))
+
+
+def ask_of_rows(
+    transaction: Transaction, relation: Relation, key: sa.Column[Any], parents: Sequence[Row]
+) -> Callable[[], Groups]:
+    """Return what ``ask`` does, for parents whose rows hold their id and this key.
+
+    MySQL takes 24 ms to find three kinds of children by 1,000 uuids, and 12 if it is given ids and looks the uuids up;
+    MariaDB takes 10 ms and 8. They compare by collation then, which may find children of others with a similar key:
+    look the groups up, don't iterate.
+    Cost: as ``load``.
+    """
+    if not transaction.dialect.finds_by_number:
+        return ask(transaction, relation, [parent[key.name] for parent in parents])
+    statement = _by_id_statement(relation, key, transaction.dialect)
+    return _grouping(relation, ask_in(transaction, statement, "ids", [parent["id"] for parent in parents]))
+
+
+def _grouping(relation: Relation, asked: Callable[[], list[Row]]) -> Callable[[], Groups]:
     return lambda: grouped(relation, sorted(asked(), key=relation.sort_key))
 
 
@@ -166,26 +189,24 @@ def grouped(relation: Relation, rows: Sequence[Row]) -> Groups:
 
 
 @functools.cache
-def _exact_statement(relation: Relation) -> sa.Select[Any]:
-    return _of_parents_statement(relation, relation.key.in_(arg_list("keys")))
+def _by_key_statement(relation: Relation) -> sa.Select[Any]:
+    link = () if relation.names_parent else relation.link
+    return _children_statement(relation).where(relation.key.in_(arg_list("keys")), *link)
 
 
 @functools.cache
-def _candidates_statement(relation: Relation) -> sa.Select[Any]:
-    return _of_parents_statement(relation, alike_one_of(relation.key, arg_list("keys")))
+def _by_id_statement(relation: Relation, key: sa.Column[Any], dialect: Dialect) -> sa.Select[Any]:
+    link = (alike(relation.key, key),) if relation.names_parent else relation.link
+    found = sa.and_(key.table.c.id.in_(arg_list("ids")), *link)
+    return dialect.in_order(_children_statement(relation, key.table).where(found))
 
 
-def _of_parents_statement(relation: Relation, parents: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return the SELECT of the children of these parents, whose table is read only where its key is the key."""
+def _children_statement(relation: Relation, *parent: sa.FromClause) -> sa.Select[Any]:
     named = [column.label(name) for name, column in relation.columns.items()]
     if relation.key_name is PARENT:
         named.append(relation.key.label(PARENT))
-    link = () if relation.source.is_derived_from(relation.key.table) else relation.link
-    return (
-        with_parts(sa.select(*named), *relation.parts)
-        .select_from(relation.source)
-        .where(parents, *link, *relation.where)
-    )
+    selected = with_parts(sa.select(*named), *relation.parts)
+    return selected.select_from(*parent, relation.source).where(*relation.where)
 
 
 def _packed(relation: Relation, dialect: Dialect) -> sa.ColumnElement[str]:

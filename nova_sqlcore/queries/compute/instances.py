@@ -544,9 +544,8 @@ def _instances_fill_metadata(
 
 def _ask_all(context: Context, instances: Sequence[Row], joins: Sequence[str]) -> instance_rows.Asked:
     """Ask for those children that are read after the instances."""
-    uuids = [instance["uuid"] for instance in instances]
     wanted = {join: _relation(context, join) for join in _MANUAL if join in joins}
-    return {join: children.ask(current(context), relation, uuids) for join, relation in wanted.items()}
+    return {join: instance_rows.ask_for(current(context), one, instances) for join, one in wanted.items()}
 
 
 def _instance_metadata_get_multi(context: Context, instance_uuids: Sequence[str]) -> list[Row]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import sqlalchemy as sa
 
 from nova_sqlcore import exceptions, tx
-from nova_sqlcore.queries.common import children
 from nova_sqlcore.queries.common.arguments import also_named, moment_before, warn_of_unknown_filters
 from nova_sqlcore.queries.common.clauses import (
     arg,
@@ -214,8 +213,8 @@ def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
     """Give instances their names and their system metadata."""
     for instance in found:
         instance_rows.named(instance)
-    uuids = list(dict.fromkeys(instance["uuid"] for instance in found))
-    items = children.ask(transaction, instance_rows.relation("system_metadata"), uuids)
+    distinct = list({instance["id"]: instance for instance in found}.values())
+    items = instance_rows.ask_for(transaction, instance_rows.relation("system_metadata"), distinct)
     transaction.last()
     instance_rows.put(found, "system_metadata", items())
 

@@ -68,6 +68,8 @@ _CHILD_NAMES = (
     "services",
     "block_device_mapping",
 )
+#: Children that only live instances show.
+_OF_LIVE: Final = frozenset(("security_groups", "security_groups.rules", "tags", "services"))
 #: ``extra`` alone gives the columns that every row has; the long texts come one by one.
 EXTRA_JOINS: Final = ("extra", *(f"extra.{name}" for name in (*_TEXTS, *_EXTRA)))
 _JOINS = (*_CHILD_NAMES, "info_cache", *EXTRA_JOINS)
@@ -121,7 +123,8 @@ def _form(joins: tuple[str, ...], only: tuple[str, ...] | None, name_is_number: 
         for name in only:
             _check(name, (*COLUMNS, "name"), "column")
         if "name" not in only or name_is_number:
-            reads = tuple(name for name in COLUMNS if name in only or name in ("id", "uuid"))
+            needed = {"id", "uuid", *only} if _OF_LIVE.isdisjoint(wanted) else {"id", "uuid", "deleted", *only}
+            reads = tuple(name for name in COLUMNS if name in needed)
     return Form(tuple(wanted), "info_cache" in joins, extra, reads, only)
 
 
@@ -255,9 +258,11 @@ def relation(join: str, read_deleted: str = "no", only_allocated: bool = False) 
             allocated = (pci_devices.c.status == "allocated",) if only_allocated else ()
             return _owned(pci_devices, (*allocated, *visible(pci_devices, read_deleted)))
         case "tags":
-            return _of_live(tags, tags.c.resource_id == t.c.uuid, order=("tag",))
+            owner = tags.c.resource_id
+            return Relation(_named_columns(tags), tags, owner, (owner == t.c.uuid, t.c.deleted == 0), order=("tag",))
         case "services":
-            return _of_live(services, services.c.host == t.c.host, services.c.binary == "nova-compute")
+            link = (services.c.host == t.c.host, t.c.deleted == 0)
+            return Relation(_named_columns(services), services, t.c.uuid, link, (services.c.binary == "nova-compute",))
     return _groups(with_rules=join == "security_groups.rules")
 
 
@@ -266,9 +271,21 @@ def ask(transaction: Transaction, rows: Sequence[Row], form: Form) -> Asked:
 
     Metadata is left to the caller: which of it shows depends on the function. PCI devices come in any status.
     """
-    uuids = [row["uuid"] for row in rows]
-    joins = [join for join in form.children if uuids and join not in METADATA]
-    return {join: children.ask(transaction, relation(join), uuids) for join in joins}
+    return _ask(transaction, rows, [join for join in form.children if join not in METADATA])
+
+
+def _ask(transaction: Transaction, rows: Sequence[Row], joins: Iterable[str]) -> Asked:
+    return {join: ask_for(transaction, relation(join), _parents(rows, join)) for join in joins if rows}
+
+
+def _parents(rows: Sequence[Row], join: str) -> Sequence[Row]:
+    """Return those that may have children of this join: nobody need look at their table for that."""
+    return [row for row in rows if row["deleted"] == 0] if join in _OF_LIVE else rows
+
+
+def ask_for(transaction: Transaction, relation: Relation, instances: Sequence[Row]) -> Callable[[], children.Groups]:
+    """Ask for children of one kind, of instances whose rows hold id and uuid; they travel with the next statement."""
+    return children.ask_of_rows(transaction, relation, t.c.uuid, instances)
 
 
 def attach(rows: Iterable[Row], asked: Asked) -> None:
@@ -311,8 +328,7 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
     rows = [known[one] for one in uuids if one in known]
     put_no_metadata(rows, form, form.children)
     if rows and form.children:
-        found = [row["uuid"] for row in rows]
-        asked = {join: children.ask(transaction, relation(join), found) for join in form.children}
+        asked = _ask(transaction, rows, form.children)
         transaction.last()
         attach(rows, asked)
     return trim(rows, form)
@@ -320,8 +336,8 @@ def get_many(context: Context, transaction: Transaction, uuids: Sequence[str], f
 
 @functools.lru_cache(maxsize=512)
 def _many_statement(read_deleted: str, owned: bool, form: Form) -> sa.Select[Any]:
-    project = (t.c.project_id == arg("project"),) if owned else ()
     """Return the SELECT of candidates: ``get_many`` looks up what it wants."""
+    project = (t.c.project_id == arg("project"),) if owned else ()
     return select_statement(form).where(alike_one_of(t.c.uuid, arg_list("uuids")), *visible(t, read_deleted), *project)
 
 
@@ -355,13 +371,6 @@ def _owned(table: sa.Table, where: Sequence[sa.ColumnElement[bool]]) -> Relation
     return Relation(_named_columns(table), table, key, link=(key == t.c.uuid,), where=tuple(where))
 
 
-def _of_live(
-    table: sa.Table, link: sa.ColumnElement[bool], *where: sa.ColumnElement[bool], order: tuple[str, ...] = ("id",)
-) -> Relation:
-    """Return the rows of a table that only live instances have."""
-    return Relation(_named_columns(table), table, t.c.uuid, (link, t.c.deleted == 0), where, order)
-
-
 def _groups(with_rules: bool) -> Relation:
     """Return the live groups of live instances; with rules each group comes once per live rule."""
     membership = security_group_instance_association
@@ -377,7 +386,7 @@ def _groups(with_rules: bool) -> Relation:
     return Relation(
         fields,
         source,
-        t.c.uuid,
+        membership.c.instance_uuid,
         link=(membership.c.instance_uuid == t.c.uuid, t.c.deleted == 0),
         where=(membership.c.deleted == 0, security_groups.c.deleted == 0),
         parts=("rule",) if with_rules else (),

@@ -464,6 +464,19 @@ def test_a_text_without_all_its_rows_is_recognized(text: str | None) -> None:
     assert children.unpack(instance_rows.relation("metadata"), text, NO_UUID) is None
 
 
+@pytest.mark.only_on("mysql", why="others make no tables for aggregates")
+def test_no_temporary_table_on_disk(everything: Row, admin: RequestContext, sql_count: SqlCount) -> None:
+    """MariaDB makes one for each GROUP_CONCAT of texts that could be long."""
+    statement = "SHOW SESSION STATUS LIKE 'Created_tmp_disk_tables'"
+    with tx.reader(admin) as transaction:
+        before = transaction.connection.exec_driver_sql(statement).all()
+        with sql_count(1):
+            instances.instance_get(
+                admin, everything["id"], columns_to_join=[*instance_rows.METADATA, "tags", "pci_devices"]
+            )
+        assert transaction.connection.exec_driver_sql(statement).all() == before
+
+
 def test_children_of_one_and_of_many_agree(everything: Row, admin: RequestContext) -> None:
     other = instance({"m": "x"}, host="host")
     joins = [join for join in EVERY_JOIN if join not in (*instance_rows.EXTRA_JOINS, "pci_devices")]  # lists show some
