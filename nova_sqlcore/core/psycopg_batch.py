@@ -24,7 +24,7 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
-from nova_sqlcore.core.dialects.base import SETTINGS
+from nova_sqlcore.core.dialects.base import PLANNED_ANEW, SETTINGS
 from nova_sqlcore.core.psycopg_cursor import FastCursor, Packed
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SERIES: Final = "3.3."
 _MOST: Final = 1024**2
 _SUCCESS: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY})
 _IDLE: Final = pq.TransactionStatus.IDLE
+_PLANNED_ANEW: Final = PLANNED_ANEW.encode()
 
 
 class Answer:
@@ -145,7 +146,7 @@ class _Exchange:
             self._prepared._names.move_to_end(key)
             self._awaited.append((True, None))
             return
-        prepare, name = self._prepared.get(query)
+        prepare, name = self._prepared.get(query, False if _PLANNED_ANEW in query.query else None)
         if prepare is Prepare.SHOULD:
             self._pgconn.send_prepare(name, query.query, param_types=query.types)
             self._awaited.append((False, (key, prepare, name)))

@@ -27,6 +27,8 @@ from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.rows import tuple_row
 
+from nova_sqlcore.core.dialects.base import PLANNED_ANEW
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -139,7 +141,8 @@ class FastCursor(psycopg.Cursor[Any]):
         plan = _plans.get(query) if type(query) is str and prepare is None and binary is None else None
         call = None if plan is None else self._call(plan, params)
         if call is None:
-            super().execute(query, params, prepare=prepare, binary=binary)
+            is_anew = type(query) is str and PLANNED_ANEW in query
+            super().execute(query, params, prepare=False if is_anew else prepare, binary=binary)
             self._learn(query, params)
             return self
         connection, pgconn = self._conn, self._pgconn

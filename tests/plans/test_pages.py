@@ -101,6 +101,21 @@ def test_pages(backend: Backend, engine: sa.Engine, subtests: pytest.Subtests) -
             _check_without_index(_plan(SMALL, key, "desc", marker))
 
 
+@pytest.mark.only_on("postgresql", why="others keep no plans")
+def test_no_plan_is_kept_for_projects_of_average_size(engine: sa.Engine) -> None:
+    """By id the right one depends on the size of the project; by age there is an index, and to plan takes 0.5 ms."""
+    context, filters = get_admin_context(), {"deleted": False, "project_id": BIG}
+    for _ in range(6):  # it travels with BEGIN
+        api.instance_get_all_by_filters(context, filters, "id", "asc", LIMIT, columns_to_join=["metadata"])
+    with tx.reader(context) as transaction:
+        for key, _ in itertools.product(("id", "uuid", "created_at"), range(6)):
+            api.instance_get_all_by_filters(context, filters, key, "asc", LIMIT, columns_to_join=["info_cache"])
+        found = transaction.connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+    assert any("FROM instance_metadata" in one for one in found)  # the connection is the same
+    (kept,) = (one for one in found if "FROM instances" in one)
+    assert "ORDER BY instances.created_at" in kept
+
+
 def _check_by_age(family: str, project: str | None, plan: Plan) -> None:
     """PostgreSQL knows how many instances are those of a project, and that hardly any has no age."""
     of_all = {"instances_deleted_created_at_idx", "instances_newest_idx"}

@@ -25,6 +25,8 @@ Role = Literal["writer", "reader"]
 ID_STEP: Final = "nova_sqlcore.id_step"
 #: And how many bytes it takes in one packet.
 PACKET: Final = "nova_sqlcore.packet"
+#: In the text of a statement: PostgreSQL shall keep no plan of it.
+PLANNED_ANEW: Final = "/* planned anew */"
 #: The attribute of psycopg's connection with the statement that sets a transaction up, if each needs that.
 SETTINGS: Final = "nova_sqlcore_settings"
 #: And what one of PyMySQL has whose other end is a proxy that speaks the protocol itself.
@@ -248,6 +250,10 @@ class Dialect:
 
     def in_order(self, statement: AnySelect) -> AnySelect:
         """Return ``statement`` as one that reads its tables in the order of FROM, where the server can be told."""
+        return statement
+
+    def planned_anew(self, statement: AnySelect) -> AnySelect:
+        """Return ``statement`` as one that is planned for its values each time, where a plan might be kept for all."""
         return statement
 
     def rare(self, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:

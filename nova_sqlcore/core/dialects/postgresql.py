@@ -16,13 +16,13 @@ from sqlalchemy.dialects import postgresql
 
 from nova_sqlcore import exceptions
 from nova_sqlcore.core import lists, types
-from nova_sqlcore.core.dialects.base import SETTINGS, OnConflict, is_green, is_readable, with_remedy
+from nova_sqlcore.core.dialects.base import PLANNED_ANEW, SETTINGS, OnConflict, is_green, is_readable, with_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from nova_sqlcore.core.carriers import Carrier
-    from nova_sqlcore.core.dialects.base import Role
+    from nova_sqlcore.core.dialects.base import AnySelect, Role
     from nova_sqlcore.core.options import EngineOptions
 
 
@@ -232,6 +232,10 @@ class PostgreSQL(OnConflict):
         (column,) = table.primary_key
         sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
         return (sa.select(sa.func.setval(sequence, number, sa.false())),)
+
+    def planned_anew(self, statement: AnySelect) -> AnySelect:
+        """Mark it for the library's cursor, which does not prepare it then."""
+        return statement.suffix_with(PLANNED_ANEW)
 
     def json_rows(self, columns: Mapping[str, sa.ColumnElement[Any]]) -> sa.ColumnElement[str]:
         """json_agg(json_build_array(...)) as text."""

@@ -74,7 +74,7 @@ def fetch(
         params |= {f"marker_{place}": value for place, value in enumerate(values) if value is not None}
     if limit is not None:
         params["limit"] = limit
-    statement = _page_statement(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
+    statement = _list_statement(form, tuple(found.shape), order, nulls, limit is not None, transaction.dialect)
     return instance_rows.assemble(transaction.rows(statement, **params), form)
 
 
@@ -87,7 +87,7 @@ def _deciding(order: Order) -> Order:
 
 
 @functools.lru_cache(maxsize=512)
-def _page_statement(
+def _list_statement(
     form: Form,
     shape: tuple[Condition, ...],
     order: Order,
@@ -97,8 +97,27 @@ def _page_statement(
 ) -> sa.Select[Any]:
     """Return the SELECT of instances that fulfil ``shape``, in this order of keys and directions.
 
-    ``nulls``: only those behind a marker, which of whose sort keys are NULL. Where whole rows would be sorted with all
-    that is joined to them, ids are sorted: on sqlite that takes half the time for 1,000 of 5,000.
+    ``nulls``: only those behind a marker, which of whose sort keys are NULL.
+    """
+    statement = _statement(form, shape, order, nulls, limited, dialect)
+    if limited and _OF_ONE_PROJECT in shape and order[0][0] in _UNIQUE:
+        # 250 by id of a project with 50,000: 0.2 s by the plan that PostgreSQL keeps, which is for the average project
+        return dialect.planned_anew(statement)
+    return statement
+
+
+def _statement(
+    form: Form,
+    shape: tuple[Condition, ...],
+    order: Order,
+    nulls: tuple[bool, ...] | None,
+    limited: bool,
+    dialect: Dialect,
+) -> sa.Select[Any]:
+    """Return the statement itself.
+
+    Where whole rows would be sorted with all that is joined to them, ids are sorted: on sqlite that takes half the time
+    for 1,000 of 5,000.
     """
     pins = _pins(shape, order) if limited else None
     clauses = instance_filters.clauses(shape, dialect, pins)

@@ -550,7 +550,7 @@ def test_all_filters_at_once_are_one_statement(backend: Backend, admin: RequestC
 
 
 def test_statements_are_kept_by_shape(backend: Backend, admin: RequestContext) -> None:
-    built = pages._page_statement.cache_info
+    built = pages._list_statement.cache_info
     names(admin, {"host": "a", "display_name": "x", "vm_state": ["a"]}, limit=1)
     before = built().misses
     names(admin, {"display_name": "y", "vm_state": ["a", "b", "c"], "host": "b"}, limit=5)
