@@ -284,7 +284,7 @@ def _parents(rows: Sequence[Row], join: str) -> Sequence[Row]:
 
 
 def ask_for(transaction: Transaction, relation: Relation, instances: Sequence[Row]) -> Callable[[], children.Groups]:
-    """Ask for children of one kind, of instances whose rows hold id and uuid; they travel with the next statement."""
+    """Ask for children of one kind, of instances whose rows hold their uuid; they travel with the next statement."""
     return children.ask_of_rows(transaction, relation, t.c.uuid, instances)
 
 

@@ -1003,6 +1003,8 @@ def test_fill_metadata_returns_copies(everything: Row, admin: RequestContext, sq
         with sql_count(1):
             (devices,) = instances._instances_fill_metadata(admin, [everything], manual_joins=["pci_devices"])
         assert len(devices["pci_devices"]) == 1
+        (named,) = instances._instances_fill_metadata(admin, [{"uuid": everything["uuid"]}])
+        assert {key: full[key] for key in ("uuid", *instance_rows.METADATA)} == named
     assert "metadata" not in everything
 
 
