@@ -88,10 +88,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backends",
         type=_backends,
+        action=_Added,
         default=list(BACKENDS),
         metavar="NAMES",
-        help=f"run on these back-ends only; a comma-separated part of {','.join(BACKENDS)}",
+        help=f"run on these back-ends only; a comma-separated part of {','.join(BACKENDS)}; may be given repeatedly",
     )
+
+
+class _Added(argparse.Action):
+    """Adds what each use of an option names; only the first one replaces the default."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        known: list[str] = getattr(namespace, self.dest)
+        names = values if known is self.default else [*known, *values]
+        setattr(namespace, self.dest, list(dict.fromkeys(names)))
 
 
 def _backends(text: str) -> list[str]:

@@ -84,12 +84,16 @@ def test_what_runs_without_a_transaction_says_so(path: Path) -> None:
     assert directives(path).get("transactional") == ("false" if is_alone else None)
 
 
-@pytest.mark.parametrize("path", FORWARD, ids=label)
-def test_indexes_are_made_while_others_write(path: Path) -> None:
-    """But for those of the first migration, whose tables are empty."""
-    words = {"mysql": "ALGORITHM = INPLACE LOCK = NONE", "postgresql": "INDEX CONCURRENTLY", "sqlite": ""}
-    if not path.name.startswith("0001."):
-        assert [one for one in statements(path) if "CREATE" in one and words[path.parent.name] not in one] == []
+@pytest.mark.parametrize("path", [path for path in FORWARD if path.name > "0002"], ids=label)
+def test_later_migrations_can_be_run_on_a_live_database(path: Path) -> None:
+    """Indexes are made while others write, and on PostgreSQL and sqlite a run that was killed can be repeated."""
+    words = {
+        "mysql": "CREATE INDEX .* ALGORITHM = INPLACE LOCK = NONE",
+        "postgresql": "CREATE INDEX CONCURRENTLY IF NOT EXISTS .*",
+        "sqlite": "CREATE INDEX IF NOT EXISTS .*",
+    }
+    made = [one for one in statements(path) if "CREATE" in one]
+    assert [one for one in made if not re.fullmatch(words[path.parent.name], one, re.DOTALL)] == []
 
 
 @pytest.mark.parametrize("dialect", _DIALECTS)
@@ -137,13 +141,3 @@ def test_indexes_and_data_do_not_share_a_migration(path: Path) -> None:
         return
     kinds = {"data" if re.match("INSERT|UPDATE|DELETE", statement) else "schema" for statement in statements(path)}
     assert len(kinds) == 1
-
-
-@pytest.mark.parametrize("path", [path for path in FORWARD if path.name > "0002"], ids=label)
-def test_later_migrations_can_be_run_on_a_live_database(path: Path) -> None:
-    """MySQL builds an index while the table is written to; and a run that was killed can be repeated everywhere."""
-    for statement in statements(path):
-        if "CREATE" in statement and path.parent.name == "mysql":
-            assert statement.endswith("ALGORITHM = INPLACE LOCK = NONE")
-        elif "CREATE" in statement:
-            assert "IF NOT EXISTS" in statement
