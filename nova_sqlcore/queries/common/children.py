@@ -9,7 +9,7 @@ A join would repeat the parent once per child. A ``Relation`` says where the chi
 - in one statement for many parents, as rows (measured with 30 children for each of 1,000 parents, against one JSON text
   per parent: 0.7 of the time through PyMySQL with the library's reader, 1.0 through sqlite3, 0.7 through psycopg).
 
-Every JSON text carries the number of its rows. MariaDB cuts at group_concat_max_len and drops what exceeds
+Every JSON text carries the number of its rows. MySQL cuts at group_concat_max_len, and the family drops what exceeds
 max_allowed_packet, both without an error: a text that does not hold what it should is read again as rows.
 """
 

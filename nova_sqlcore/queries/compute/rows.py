@@ -279,7 +279,7 @@ def _ask(transaction: Transaction, rows: Sequence[Row], joins: Iterable[str]) ->
 
 
 def _parents(rows: Sequence[Row], join: str) -> Sequence[Row]:
-    """Return those that may have children of this join: nobody need look at their table for that."""
+    """Return those that may have children of this join, so that no statement need read their table for that."""
     return [row for row in rows if row["deleted"] == 0] if join in _OF_LIVE else rows
 
 
