@@ -213,8 +213,7 @@ def _complete(transaction: Transaction, found: Sequence[Row]) -> None:
     """Give instances their names and their system metadata."""
     for instance in found:
         instance_rows.named(instance)
-    distinct = list({instance["id"]: instance for instance in found}.values())
-    items = instance_rows.ask_for(transaction, instance_rows.relation("system_metadata"), distinct)
+    items = instance_rows.ask_system_metadata(transaction, found)
     transaction.last()
     instance_rows.put(found, "system_metadata", items())
 

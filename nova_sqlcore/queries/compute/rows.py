@@ -288,6 +288,12 @@ def ask_for(transaction: Transaction, relation: Relation, instances: Sequence[Ro
     return children.ask_of_rows(transaction, relation, t.c.uuid, instances)
 
 
+def ask_system_metadata(transaction: Transaction, instances: Iterable[Row]) -> Callable[[], children.Groups]:
+    """Ask for the system metadata of instances, soft-deleted items too; one instance may be there more than once."""
+    distinct = {instance["id"]: instance for instance in instances}
+    return ask_for(transaction, relation("system_metadata"), list(distinct.values()))
+
+
 def attach(rows: Iterable[Row], asked: Asked) -> None:
     """Put the children that have been asked for into the rows of their instances."""
     for join, groups in asked.items():

@@ -193,6 +193,5 @@ def _once_with_info_cache(found: list[Row]) -> list[Row]:
 
 
 def _put_system_metadata(transaction: Transaction, members: Sequence[Row]) -> None:
-    distinct = list({member["id"]: member for member in members}.values())
-    items = instance_rows.ask_for(transaction, instance_rows.relation("system_metadata"), distinct)
+    items = instance_rows.ask_system_metadata(transaction, members)
     instance_rows.put(members, "system_metadata", items())
