@@ -167,3 +167,13 @@ def test_deleted_instances_show_neither_groups_nor_tags_nor_services(admin: Requ
         found = {row["uuid"]: row for row in rows}
         assert [found[NAME][join] for join in of_live] == [[], [], []]
         assert [len(found[OTHER][join]) for join in of_live] == [2, 2, 1]
+
+
+def test_the_server_looks_for_candidates(admin: RequestContext, keys: list[str], backend: Backend) -> None:
+    """There would be nothing to tell apart here if it did not; it finds the spellings of the wanted parent alone."""
+    parent = api.instance_get_by_uuid(admin, NAME, columns=["id", "uuid"])
+    with tx.reader(admin) as t:
+        for join in EVERY[:-1]:
+            found = instance_rows.ask_for(t, instance_rows.relation(join), [{**parent}])()
+            assert found.keys() == ({NAME, *ALIKE} if backend.family == "mysql" else {NAME})
+            assert [child[WORDS[join]] for child in found[NAME]] == marks(NAME)

@@ -293,6 +293,18 @@ class TestInProgressOnNode:
         assert third["instance"] == first["instance"]
         assert first["instance"]["uuid"] == first["instance_uuid"]
 
+    def test_more_migrations_of_one_instance_than_a_list_takes(
+        self, admin: RequestContext, sql_count: SqlCount
+    ) -> None:
+        instance = instance_factory.instance(system_metadata={"key": "value"})
+        values = {"source_compute": "h", "source_node": "n", "status": "queued", "instance_uuid": instance["uuid"]}
+        with tx.writer(admin) as transaction:
+            transaction.insert_many(tables.migrations, [values] * 501)
+        with sql_count(2):
+            found: list[Row] = migrations.migration_get_in_progress_by_host_and_node(admin, "h", "n")
+        assert {len(row["instance"]["system_metadata"]) for row in found} == {1}
+        assert len(found) == 501
+
     def test_a_deleted_instance_is_none(self, admin: RequestContext) -> None:
         instance = instance_factory.instance()
         migration(source_compute="h", source_node="n", status="queued", instance_uuid=instance["uuid"])
